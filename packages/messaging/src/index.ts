@@ -1,0 +1,2 @@
+export type { SqlRow, SqlValue, Store, StoreErrorKind } from './store.ts'
+export { StoreFailure } from './store.ts'

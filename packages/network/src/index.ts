@@ -1,0 +1,17 @@
+export type {
+  Advertisement,
+  ChannelBinding,
+  ChannelIndex,
+  DiscoveredPeer,
+  Discovery,
+  DiscoveryError,
+  IceCandidate,
+  PipeId,
+  SessionDescription,
+  SignalledTransport,
+  Transport,
+  TransportError,
+  TransportEvent,
+  TransportHost,
+  TransportKind,
+} from './ports.ts'
