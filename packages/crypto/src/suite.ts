@@ -1,7 +1,7 @@
 /** Public and secret half of one asymmetric key. */
 export interface KeyPair {
   readonly publicKey: Uint8Array
-  /** 32-byte seed for Ed25519, 32-byte scalar for X25519, the library's expanded key for ML-KEM and X-Wing. */
+  /** Ed25519 and X-Wing: the 32-byte seed. X25519: the 32-byte scalar. ML-KEM-768: FIPS 203's 2400-byte expanded key. */
   readonly secretKey: Uint8Array
 }
 
@@ -41,17 +41,18 @@ export interface Crypto {
   /** 32-byte shared secret, or undefined when it is all zero (RFC 7748 §6.1). */
   x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined
 
-  /** FIPS 203. `seed`: 64 bytes (d ‖ z). */
+  /** FIPS 203: 1184-byte public key, 1088-byte ciphertext. `seed`: 64 bytes (d ‖ z). */
   mlkem768KeyPair(seed: Uint8Array): KeyPair
   /** `seed`: 32 bytes. Undefined when the public key fails FIPS 203's modulus check. */
   mlkem768Encapsulate(publicKey: Uint8Array, seed: Uint8Array): Encapsulation | undefined
   /** Always 32 bytes: a wrong ciphertext yields an unrelated secret (implicit rejection). */
   mlkem768Decapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array
 
-  /** X-Wing (draft-connolly-cfrg-xwing-kem). `seed`: 32 bytes. */
+  /** X-Wing (draft-connolly-cfrg-xwing-kem): 1216-byte public key, 1120-byte ciphertext. `seed`: 32 bytes. */
   xwingKeyPair(seed: Uint8Array): KeyPair
-  /** `seed`: 64 bytes. */
+  /** `seed`: 64 bytes. Undefined when either half of the public key is invalid. */
   xwingEncapsulate(publicKey: Uint8Array, seed: Uint8Array): Encapsulation | undefined
+  /** Undefined when the X25519 half of the ciphertext is of small order. */
   xwingDecapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array | undefined
 
   /** RFC 8439: 32-byte key, 12-byte nonce; ciphertext ‖ 16-byte tag. */
