@@ -1,2 +1,7 @@
+export type { ChannelCipherOptions, ChannelDirection } from './channel-cipher.ts'
+export { ChannelCipher, deriveChannelKey } from './channel-cipher.ts'
 export { createLibsodiumCrypto } from './libsodium.ts'
+export type { NoiseError, NoiseKeys, NoiseOptions } from './noise/handshake.ts'
+export { NoiseHandshake } from './noise/handshake.ts'
+export type { NoisePatternName } from './noise/patterns.ts'
 export type { Argon2Cost, Crypto, Encapsulation, KeyPair } from './suite.ts'

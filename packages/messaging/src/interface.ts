@@ -1,0 +1,169 @@
+import type { AccountId, MessageId, PeerId } from '@miaou/core'
+import type { FrameType } from '@miaou/protocol'
+import type { ContactView, IdentityView, MessageView, Settings } from './views.ts'
+
+/** What a person (through the API) asks. Every command gets one `reply` with its `id`. */
+export type MessagingCommand =
+  | { readonly type: 'identity' }
+  | { readonly type: 'rename-self'; readonly name: string }
+  | { readonly type: 'contacts-list' }
+  /** Makes a contact of an invite's account and remembers how to reach it. Idempotent. */
+  | { readonly type: 'contact-add-invite'; readonly invite: string; readonly name?: string }
+  /** Makes a contact of the account behind a linked device (found on the LAN). Error `unknown-peer` when not linked. */
+  | { readonly type: 'contact-add-peer'; readonly peerId: PeerId; readonly name?: string }
+  | { readonly type: 'contact-accept'; readonly account: AccountId }
+  | { readonly type: 'contact-block'; readonly account: AccountId; readonly blocked: boolean }
+  | { readonly type: 'contact-verify'; readonly account: AccountId; readonly verified: boolean }
+  | { readonly type: 'contact-rename'; readonly account: AccountId; readonly name: string }
+  | { readonly type: 'contact-remove'; readonly account: AccountId }
+  | { readonly type: 'safety-number'; readonly account: AccountId }
+  /** A one-time (or `uses`-time) invite with these ways to reach us. */
+  | { readonly type: 'invite-create'; readonly addresses: readonly string[]; readonly uses: number }
+  /** `key`: idempotency key, ≤ 64 characters: the same key gives the same message. */
+  | { readonly type: 'message-send'; readonly account: AccountId; readonly text: string; readonly key?: string }
+  | { readonly type: 'message-cancel'; readonly id: MessageId }
+  | { readonly type: 'message-resend'; readonly id: MessageId }
+  | { readonly type: 'message-get'; readonly id: MessageId }
+  /** Newest last. `before`/`after`: positions. `unread`: incoming ones not read yet. `limit` 1..200, default 20 (G18). */
+  | {
+      readonly type: 'messages-list'
+      readonly account?: AccountId
+      readonly limit?: number
+      readonly before?: number
+      readonly after?: number
+      readonly unread?: boolean
+    }
+  | { readonly type: 'messages-search'; readonly query: string; readonly account?: AccountId; readonly limit?: number }
+  | { readonly type: 'messages-read'; readonly account: AccountId; readonly upTo: number }
+  | { readonly type: 'typing'; readonly account: AccountId; readonly typing: boolean }
+  | { readonly type: 'settings-get' }
+  | { readonly type: 'settings-set'; readonly settings: Partial<Settings> }
+  /** Stored events after a cursor, oldest first, at most `limit` (≤ 1,000). Error `cursor-expired` when pruned. */
+  | { readonly type: 'events-since'; readonly cursor: number; readonly limit: number }
+  | { readonly type: 'stats' }
+
+export type CommandError =
+  | { readonly type: 'unknown-contact'; readonly account: string }
+  | { readonly type: 'unknown-message'; readonly id: string }
+  | { readonly type: 'unknown-peer'; readonly peerId: string }
+  | { readonly type: 'not-an-invite' }
+  | { readonly type: 'damaged-invite' }
+  | { readonly type: 'newer-invite' }
+  | { readonly type: 'own-invite' }
+  | { readonly type: 'blocked-contact'; readonly account: string }
+  | { readonly type: 'empty-text' }
+  | { readonly type: 'text-too-long'; readonly size: number; readonly sizeMax: number }
+  | { readonly type: 'queue-full'; readonly countMax: number }
+  | { readonly type: 'bad-name'; readonly sizeMax: number }
+  | { readonly type: 'bad-query' }
+  | { readonly type: 'wrong-state'; readonly state: string }
+  | { readonly type: 'key-reused' }
+  | { readonly type: 'cursor-expired'; readonly oldest: number }
+  | { readonly type: 'too-many'; readonly what: string; readonly countMax: number }
+  | { readonly type: 'disk-full' }
+  | { readonly type: 'store-failed'; readonly detail: string }
+
+export interface MessagingStats {
+  readonly queued: number
+  readonly contacts: number
+  readonly messages: number
+  /** Dropped input of peers, by reason. */
+  readonly dropped: Readonly<Record<string, number>>
+}
+
+export interface CommandResults {
+  'identity': IdentityView
+  'rename-self': IdentityView
+  'contacts-list': readonly ContactView[]
+  'contact-add-invite': ContactView
+  'contact-add-peer': ContactView
+  'contact-accept': ContactView
+  'contact-block': ContactView
+  'contact-verify': ContactView
+  'contact-rename': ContactView
+  'contact-remove': { readonly removed: true }
+  'safety-number': { readonly safetyNumber: string; readonly verified: boolean }
+  'invite-create': { readonly invite: string; readonly uses: number }
+  'message-send': MessageView
+  'message-cancel': MessageView
+  'message-resend': MessageView
+  'message-get': MessageView
+  'messages-list': readonly MessageView[]
+  'messages-search': readonly MessageView[]
+  'messages-read': { readonly count: number }
+  'typing': { readonly sent: boolean }
+  'settings-get': Settings
+  'settings-set': Settings
+  'events-since': { readonly events: readonly StoredEvent[]; readonly newest: number }
+  'stats': MessagingStats
+}
+
+/** Durable news, kept (bounded) so that a client can resume from a cursor. */
+export type MessagingEvent =
+  | { readonly type: 'message-received'; readonly message: MessageView }
+  | { readonly type: 'message-state'; readonly message: MessageView }
+  | { readonly type: 'contact-changed'; readonly contact: ContactView }
+  | { readonly type: 'contact-removed'; readonly account: AccountId }
+  | { readonly type: 'invite-used'; readonly account: AccountId }
+  | { readonly type: 'settings-changed'; readonly settings: Settings }
+
+export interface StoredEvent {
+  /** Grows by one an event; never reused. */
+  readonly cursor: number
+  /** Wall-clock ms. */
+  readonly at: number
+  readonly event: MessagingEvent
+}
+
+/** News that are worth nothing later: no cursor. */
+export type FleetingEvent =
+  | { readonly type: 'typing'; readonly account: AccountId; readonly typing: boolean }
+  | { readonly type: 'presence'; readonly account: AccountId; readonly presence: 'online' | 'away' | 'offline' }
+
+export type MessagingInput =
+  /** A link with a device stands: its certificate was verified by the handshake and names the account it claims. */
+  | {
+      readonly type: 'link-up'
+      readonly peerId: PeerId
+      readonly accountKey: Uint8Array
+      readonly sessionKey: Uint8Array
+      readonly certificate: Uint8Array
+    }
+  | { readonly type: 'link-down'; readonly peerId: PeerId }
+  | { readonly type: 'frame'; readonly peerId: PeerId; readonly frameType: FrameType; readonly payload: Uint8Array }
+  | { readonly type: 'command'; readonly id: number; readonly command: MessagingCommand }
+  | { readonly type: 'wake' }
+
+export type MessagingOutput =
+  /** `fleeting`: goes on the second channel where there is one, and is dropped rather than queued. */
+  | {
+      readonly type: 'send'
+      readonly peerId: PeerId
+      readonly frameType: FrameType
+      readonly payload: Uint8Array
+      readonly fleeting: boolean
+    }
+  | {
+      readonly type: 'reply'
+      readonly id: number
+      readonly result:
+        | { readonly ok: true; readonly value: CommandResults[keyof CommandResults] }
+        | { readonly ok: false; readonly error: CommandError }
+    }
+  | { readonly type: 'event'; readonly stored: StoredEvent }
+  | { readonly type: 'fleeting'; readonly event: FleetingEvent }
+  /** The devices to stay linked with, and the ways known to reach each: the whole list, whenever it changes. */
+  | {
+      readonly type: 'wanted'
+      readonly peers: readonly { readonly peerId: PeerId; readonly addresses: readonly string[] }[]
+    }
+  /** Close the links of a device: its account was blocked. */
+  | { readonly type: 'unlink'; readonly peerId: PeerId }
+  /** What the LAN may see: settings or hint keys changed. `hintKeys`: one per contact that shall recognise us. */
+  | {
+      readonly type: 'visibility'
+      readonly discoverable: Settings['discoverable']
+      readonly hintKeys: readonly Uint8Array[]
+      /** Keys by which contacts' hints are recognised, and the device they stand for. */
+      readonly recognise: readonly { readonly key: Uint8Array; readonly peerId: PeerId }[]
+    }
