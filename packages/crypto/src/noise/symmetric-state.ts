@@ -22,7 +22,7 @@ export class SymmetricState {
     } else {
       this.#hash = crypto.sha256(name)
     }
-    this.#chainingKey = this.#hash
+    this.#chainingKey = this.#hash.slice()
   }
 
   get hash(): Uint8Array {
