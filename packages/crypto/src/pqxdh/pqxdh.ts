@@ -126,14 +126,15 @@ export function pqxdhInitiate(options: PqxdhInitiateOptions): Result<PqxdhStart,
  */
 export function pqxdhRespond(options: PqxdhRespondOptions): Result<{ readonly secret: Uint8Array }, PqxdhRespondError> {
   const { crypto, identity, signedPrekey, oneTimePrekey, kemPrekey, header } = options
+  const hasOneTime = header.oneTimePrekeyId !== undefined
+  if (hasOneTime && oneTimePrekey === undefined) return err({ type: 'missing-one-time-prekey' })
   const agreements = [
     crypto.x25519(signedPrekey.secretKey, header.identityKey),
     crypto.x25519(identity.secretKey, header.ephemeralKey),
     crypto.x25519(signedPrekey.secretKey, header.ephemeralKey),
   ]
-  let oneTimeKey = noKey
-  if (header.oneTimePrekeyId !== undefined) {
-    if (oneTimePrekey === undefined) return err({ type: 'missing-one-time-prekey' })
+  let oneTimeKey: Uint8Array = noKey
+  if (hasOneTime && oneTimePrekey !== undefined) {
     agreements.push(crypto.x25519(oneTimePrekey.secretKey, header.ephemeralKey))
     oneTimeKey = oneTimePrekey.publicKey
   }
