@@ -62,4 +62,8 @@ export {
   startRatchetInitiator,
   startRatchetResponder,
 } from './ratchet/state.ts'
+export type { RecoveredSecrets, RecoveryLanguage, RecoveryWordsError } from './recovery-words.ts'
+export { deriveFromEntropy, entropyToWords, wordsToEntropy } from './recovery-words.ts'
+export { safetyNumber } from './safety-number.ts'
+export { signLabelled, verifyLabelled } from './signed.ts'
 export type { Argon2Cost, Crypto, Encapsulation, KeyPair } from './suite.ts'
