@@ -1,0 +1,39 @@
+import type { PeerId } from '@miaou/core'
+import type { CommandError, CommandResults, FleetingEvent, MessagingCommand, StoredEvent } from '@miaou/messaging'
+import type { Advertisement, DiscoveredPeer, NetworkEvent, NetworkInput, NetworkOutput } from '@miaou/network'
+
+/** What the host tells the peer. */
+export type PeerInput =
+  /** Everything about pipes, and what a person asks of the network. */
+  | { readonly type: 'network'; readonly input: NetworkInput }
+  | { readonly type: 'command'; readonly id: number; readonly command: MessagingCommand }
+  /** The whole list a discovery holds now. */
+  | { readonly type: 'discovered'; readonly peers: readonly DiscoveredPeer[] }
+  /** The transports listen: what can be advertised from now on. */
+  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'wake' }
+
+/** What the host does for the peer, in this order, after the batch was committed. */
+export type PeerOutput =
+  | Extract<
+      NetworkOutput,
+      { readonly type: 'dial' | 'write' | 'close' | 'offer' | 'accept' | 'answer' | 'add-candidate' | 'pong' }
+    >
+  | {
+      readonly type: 'reply'
+      readonly id: number
+      readonly result:
+        | { readonly ok: true; readonly value: CommandResults[keyof CommandResults] }
+        | { readonly ok: false; readonly error: CommandError }
+    }
+  /** Undefined: be silent on the LAN. */
+  | { readonly type: 'advertise'; readonly advertisement: Advertisement | undefined }
+  | { readonly type: 'event'; readonly event: PeerEvent }
+
+/** What a person who watches the peer sees happen. */
+export type PeerEvent =
+  | { readonly type: 'stored'; readonly stored: StoredEvent }
+  | { readonly type: 'fleeting'; readonly event: FleetingEvent }
+  | { readonly type: 'network'; readonly event: NetworkEvent }
+  | { readonly type: 'peer-seen'; readonly peerId: PeerId }
+  | { readonly type: 'peer-gone'; readonly peerId: PeerId }

@@ -1,0 +1,208 @@
+import type { Jitter, Now, Random } from '@miaou/core'
+import type { Crypto } from '@miaou/crypto'
+import {
+  type CommandError,
+  Messaging,
+  type MessagingIdentity,
+  type MessagingInput,
+  type MessagingOutput,
+  type Store,
+  StoreFailure,
+} from '@miaou/messaging'
+import {
+  type ConnectionView,
+  Network,
+  type NetworkIdentity,
+  type NetworkInput,
+  type NetworkOutput,
+  type PipeId,
+} from '@miaou/network'
+import type { PeerInput, PeerOutput } from './interface.ts'
+import { Neighbourhood, type SeenPeer } from './neighbourhood.ts'
+
+/** Row C04: what a peer says of itself on the LAN. */
+export const advertisedVersion = '0.2.0'
+
+export interface PeerOptions {
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly jitter: Jitter
+  readonly store: Store
+  readonly network: NetworkIdentity
+  readonly messaging: MessagingIdentity
+  /** Feature names offered to other peers (row B20), only those that exist. */
+  readonly features: readonly string[]
+  /** Whether this host can make WebRTC pipes. */
+  readonly webrtc: boolean
+  /** Numbers for pipes that this peer opens; shared with the transports. */
+  readonly nextPipe: () => PipeId
+}
+
+/**
+ * One peer: the network and messaging engines composed. A batch of inputs is handled in two stages: links first (memory
+ * only), then messaging in one store transaction; outputs come back only after the commit, so that nothing was sent
+ * that a crash could undo.
+ */
+export class Peer {
+  readonly #store: Store
+  readonly #network: Network
+  readonly #messaging: Messaging
+  readonly #neighbourhood: Neighbourhood
+  /** Transactions that failed, by kind. */
+  readonly #failures = new Map<string, number>()
+
+  constructor(options: PeerOptions) {
+    const { crypto, random, jitter, store, features, webrtc } = options
+    this.#store = store
+    this.#network = new Network(
+      { crypto, random, jitter, identity: options.network, features, webrtc },
+      options.nextPipe,
+    )
+    this.#messaging = new Messaging({ crypto, random, jitter, store, identity: options.messaging })
+    this.#neighbourhood = new Neighbourhood(crypto, random, {
+      peerId: options.network.peerId,
+      features,
+      version: advertisedVersion,
+    })
+  }
+
+  /** Handles inputs in order; `now` is read once for the batch. Outputs are in the order they must happen. */
+  handle(now: Now, inputs: readonly PeerInput[]): PeerOutput[] {
+    const outputs: PeerOutput[] = []
+    let pending: MessagingInput[] = []
+    for (const input of inputs) this.#admit(now, input, outputs, pending)
+    // What messaging asks of the network can end a link, which messaging must hear of in turn.
+    while (pending.length > 0) {
+      const followUps: MessagingInput[] = []
+      for (const output of this.#commit(now, pending)) this.#release(now, output, outputs, followUps)
+      pending = followUps
+    }
+    return outputs
+  }
+
+  /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
+  deadline(): number {
+    return Math.min(this.#network.deadline(), this.#messaging.deadline())
+  }
+
+  connections(): readonly ConnectionView[] {
+    return this.#network.views()
+  }
+
+  seenPeers(): readonly SeenPeer[] {
+    return this.#neighbourhood.seenPeers()
+  }
+
+  /** What was dropped or failed, by reason, since the start. */
+  counters(): Readonly<Record<string, number>> {
+    const counters: Record<string, number> = { ...this.#network.counters() }
+    for (const [reason, count] of this.#failures) counters[`store-${reason}`] = count
+    return counters
+  }
+
+  #admit(now: Now, input: PeerInput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
+    switch (input.type) {
+      case 'network':
+        this.#drive(now, input.input, outputs, messagingInputs)
+        return
+      case 'command':
+        messagingInputs.push(input)
+        return
+      case 'wake':
+        this.#drive(now, input, outputs, messagingInputs)
+        messagingInputs.push(input)
+        return
+      case 'listening':
+        outputs.push({ type: 'advertise', advertisement: this.#neighbourhood.listening(input.port) })
+        return
+      case 'discovered': {
+        const { seen, changed, gone } = this.#neighbourhood.update(input.peers)
+        for (const { peerId, addresses } of [...seen, ...changed]) {
+          this.#drive(now, { type: 'addresses', peerId, addresses }, outputs, messagingInputs)
+        }
+        for (const { peerId } of seen) outputs.push({ type: 'event', event: { type: 'peer-seen', peerId } })
+        for (const peerId of gone) outputs.push({ type: 'event', event: { type: 'peer-gone', peerId } })
+      }
+    }
+  }
+
+  #drive(now: Now, input: NetworkInput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
+    for (const output of this.#network.handle(now, input)) this.#route(output, outputs, messagingInputs)
+  }
+
+  #route(output: NetworkOutput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
+    switch (output.type) {
+      case 'link-up':
+      case 'frame':
+        messagingInputs.push(output)
+        return
+      case 'link-down':
+        messagingInputs.push({ type: 'link-down', peerId: output.peerId })
+        return
+      case 'event':
+        outputs.push({ type: 'event', event: { type: 'network', event: output.event } })
+        return
+      default:
+        outputs.push(output)
+    }
+  }
+
+  /** All inputs in one transaction; where that fails, each in its own, so that one cannot take others down with it. */
+  #commit(now: Now, inputs: readonly MessagingInput[]): MessagingOutput[] {
+    const together = this.#attempt(now, inputs)
+    if (together instanceof StoreFailure && inputs.length > 1) {
+      return inputs.flatMap((input) => {
+        const alone = this.#attempt(now, [input])
+        return alone instanceof StoreFailure ? this.#refuse(input, alone) : alone
+      })
+    }
+    const [only] = inputs
+    if (!(together instanceof StoreFailure)) return together
+    return only === undefined ? [] : this.#refuse(only, together)
+  }
+
+  #attempt(now: Now, inputs: readonly MessagingInput[]): MessagingOutput[] | StoreFailure {
+    try {
+      return this.#store.transaction(() => {
+        const outputs = inputs.flatMap((input) => this.#messaging.handle(now, input))
+        outputs.push(...this.#messaging.flush(now))
+        return outputs
+      })
+    } catch (failure) {
+      if (!(failure instanceof StoreFailure)) throw failure
+      this.#messaging.rollback()
+      this.#failures.set(failure.kind, (this.#failures.get(failure.kind) ?? 0) + 1)
+      return failure
+    }
+  }
+
+  /** A frame that could not be stored gets no receipt, so its sender keeps it; a command gets its error. */
+  #refuse(input: MessagingInput, failure: StoreFailure): MessagingOutput[] {
+    if (input.type !== 'command') return []
+    const error: CommandError =
+      failure.kind === 'full' ? { type: 'disk-full' } : { type: 'store-failed', detail: failure.message }
+    return [{ type: 'reply', id: input.id, result: { ok: false, error } }]
+  }
+
+  #release(now: Now, output: MessagingOutput, outputs: PeerOutput[], followUps: MessagingInput[]): void {
+    switch (output.type) {
+      case 'reply':
+        outputs.push(output)
+        return
+      case 'event':
+        outputs.push({ type: 'event', event: { type: 'stored', stored: output.stored } })
+        return
+      case 'fleeting':
+        outputs.push({ type: 'event', event: output })
+        return
+      case 'visibility':
+        outputs.push({ type: 'advertise', advertisement: this.#neighbourhood.setVisibility(output) })
+        return
+      case 'unlink':
+        this.#drive(now, { type: 'disconnect', peerId: output.peerId, reason: 'blocked' }, outputs, followUps)
+        return
+      default:
+        this.#drive(now, output, outputs, followUps)
+    }
+  }
+}
