@@ -1,6 +1,4 @@
-const inspectKey = Symbol.for('nodejs.util.inspect.custom')
-
-/** A secret that prints as `<redacted>` in logs, JSON and the inspector; `expose()` is greppable. */
+/** A secret that prints as `<redacted>` in text and JSON and as nothing in an inspector; `expose()` is greppable. */
 export class Redacted<T> {
   readonly #value: T
 
@@ -17,10 +15,6 @@ export class Redacted<T> {
   }
 
   toJSON(): string {
-    return '<redacted>'
-  }
-
-  [inspectKey](): string {
     return '<redacted>'
   }
 }

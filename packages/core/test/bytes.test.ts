@@ -44,7 +44,11 @@ describe('text forms of bytes', () => {
   test('base58 round-trips with leading zeros and knows the published examples', () => {
     expect(bytesToBase58(textToBytes('Hello World!'))).toBe('2NEpo7TZRRrLZSi2U')
     expect(bytesToBase58(Uint8Array.of(0, 0, 0x28, 0x7f, 0xb4, 0xcd))).toBe('11233QC4')
-    fc.assert(fc.property(anyBytes, (bytes) => expect(base58ToBytes(bytesToBase58(bytes))).toEqual(bytes)))
+    fc.assert(
+      fc.property(anyBytes, (bytes) => {
+        expect(base58ToBytes(bytesToBase58(bytes))).toEqual(bytes)
+      }),
+    )
     expect(base58ToBytes('0OIl')).toBeUndefined()
     expect(base58ToBytes('1'.repeat(129))).toBeUndefined()
   })
