@@ -1,0 +1,10 @@
+export { freshPipe, RecordingHost, startRecorded } from './contracts/recording-host.ts'
+export type { SignalledTransportPair, TransportPair, TransportTraits } from './contracts/transport.ts'
+export { describeSignalledTransportContract, describeTransportContract } from './contracts/transport.ts'
+export type { MemoryHubOptions, MemoryTransportOptions } from './memory-transport.ts'
+export {
+  defaultMemoryHubOptions,
+  defaultMemoryTransportOptions,
+  MemoryHub,
+  MemoryTransport,
+} from './memory-transport.ts'
