@@ -26,10 +26,8 @@ export interface RecoveredSecrets {
 const wordCount = 24
 const wordlists: Readonly<Record<RecoveryLanguage, readonly string[]>> = { en: english, fr: french }
 // Words by the spelling people type: any case, with or without accents (BIP39's French words differ without them too).
-const wordsBySpelling: Readonly<Record<RecoveryLanguage, ReadonlyMap<string, string>>> = {
-  en: new Map(english.map((word) => [spelling(word), word])),
-  fr: new Map(french.map((word) => [spelling(word), word])),
-}
+// Made at the first use: most starts of a peer never see a recovery word.
+const wordsBySpelling = new Map<RecoveryLanguage, ReadonlyMap<string, string>>()
 
 /** The 24 words (BIP39) of 32 bytes of entropy, in NFC as screens show them. */
 export function entropyToWords(entropy: Uint8Array, language: RecoveryLanguage = 'en'): string[] {
@@ -46,7 +44,7 @@ export function wordsToEntropy(text: string): Result<Uint8Array, RecoveryWordsEr
   const spellings = words.map(spelling)
   const [inEnglish, inFrench] = [countKnown(spellings, 'en'), countKnown(spellings, 'fr')]
   const language = inFrench > inEnglish ? 'fr' : 'en'
-  const known = wordsBySpelling[language]
+  const known = spellingsOf(language)
   const unknown = spellings.findIndex((word) => !known.has(word))
   if (unknown >= 0) return err({ type: 'unknown-word', word: words[unknown] as string, position: unknown + 1 })
   const mnemonic = spellings.map((word) => known.get(word)).join(' ')
@@ -66,7 +64,14 @@ export function deriveFromEntropy(crypto: Crypto, entropy: Uint8Array): Recovere
 }
 
 function countKnown(spellings: readonly string[], language: RecoveryLanguage): number {
-  return spellings.filter((word) => wordsBySpelling[language].has(word)).length
+  const known = spellingsOf(language)
+  return spellings.filter((word) => known.has(word)).length
+}
+
+function spellingsOf(language: RecoveryLanguage): ReadonlyMap<string, string> {
+  const known = wordsBySpelling.get(language) ?? new Map(wordlists[language].map((word) => [spelling(word), word]))
+  wordsBySpelling.set(language, known)
+  return known
 }
 
 function spelling(word: string): string {
