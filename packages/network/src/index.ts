@@ -1,4 +1,14 @@
 export type {
+  CloseReason,
+  ConnectionState,
+  ConnectionStats,
+  ConnectionView,
+  LinkError,
+  NetworkEvent,
+  NetworkInput,
+  NetworkOutput,
+} from './interface.ts'
+export type {
   Advertisement,
   ChannelBinding,
   ChannelIndex,
