@@ -33,6 +33,8 @@ export interface Prekeys {
   readonly signedPrekey: KeyPair
   readonly oneTimePrekey: KeyPair
   readonly kemPrekey: KeyPair
+  /** 64 bytes (d ‖ z). */
+  readonly kemSeed: Uint8Array
   readonly bundle: PrekeyBundle
 }
 
@@ -40,12 +42,14 @@ export function createPrekeys(crypto: Crypto, random: Random, oneTime = true): P
   const identity = crypto.x25519KeyPair(random.bytes(32))
   const signedPrekey = crypto.x25519KeyPair(random.bytes(32))
   const oneTimePrekey = crypto.x25519KeyPair(random.bytes(32))
-  const kemPrekey = crypto.mlkem768KeyPair(random.bytes(64))
+  const kemSeed = random.bytes(64)
+  const kemPrekey = crypto.mlkem768KeyPair(kemSeed)
   return {
     identity,
     signedPrekey,
     oneTimePrekey,
     kemPrekey,
+    kemSeed,
     bundle: {
       identityKey: identity.publicKey,
       signedPrekey: { id: 7, publicKey: signedPrekey.publicKey },
