@@ -1,4 +1,6 @@
 export { freshPipe, RecordingHost, startRecorded } from './contracts/recording-host.ts'
+export type { StoreContractOptions, StoreHarness } from './contracts/store.ts'
+export { describeStoreContract } from './contracts/store.ts'
 export type { SignalledTransportPair, TransportPair, TransportTraits } from './contracts/transport.ts'
 export { describeSignalledTransportContract, describeTransportContract } from './contracts/transport.ts'
 export type { MemoryHubOptions, MemoryTransportOptions } from './memory-transport.ts'
