@@ -1,2 +1,5 @@
 export type { SqliteStore, SqliteStoreOptions, StoreError } from './store/sqlite-store.ts'
 export { openSqliteStore, storeKeySize } from './store/sqlite-store.ts'
+export { localAddresses, parseWebSocketAddress, webSocketAddress } from './websocket/addresses.ts'
+export type { WebSocketTransportOptions } from './websocket/websocket-transport.ts'
+export { defaultWebSocketTransportOptions, WebSocketTransport } from './websocket/websocket-transport.ts'
