@@ -1,0 +1,198 @@
+import { bytesToHex, hexToBytes, textToBytes } from '@miaou/core'
+import type { Connection, EventOptions } from './connection.ts'
+import type { OperationInput, OperationName, OperationOutput } from './operations.ts'
+import type { MiaouEvent } from './schema/events.ts'
+import type { KeyKind } from './schema/keys.ts'
+import type { Message } from './schema/messages.ts'
+
+export interface SendOptions {
+  /** Idempotency key, at most 64 characters: sending again with the same key gives the same message. */
+  readonly key?: string
+}
+
+type Without<N extends OperationName, K extends string> = Omit<OperationInput<N>, K>
+
+/**
+ * One client, whatever the way to the peer. `who` is an account id, a peer id or a name. Every call rejects with a
+ * `MiaouError` and nothing else.
+ */
+export class MiaouClient {
+  readonly #connection: Connection
+  readonly #call: Connection['call']
+  readonly #subscriptions = new Set<AsyncIterator<MiaouEvent>>()
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    this.#call = (name, input) => connection.call(name, input)
+  }
+
+  readonly identity = {
+    get: () => this.#call('identity.get', {}),
+    rename: (name: string) => this.#call('identity.rename', { name }),
+  }
+
+  readonly contacts = {
+    list: () => this.#call('contacts.list', {}),
+    add: (input: OperationInput<'contacts.add'>) => this.#call('contacts.add', input),
+    accept: (who: string) => this.#call('contacts.accept', { who }),
+    block: (who: string, blocked = true) => this.#call('contacts.block', { who, blocked }),
+    verify: (who: string, verified = true) => this.#call('contacts.verify', { who, verified }),
+    rename: (who: string, name: string) => this.#call('contacts.rename', { who, name }),
+    remove: (who: string) => this.#call('contacts.remove', { who }),
+    safetyNumber: (who: string) => this.#call('contacts.safetyNumber', { who }),
+  }
+
+  readonly invites = {
+    /** `uses`: how many people may use it, 1 to 1,000, default 1. */
+    create: (uses?: number) => this.#call('invites.create', uses === undefined ? {} : { uses }),
+  }
+
+  readonly messages = {
+    send: (to: string, text: string, options: SendOptions = {}) =>
+      this.#call('messages.send', { to, text, ...(options.key === undefined ? {} : { key: options.key }) }),
+    get: (id: string) => this.#call('messages.get', { id }),
+    list: (options: OperationInput<'messages.list'> = {}) => this.#call('messages.list', options),
+    search: (query: string, options: Without<'messages.search', 'query'> = {}) =>
+      this.#call('messages.search', { query, ...options }),
+    read: (who: string, upTo: number) => this.#call('messages.read', { with: who, upTo }),
+    cancel: (id: string) => this.#call('messages.cancel', { id }),
+    resend: (id: string) => this.#call('messages.resend', { id }),
+  }
+
+  readonly network = {
+    info: () => this.#call('network.info', {}),
+    peers: () => this.#call('network.peers', {}),
+    connect: (target: string, timeoutMs?: number) => this.#call('network.connect', { target, ...timeout(timeoutMs) }),
+    upgraded: (peerId: string, timeoutMs?: number) => this.#call('network.upgraded', { peerId, ...timeout(timeoutMs) }),
+    disconnect: (peerId: string) => this.#call('network.disconnect', { peerId }),
+    ping: (peerId: string, timeoutMs?: number) => this.#call('network.ping', { peerId, ...timeout(timeoutMs) }),
+    diagnostics: () => this.#call('network.diagnostics', {}),
+  }
+
+  readonly settings = {
+    get: () => this.#call('settings.get', {}),
+    set: (settings: OperationInput<'settings.set'>) => this.#call('settings.set', settings),
+  }
+
+  readonly keys = {
+    list: () => this.#call('keys.list', {}),
+    generate: (kind: KeyKind, keyId?: string) =>
+      this.#call('keys.generate', { kind, ...(keyId === undefined ? {} : { keyId }) }),
+    remove: (keyId: string) => this.#call('keys.remove', { keyId }),
+    /** 32 secret bytes. */
+    exportSecret: async (keyId: string) => fromHex((await this.#call('keys.exportSecret', { keyId })).secret),
+    /** 64-byte Ed25519 signature over the message as it is; a text is signed as its UTF-8. */
+    sign: async (keyId: string, message: Uint8Array | string) =>
+      fromHex((await this.#call('keys.sign', { keyId, message: toHex(message) })).signature),
+    verify: async (publicKey: Uint8Array, message: Uint8Array | string, signature: Uint8Array) =>
+      (
+        await this.#call('keys.verify', {
+          publicKey: toHex(publicKey),
+          message: toHex(message),
+          signature: toHex(signature),
+        })
+      ).valid,
+    /** `key`: a key id, or 32 bytes. `nonce`: 12 bytes. Gives ciphertext ‖ 16-byte tag. */
+    aeadEncrypt: async (
+      key: string | Uint8Array,
+      nonce: Uint8Array,
+      ad: Uint8Array | string,
+      plaintext: Uint8Array | string,
+    ) => {
+      const input = { key: keyText(key), nonce: toHex(nonce), ad: toHex(ad), plaintext: toHex(plaintext) }
+      return fromHex((await this.#call('keys.aeadEncrypt', input)).ciphertext)
+    },
+    aeadDecrypt: async (
+      key: string | Uint8Array,
+      nonce: Uint8Array,
+      ad: Uint8Array | string,
+      ciphertext: Uint8Array,
+    ) => {
+      const input = { key: keyText(key), nonce: toHex(nonce), ad: toHex(ad), ciphertext: toHex(ciphertext) }
+      return fromHex((await this.#call('keys.aeadDecrypt', input)).plaintext)
+    },
+  }
+
+  /** Tells a contact that we type, or stopped. `sent` is false when they are not reachable. */
+  typing(to: string, typing = true): Promise<OperationOutput<'typing.send'>> {
+    return this.#call('typing.send', { to, typing })
+  }
+
+  /** Sends and gives the stored message: it goes out by itself, now or when the contact is reachable (row T06). */
+  quickSend(recipient: string, text: string): Promise<Message> {
+    return this.messages.send(recipient, text)
+  }
+
+  /** News as they come; with `after`, first everything since that cursor, nothing missing, nothing twice. */
+  events(options: EventOptions = {}): AsyncIterableIterator<MiaouEvent> {
+    const source = this.#connection.events(options)
+    this.#subscriptions.add(source)
+    const forget = () => this.#subscriptions.delete(source)
+    const iterator: AsyncIterableIterator<MiaouEvent> = {
+      [Symbol.asyncIterator]: () => iterator,
+      next: async () => {
+        const result = await source.next()
+        if (result.done) forget()
+        return result
+      },
+      return: async () => {
+        forget()
+        return (await source.return?.()) ?? { done: true, value: undefined }
+      },
+    }
+    return iterator
+  }
+
+  /**
+   * Calls `handler` with every message that arrives, one at a time, and marks it read when the handler is done (rows T02
+   * and T06). Ends when the returned function is called or the client closes; rejects `done` when the handler throws.
+   */
+  onMessage(
+    handler: (message: Message) => void | Promise<void>,
+    options: EventOptions & { readonly markRead?: boolean } = {},
+  ): { readonly stop: () => Promise<void>; readonly done: Promise<void> } {
+    const events = this.events({ ...options, fleeting: false })
+    const run = async () => {
+      for await (const { event } of events) {
+        if (event.type !== 'message-received') continue
+        await handler(event.message)
+        if (options.markRead ?? true) await this.messages.read(event.message.contact, event.message.position)
+      }
+    }
+    return {
+      stop: async () => {
+        await events.return?.()
+      },
+      done: run(),
+    }
+  }
+
+  /** Ends every stream and the connection. A daemon goes on running; an embedded peer stops. */
+  async close(): Promise<void> {
+    for (const subscription of [...this.#subscriptions]) await subscription.return?.()
+    this.#subscriptions.clear()
+    await this.#connection.close()
+  }
+}
+
+/** A client over a connection: `connect(httpConnection({ url, token }))`. */
+export function connect(connection: Connection): MiaouClient {
+  return new MiaouClient(connection)
+}
+
+function timeout(timeoutMs: number | undefined): { readonly timeoutMs?: number } {
+  return timeoutMs === undefined ? {} : { timeoutMs }
+}
+
+function toHex(data: Uint8Array | string): string {
+  return bytesToHex(typeof data === 'string' ? textToBytes(data) : data)
+}
+
+/** The answer passed its schema: it is hexadecimal. */
+function fromHex(text: string): Uint8Array {
+  return hexToBytes(text) ?? new Uint8Array(0)
+}
+
+function keyText(key: string | Uint8Array): string {
+  return typeof key === 'string' ? key : bytesToHex(key)
+}

@@ -1,0 +1,102 @@
+import { z } from 'zod'
+import type { Connection, EventOptions } from '../connection.ts'
+import { isErrorCode, MiaouError } from '../error.ts'
+import { type OperationInput, type OperationName, type OperationOutput, operations } from '../operations.ts'
+import { SocketEvents } from './socket-events.ts'
+
+export interface HttpConnectionOptions {
+  /** Where the local API listens: `http://127.0.0.1:49152`. */
+  readonly url: string
+  /** Bearer token, from `api.json` in the home. */
+  readonly token: string
+  /** How long one call may take, ms. Default 150,000: longer than the longest wait a call can ask for. */
+  readonly timeoutMs?: number
+}
+
+const errorAnswerSchema = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    hint: z.string(),
+    facts: z.record(z.string(), z.unknown()).optional(),
+  }),
+})
+
+/** The way to a running daemon: HTTP for calls, one WebSocket per event stream. Node ≥ 22 and browsers. */
+export function httpConnection(options: HttpConnectionOptions): Connection {
+  const url = options.url.replace(/\/$/, '')
+  const closing = new AbortController()
+  return {
+    call: (name, input) => call({ ...options, url }, closing.signal, name, input),
+    events: (eventOptions: EventOptions) => new SocketEvents(url, options.token, eventOptions, closing.signal),
+    close: async () => closing.abort(),
+  }
+}
+
+async function call<N extends OperationName>(
+  { url, token, timeoutMs = 150_000 }: HttpConnectionOptions,
+  closing: AbortSignal,
+  name: N,
+  input: OperationInput<N>,
+): Promise<OperationOutput<N>> {
+  if (closing.aborted) throw new MiaouError('closed')
+  const request = toRequest(name, input)
+  const signal = AbortSignal.any([closing, AbortSignal.timeout(timeoutMs)])
+  let response: Response
+  let text: string
+  try {
+    response = await fetch(url + request.path, {
+      method: operations[name].method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(request.body === undefined ? {} : { body: request.body }),
+      redirect: 'error',
+      signal,
+    })
+    text = await response.text()
+  } catch (cause) {
+    if (closing.aborted) throw new MiaouError('closed', {}, { cause })
+    if (signal.aborted) throw new MiaouError('timeout', { afterMs: timeoutMs }, { cause })
+    throw new MiaouError('no-peer', { url }, { cause })
+  }
+  const body = parseJson(text)
+  if (!response.ok) throw toError(response.status, body)
+  const output = operations[name].output.safeParse(body)
+  if (!output.success) throw new MiaouError('bad-answer', { detail: name }, { cause: output.error })
+  // The schema of this very operation accepted it; TypeScript cannot follow the name through the table.
+  return output.data as OperationOutput<N>
+}
+
+/** Splits an input into the path's fields, the query and the body. */
+function toRequest(name: OperationName, input: object): { readonly path: string; readonly body: string | undefined } {
+  const { method, path } = operations[name]
+  const rest = new Map<string, unknown>(Object.entries(input).filter(([, value]) => value !== undefined))
+  const filled = path.replace(/:(\w+)/g, (_, field: string) => {
+    const value = String(rest.get(field))
+    rest.delete(field)
+    return encodeURIComponent(value)
+  })
+  if (method !== 'GET' && method !== 'DELETE') return { path: filled, body: JSON.stringify(Object.fromEntries(rest)) }
+  if (rest.size === 0) return { path: filled, body: undefined }
+  const query = new URLSearchParams([...rest].map(([field, value]) => [field, String(value)]))
+  return { path: `${filled}?${query}`, body: undefined }
+}
+
+function toError(status: number, body: unknown): MiaouError {
+  const answer = errorAnswerSchema.safeParse(body)
+  if (!answer.success || !isErrorCode(answer.data.error.code)) {
+    return new MiaouError('bad-answer', { detail: `HTTP ${status}` })
+  }
+  const { code, message, hint, facts } = answer.data.error
+  return new MiaouError(code, facts, { message, hint })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

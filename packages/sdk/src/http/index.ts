@@ -1,0 +1,2 @@
+export type { HttpConnectionOptions } from './connection.ts'
+export { httpConnection } from './connection.ts'

@@ -1,0 +1,37 @@
+export type { SendOptions } from './client.ts'
+export { connect, MiaouClient } from './client.ts'
+export type { Connection, EventOptions } from './connection.ts'
+export type { ErrorCode, ErrorFacts, MiaouErrorOptions } from './error.ts'
+export { errorKinds, isErrorCode, MiaouError } from './error.ts'
+export { EventQueue, eventsBufferedMax } from './event-queue.ts'
+export type { Operation, OperationInput, OperationName, OperationOutput } from './operations.ts'
+export { commonErrors, operationNames, operations } from './operations.ts'
+export type { Contact, ContactState, Identity, Invite, SafetyNumber, Settings } from './schema/contacts.ts'
+export { contactSchema, identitySchema, inviteSchema, safetyNumberSchema, settingsSchema } from './schema/contacts.ts'
+export type { EventFrame, FleetingNews, MiaouEvent, NetworkNews, News, StoredNews } from './schema/events.ts'
+export { eventFrameSchema, miaouEventSchema } from './schema/events.ts'
+export { accountIdSchema, messageIdSchema, peerIdSchema, timeSchema, whoSchema } from './schema/ids.ts'
+export type { Key, KeyKind } from './schema/keys.ts'
+export { hexSchema, keyIdSchema, keyKindSchema, keySchema } from './schema/keys.ts'
+export type { Delivery, Message, MessageState, StateReason } from './schema/messages.ts'
+export { messageSchema, messageStateSchema, stateReasonSchema } from './schema/messages.ts'
+export type {
+  CloseReason,
+  Connected,
+  ConnectionState,
+  ConnectionView,
+  Diagnostic,
+  LinkFailure,
+  NetworkInfo,
+  PeerView,
+  Ping,
+  TransportKind,
+} from './schema/network.ts'
+export {
+  closeReasonSchema,
+  connectedSchema,
+  diagnosticSchema,
+  networkInfoSchema,
+  peerViewSchema,
+  pingSchema,
+} from './schema/network.ts'

@@ -1,0 +1,82 @@
+import { z } from 'zod'
+import { contactSchema, settingsSchema } from './contacts.ts'
+import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
+import { messageSchema } from './messages.ts'
+import { closeReasonSchema, linkErrorSchema, transportKindSchema } from './network.ts'
+
+/** Durable news: each has a cursor from which a client can resume. */
+export const storedNewsSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('message-received'), message: messageSchema }),
+  z.object({ type: z.literal('message-state'), message: messageSchema }),
+  z.object({ type: z.literal('contact-changed'), contact: contactSchema }),
+  z.object({ type: z.literal('contact-removed'), account: accountIdSchema }),
+  z.object({ type: z.literal('invite-used'), account: accountIdSchema }),
+  z.object({ type: z.literal('settings-changed'), settings: settingsSchema }),
+])
+export type StoredNews = z.output<typeof storedNewsSchema>
+
+/** News that are worth nothing later: no cursor, dropped when a client is slow. */
+export const fleetingNewsSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('typing'), account: accountIdSchema, typing: z.boolean() }),
+  z.object({ type: z.literal('presence'), account: accountIdSchema, presence: z.enum(['online', 'away', 'offline']) }),
+])
+export type FleetingNews = z.output<typeof fleetingNewsSchema>
+
+export const networkNewsSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('connection-established'),
+    connectionId: z.string(),
+    peerId: peerIdSchema,
+    transport: transportKindSchema,
+    setupMs: z.number(),
+    latencyMs: z.number().exactOptional(),
+  }),
+  z.object({
+    type: z.literal('connection-closed'),
+    connectionId: z.string(),
+    peerId: peerIdSchema,
+    transport: transportKindSchema,
+    reason: closeReasonSchema,
+  }),
+  z.object({
+    type: z.literal('connection-error'),
+    connectionId: z.string(),
+    peerId: peerIdSchema.exactOptional(),
+    error: linkErrorSchema,
+  }),
+])
+export type NetworkNews = z.output<typeof networkNewsSchema>
+
+const lanNewsSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('peer-seen'), peerId: peerIdSchema }),
+  z.object({ type: z.literal('peer-gone'), peerId: peerIdSchema }),
+])
+
+export const newsSchema = z.union([storedNewsSchema, fleetingNewsSchema, networkNewsSchema, lanNewsSchema])
+export type News = z.output<typeof newsSchema>
+
+/** One event of the stream. With a cursor it is durable: a client that has seen it may resume after that cursor. */
+export const miaouEventSchema = z
+  .object({ cursor: z.number().int().exactOptional(), at: timeSchema, event: newsSchema })
+  .meta({ title: 'Event' })
+export type MiaouEvent = z.output<typeof miaouEventSchema>
+
+/**
+ * What the server writes on the event socket: `ready` once (with the cursor the stream starts after), `beat` while
+ * nothing happens, `event`, and `error` before it ends a stream by itself.
+ */
+export const eventFrameSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ready'), cursor: z.number().int() }),
+  z.object({ type: z.literal('beat') }),
+  z.object({ type: z.literal('event'), event: miaouEventSchema }),
+  z.object({
+    type: z.literal('error'),
+    error: z.object({
+      code: z.string(),
+      message: z.string(),
+      hint: z.string(),
+      facts: z.record(z.string(), z.unknown()).exactOptional(),
+    }),
+  }),
+])
+export type EventFrame = z.output<typeof eventFrameSchema>

@@ -1,0 +1,59 @@
+import { z } from 'zod'
+import { accountIdSchema, messageIdSchema, peerIdSchema, timeSchema } from './ids.ts'
+
+/** How far a message got. */
+export const messageStateSchema = z.enum([
+  'queued',
+  'sent',
+  'held',
+  'delivered',
+  'read',
+  'refused',
+  'expired',
+  'cancelled',
+])
+export type MessageState = z.output<typeof messageStateSchema>
+
+/** Why a message is where it is. */
+export const stateReasonSchema = z.enum([
+  'recipient-offline',
+  'awaiting-receipt',
+  'request-pending',
+  'blocked',
+  'unsupported',
+  'too-old',
+  'expired',
+  'refused-too-often',
+  'device-list-fork',
+])
+export type StateReason = z.output<typeof stateReasonSchema>
+
+/** One device of the recipient, and how far the message got there. */
+export const deliverySchema = z
+  .object({
+    peerId: peerIdSchema,
+    state: messageStateSchema,
+    reason: stateReasonSchema.exactOptional(),
+    attempts: z.number().int(),
+    nextTryAt: timeSchema.exactOptional(),
+  })
+  .meta({ title: 'Delivery' })
+export type Delivery = z.output<typeof deliverySchema>
+
+export const messageSchema = z
+  .object({
+    id: messageIdSchema,
+    contact: accountIdSchema.describe('The other account of the conversation'),
+    direction: z.enum(['in', 'out']),
+    text: z.string(),
+    sentAt: timeSchema.describe("When the sender's clock says it was sent"),
+    storedAt: timeSchema.describe('When this device stored it'),
+    state: messageStateSchema.describe('Outgoing: the most advanced of its devices'),
+    reason: stateReasonSchema.exactOptional(),
+    nextTryAt: timeSchema.exactOptional(),
+    expiresAt: timeSchema.exactOptional(),
+    deliveries: z.array(deliverySchema),
+    position: z.number().int().describe('Place in the history of this home: the cursor of paging'),
+  })
+  .meta({ title: 'Message' })
+export type Message = z.output<typeof messageSchema>
