@@ -1,0 +1,143 @@
+export type { PeerAnnouncement } from './announcement.ts'
+export { announcementSizeMax, decodePeerAnnouncement, encodePeerAnnouncement } from './announcement.ts'
+export type { CertificateError, DeviceCertificate, PseudonymCertificate } from './certificate.ts'
+export {
+  certificateKinds,
+  certificateSizeMax,
+  decodeCertificate,
+  signDeviceCertificate,
+  signPseudonymCertificate,
+  verifyCertificate,
+} from './certificate.ts'
+export type { Content, ContentBody, ReceiptStatus, RefusalReason } from './content.ts'
+export {
+  contentBodySizeMax,
+  contentSizeMax,
+  contentTags,
+  decodeContent,
+  encodeContent,
+  receiptIdsMax,
+  receiptStatuses,
+  refusalReasons,
+  textSizeMax,
+} from './content.ts'
+export type { DeviceList, DeviceListError, DeviceListForkError, ListedDevice } from './device-list.ts'
+export { mergeDeviceLists, verifyDeviceList } from './device-list.ts'
+export type { DeviceListAction, DeviceListEntry, DeviceRight } from './device-list-entry.ts'
+export {
+  decodeDeviceListEntry,
+  deviceListActions,
+  deviceListEntriesMax,
+  deviceListEntrySizeMax,
+  deviceListSigners,
+  deviceRights,
+  devicesMax,
+  hashDeviceListEntry,
+  signDeviceListEntry,
+} from './device-list-entry.ts'
+export type { Disconnect, DisconnectReason } from './disconnect.ts'
+export { decodeDisconnect, disconnectReasons, encodeDisconnect } from './disconnect.ts'
+export type { Envelope, NextHop } from './envelope.ts'
+export {
+  decodeEnvelope,
+  encodeEnvelope,
+  envelopeKinds,
+  envelopeSizeMax,
+  initialEnvelopeOverheadMax,
+  nextHopLayerSizeMax,
+  nextHopTag,
+  sessionHeaderSizeMax,
+} from './envelope.ts'
+export type { Fragment } from './fragment.ts'
+export {
+  decodeFragment,
+  encodeFragment,
+  fragmentedSizeMax,
+  fragmentPayload,
+  fragmentSizeMax,
+  fragmentsMax,
+  isFragmentable,
+} from './fragment.ts'
+export type { Frame, FrameError, FrameType, FrameTypeName } from './frame.ts'
+export {
+  decodeFrame,
+  encodeFrame,
+  frameBufferSize,
+  frameHeaderSize,
+  framePayloadSizeMax,
+  frameSizeMin,
+  frameTrailerSize,
+  frameTypes,
+  pipeMessageOverhead,
+  pipeMessageSizeMax,
+  protocolVersion,
+} from './frame.ts'
+export type { HandshakeBinding, HandshakeMessage } from './handshake.ts'
+export {
+  decodeHandshakeMessage,
+  defaultFeatures,
+  encodeHandshakeMessage,
+  featureSizeMax,
+  featuresMax,
+  handshakeMessageSizeMax,
+  handshakePrologue,
+  negotiateFeatures,
+} from './handshake.ts'
+export type { Invite, InviteError } from './invite.ts'
+export {
+  encodeInvite,
+  inviteAddressesMax,
+  inviteAddressForms,
+  inviteAddressLengthMax,
+  inviteCheckSize,
+  inviteLengthLimit,
+  inviteNameSizeMax,
+  invitePayloadSizeMax,
+  invitePrefix,
+  isInviteAddress,
+  parseInvite,
+} from './invite.ts'
+export type { KeepAlive } from './keep-alive.ts'
+export { decodeKeepAlive, encodeKeepAlive, keepAliveKinds } from './keep-alive.ts'
+export { isName, nameSizeMax } from './name.ts'
+export type { NumberedPrekey, PrekeyBundleError, SignedPrekeyBundle } from './prekey-bundle.ts'
+export {
+  decodePrekeyBundle,
+  kemPublicKeySize,
+  prekeyBundleFlags,
+  prekeyBundleSizeMax,
+  sealingKeySize,
+  signPrekeyBundle,
+  verifyPrekeyBundle,
+} from './prekey-bundle.ts'
+export type { PeerQuery, PeerResponse } from './query.ts'
+export {
+  decodePeerQuery,
+  decodePeerResponse,
+  encodePeerQuery,
+  encodePeerResponse,
+  queryTags,
+  responseBodySizeMax,
+} from './query.ts'
+export type { Reassembled, ReassemblerOptions, ReassemblyError } from './reassembler.ts'
+export { defaultReassemblerOptions, Reassembler } from './reassembler.ts'
+export type { Signal } from './signal.ts'
+export {
+  candidateLengthMax,
+  connectionId,
+  decodeSignal,
+  encodeSignal,
+  parseConnectionId,
+  sdpLengthMax,
+  signalDepthMax,
+  signalSchema,
+  signalSizeMax,
+} from './signal.ts'
+export type { SignedStructure } from './signed.ts'
+export { signatureSize } from './signed.ts'
+export type { Presence, Status } from './status.ts'
+export { decodeStatus, encodeStatus, presences } from './status.ts'
+export type { DecodeError } from './structure.ts'
+export { criticalTagBit, extensionsSizeMax, structureSuite, structureVersion, tailSizeMax } from './structure.ts'
+export type { Typing } from './typing.ts'
+export { decodeTyping, encodeTyping } from './typing.ts'
