@@ -31,7 +31,7 @@ export interface DeviceListEntry {
   readonly createdAt: number
 }
 
-/** Most entries of a list, devices ever listed, and bytes of one entry (own choices; 306 bytes are the most today). */
+/** Most entries of a list, devices ever listed, and bytes of one entry (own choices; 277 bytes are the most today). */
 export const deviceListEntriesMax = 64
 export const devicesMax = 32
 export const deviceListEntrySizeMax = 512

@@ -36,7 +36,7 @@ const label = 'prekey-bundle'
 export const kemPublicKeySize = 1184
 /** draft-connolly-cfrg-xwing-kem: ML-KEM-768 and X25519. */
 export const sealingKeySize = 1216
-/** Most bytes of a bundle: 2,626 with every field, and room for an extensions block. */
+/** Most bytes of a bundle: 2,617 with every field, and room for an extensions block. */
 export const prekeyBundleSizeMax = 8192
 /** Flags byte of a bundle. */
 export const prekeyBundleFlags = { oneTimePrekey: 1, kemOneTime: 2, sealingKey: 4 } as const
