@@ -1,4 +1,4 @@
-import type { Jitter, Now, Random } from '@miaou/core'
+import type { AccountId, Jitter, Now, PeerId, Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import {
   type CommandError,
@@ -91,6 +91,15 @@ export class Peer {
 
   seenPeers(): readonly SeenPeer[] {
     return this.#neighbourhood.seenPeers()
+  }
+
+  /** The devices of contacts, and whose each is. */
+  contactsByDevice(): ReadonlyMap<PeerId, { readonly account: AccountId; readonly name: string }> {
+    return new Map(
+      this.#messaging
+        .contacts()
+        .flatMap(({ account, name, devices }) => devices.map((peerId) => [peerId, { account, name }] as const)),
+    )
   }
 
   /** What was dropped or failed, by reason, since the start. */

@@ -1,0 +1,399 @@
+import { networkInterfaces } from 'node:os'
+import {
+  compareBytes,
+  err,
+  keyToAccountId,
+  type Log,
+  ok,
+  type PeerId,
+  parsePeerId,
+  peerIdToKey,
+  type Result,
+} from '@miaou/core'
+import type { Crypto } from '@miaou/crypto'
+import type { Keyring } from '@miaou/keyring'
+import {
+  type CommandError,
+  type CommandResults,
+  type MessagingCommand,
+  type MigrationError,
+  migrate,
+} from '@miaou/messaging'
+import type { Advertisement, ConnectionView, LinkError, PipeId, TransportError, TransportHost } from '@miaou/network'
+import { Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
+import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
+import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
+import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
+import { Connects } from './connects.ts'
+import { runDiagnostics } from './diagnostics.ts'
+import { DriveLoop } from './drive-loop.ts'
+import type { NetworkInfo, PeerHandle, PeerView } from './handle.ts'
+import { databasePath, type OpenHomeError, openHome } from './home.ts'
+import type { PeerIdentity } from './identity.ts'
+import { Pending } from './pending.ts'
+import { systemClock, systemJitter, systemRandom } from './system.ts'
+import { openUserKeys } from './user-keys.ts'
+
+export interface StartPeerOptions extends AdapterOptions {
+  readonly home: string
+  /** UTF-8; undefined for a home made without one. */
+  readonly passphrase: Uint8Array | undefined
+  readonly log?: Log
+  /** Called when an invariant of ours broke; by default the process ends with the error. */
+  readonly onCrash?: (error: unknown) => void
+}
+
+export type StartError =
+  | LockHomeError
+  | OpenHomeError
+  | MigrationError
+  | { readonly type: 'store'; readonly error: StoreError }
+  | { readonly type: 'listen'; readonly error: TransportError }
+
+/** Feature names this version offers (row B20): the ones that exist. */
+const features: readonly string[] = ['chat']
+
+/** How often the network interfaces are compared, ms: a changed address is acted on within this time. */
+const interfacesPollMs = 5_000
+
+const silentLog: Log = { write: () => undefined }
+
+/** Opens a home, starts its peer and returns when it listens. The home is locked until `stop`. */
+export async function startPeer(options: StartPeerOptions): Promise<Result<PeerHandle, StartError>> {
+  const lock = lockHome(options.home)
+  if (!lock.ok) return lock
+  const opened = await openHome(options.home, options.passphrase)
+  if (!opened.ok) return release(lock.value, opened)
+  const { crypto, keyring, identity } = opened.value
+  const store = openSqliteStore({ path: databasePath(options.home), key: keyring.storeKey('database') })
+  if (!store.ok) return release(lock.value, err({ type: 'store', error: store.error }))
+  const migrated = migrate(store.value)
+  if (!migrated.ok) {
+    store.value.close()
+    return release(lock.value, migrated)
+  }
+  const adapters = await createAdapters(options)
+  const host = new PeerHost(options, { crypto, keyring, identity, store: store.value, lock: lock.value }, adapters)
+  const started = await host.start()
+  if (!started.ok) {
+    await host.stop()
+    return started
+  }
+  return ok(host)
+}
+
+function release<E>(lock: HomeLock, failure: E): E {
+  lock.release()
+  return failure
+}
+
+interface Opened {
+  readonly crypto: Crypto
+  readonly keyring: Keyring
+  readonly identity: PeerIdentity
+  readonly store: SqliteStore
+  readonly lock: HomeLock
+}
+
+class PeerHost implements PeerHandle {
+  readonly account: PeerHandle['account']
+  readonly peerId: PeerId
+  readonly home: string
+  readonly startedAt: number
+  readonly keys: PeerHandle['keys']
+  readonly network: PeerHandle['network']
+  readonly #opened: Opened
+  readonly #peer: Peer
+  readonly #loop: DriveLoop
+  readonly #adapters: Adapters
+  readonly #iceServersCount: number
+  readonly #commands = new Pending<Result<CommandResults[keyof CommandResults], CommandError>>()
+  readonly #pings = new Pending<Result<{ readonly latencyMs: number }, LinkError>>()
+  readonly #connects: Connects
+  readonly #listeners = new Set<(event: PeerEvent) => void>()
+  readonly #startedMono = systemClock.now().mono
+  #addresses: readonly string[] = []
+  #discoveryError: string | undefined
+  #discoverable: NetworkInfo['discoverable'] = 'off'
+  #interfacesTimer: NodeJS.Timeout | undefined
+  #nextPipe = 1
+  #stopping: Promise<void> | undefined
+
+  constructor(options: StartPeerOptions, opened: Opened, adapters: Adapters) {
+    const { crypto, keyring, identity, store } = opened
+    this.#opened = opened
+    this.account = keyToAccountId(identity.messaging.accountKey)
+    this.peerId = identity.network.peerId
+    this.home = options.home
+    this.startedAt = systemClock.now().wall
+    this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
+    const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
+    this.#adapters = adapters
+    this.#iceServersCount = options.iceServers?.length ?? 0
+    this.#peer = new Peer({
+      crypto,
+      random: systemRandom,
+      jitter: systemJitter,
+      store,
+      network: identity.network,
+      messaging: identity.messaging,
+      features,
+      webrtc: this.#adapters.webrtc !== undefined,
+      nextPipe,
+    })
+    this.#loop = new DriveLoop({
+      peer: this.#peer,
+      clock: systemClock,
+      log: options.log ?? silentLog,
+      perform: (output) => this.#perform(output),
+      onCrash: options.onCrash ?? rethrow,
+    })
+    this.#connects = new Connects((peerId) => this.#view(peerId))
+    this.network = this.#networkFace()
+  }
+
+  async start(): Promise<Result<undefined, StartError>> {
+    const transportHost: TransportHost = {
+      emit: (event) => this.#loop.push({ type: 'network', input: { type: 'transport', event } }),
+      nextPipe: () => this.#nextPipe++ as PipeId,
+    }
+    const { websocket, webrtc, discovery } = this.#adapters
+    const listening = await websocket.start(this.#adapters.hostFor(websocket, transportHost))
+    if (!listening.ok) return err({ type: 'listen', error: listening.error })
+    this.#addresses = listening.value
+    await webrtc?.start(this.#adapters.hostFor(webrtc, transportHost))
+    discovery.onNews(() => this.#collect())
+    // Browsing starts at once; what is advertised follows from the settings, which the first wake reads. A LAN without
+    // multicast is no reason not to run: the diagnosis says it.
+    const discovering = await discovery.start(undefined)
+    if (!discovering.ok) this.#discoveryError = 'detail' in discovering.error ? discovering.error.detail : 'name taken'
+    this.#loop.push({ type: 'listening', port: portOf(this.#addresses) })
+    this.#loop.push({ type: 'wake' })
+    this.#watchInterfaces()
+    return ok(undefined)
+  }
+
+  command<C extends MessagingCommand>(command: C): Promise<Result<CommandResults[C['type']], CommandError>> {
+    const stopped = (): Result<never, CommandError> => err({ type: 'store-failed', detail: 'this peer has stopped' })
+    if (this.#stopping !== undefined) return Promise.resolve(stopped())
+    const answer = this.#commands.wait(
+      (id) => this.#loop.push({ type: 'command', id, command }),
+      Number.POSITIVE_INFINITY,
+      stopped,
+    )
+    // The engine answers a command with the result of its own type (`CommandResults`).
+    return answer as Promise<Result<CommandResults[C['type']], CommandError>>
+  }
+
+  onEvent(listener: (event: PeerEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#shutDown()
+    return this.#stopping
+  }
+
+  async #shutDown(): Promise<void> {
+    clearInterval(this.#interfacesTimer)
+    this.#connects.stop()
+    // Goodbyes are written before the transports close; closing flushes them.
+    this.#loop.push({ type: 'network', input: { type: 'stop' } })
+    this.#loop.drain()
+    this.#loop.stop()
+    const { websocket, webrtc, discovery } = this.#adapters
+    await Promise.all([discovery.stop(), websocket.stop(), webrtc?.stop()])
+    this.#commands.settleAll(err({ type: 'store-failed', detail: 'this peer has stopped' }))
+    this.#pings.settleAll(err({ type: 'broken', detail: 'this peer has stopped' }))
+    this.#opened.store.close()
+    this.#opened.keyring.close()
+    this.#opened.lock.release()
+  }
+
+  #perform(output: PeerOutput): void {
+    const { websocket, webrtc } = this.#adapters
+    switch (output.type) {
+      case 'dial':
+        this.#adapters.claim(output.pipe, websocket)
+        websocket.dial(output.pipe, output.address)
+        return
+      case 'write':
+        this.#adapters.of(output.pipe)?.send(output.pipe, output.channel, output.bytes)
+        return
+      case 'close':
+        this.#adapters.of(output.pipe)?.close(output.pipe)
+        return
+      case 'offer':
+        if (webrtc !== undefined) this.#adapters.claim(output.pipe, webrtc)
+        webrtc?.offer(output.pipe)
+        return
+      case 'accept':
+        if (webrtc !== undefined) this.#adapters.claim(output.pipe, webrtc)
+        webrtc?.accept(output.pipe, output.offer)
+        return
+      case 'answer':
+        webrtc?.answer(output.pipe, output.answer)
+        return
+      case 'add-candidate':
+        webrtc?.addCandidate(output.pipe, output.candidate)
+        return
+      case 'pong':
+        this.#pings.settle(output.id, ok({ latencyMs: output.latencyMs }))
+        return
+      case 'reply':
+        this.#commands.settle(output.id, output.result)
+        return
+      case 'advertise':
+        this.#discoverable = visibilityOf(output.advertisement)
+        void this.#adapters.discovery.advertise(output.advertisement)
+        return
+      case 'event':
+        this.#publish(output.event)
+        return
+    }
+  }
+
+  #publish(event: PeerEvent): void {
+    if (event.type === 'network') this.#connects.heard(event.event)
+    for (const listener of [...this.#listeners]) listener(event)
+  }
+
+  #collect(): void {
+    if (this.#stopping !== undefined) return
+    const { discovery } = this.#adapters
+    discovery.collectPeers()
+    this.#loop.push({ type: 'discovered', peers: discovery.discoveredPeers() })
+  }
+
+  #networkFace(): PeerHandle['network'] {
+    return {
+      info: () => this.#info(),
+      peers: () => this.#peers(),
+      connect: (target, timeoutMs) => this.#connect(target, timeoutMs),
+      upgraded: (peerId, timeoutMs) => this.#upgraded(peerId, timeoutMs),
+      disconnect: (peerId) =>
+        this.#loop.push({ type: 'network', input: { type: 'disconnect', peerId, reason: 'bye' } }),
+      ping: (peerId, timeoutMs) =>
+        this.#pings.wait(
+          (id) => this.#loop.push({ type: 'network', input: { type: 'ping', peerId, id } }),
+          timeoutMs,
+          () => err({ type: 'silent', forMs: timeoutMs }),
+        ),
+      diagnostics: () => this.#diagnose(),
+    }
+  }
+
+  #info(): NetworkInfo {
+    return {
+      peerId: this.peerId,
+      addresses: this.#addresses,
+      natType: 'unknown',
+      connectedPeers: this.#peer.connections().filter(isConnected).length,
+      uptimeMs: Math.round(systemClock.now().mono - this.#startedMono),
+      counters: this.#peer.counters(),
+      webrtc: this.#adapters.webrtcKind,
+      discoverable: this.#discoverable,
+    }
+  }
+
+  #peers(): PeerView[] {
+    const seen = new Map(this.#peer.seenPeers().map((peer) => [peer.peerId, peer]))
+    const own = peerIdToKey(this.peerId)
+    const views = new Map(this.#peer.connections().map((view) => [view.peerId, view]))
+    const contacts = this.#peer.contactsByDevice()
+    return [...new Set([...views.keys(), ...seen.keys(), ...contacts.keys()])].map((peerId) => {
+      const view = views.get(peerId) ?? unlinked(peerId)
+      const contact = contacts.get(peerId)
+      return {
+        ...view,
+        addresses: view.addresses.length > 0 ? view.addresses : (seen.get(peerId)?.addresses ?? []),
+        features: view.features.length > 0 ? view.features : (seen.get(peerId)?.features ?? []),
+        seenBy: seen.has(peerId) ? 'mdns' : contact === undefined ? 'link' : 'contact',
+        shouldInitiate: compareBytes(own, peerIdToKey(peerId)) < 0,
+        ...(contact ?? {}),
+      }
+    })
+  }
+
+  #view(peerId: PeerId): ConnectionView | undefined {
+    return this.#peer.connections().find((view) => view.peerId === peerId)
+  }
+
+  #connect(target: PeerId | string, timeoutMs: number): ReturnType<PeerHandle['network']['connect']> {
+    const peerId = parsePeerId(target)
+    const waiting = this.#connects.wait(peerId ?? target, timeoutMs)
+    const view = peerId === undefined ? undefined : this.#view(peerId)
+    if (view !== undefined && isConnected(view)) this.#connects.already(view)
+    else if (peerId === undefined) {
+      this.#loop.push({ type: 'network', input: { type: 'connect-address', address: target } })
+    } else {
+      const addresses = this.#peer.seenPeers().find((peer) => peer.peerId === peerId)?.addresses ?? []
+      this.#loop.push({ type: 'network', input: { type: 'connect', peerId, addresses } })
+    }
+    return waiting
+  }
+
+  async #upgraded(peerId: PeerId, timeoutMs: number): Promise<boolean> {
+    if (this.#view(peerId)?.transport === 'webrtc') return true
+    return (await this.#connects.wait(peerId, timeoutMs, 'webrtc')).ok
+  }
+
+  #diagnose(): ReturnType<PeerHandle['network']['diagnostics']> {
+    const discovery = this.#adapters.discovery
+    return runDiagnostics({
+      store: this.#opened.store,
+      addresses: this.#addresses,
+      webrtc: this.#adapters.webrtcKind,
+      discovery: {
+        error: this.#discoveryError,
+        method: discovery.method,
+        seen: discovery.discoveredPeers().length,
+        discoverable: this.#discoverable,
+      },
+      iceServersCount: this.#iceServersCount,
+    })
+  }
+
+  /** A laptop that changes its network keeps its links only if somebody notices. */
+  #watchInterfaces(): void {
+    let before = interfacesText()
+    this.#interfacesTimer = setInterval(() => {
+      const text = interfacesText()
+      if (text === before) return
+      before = text
+      this.#loop.push({ type: 'network', input: { type: 'network-changed' } })
+    }, interfacesPollMs)
+    this.#interfacesTimer.unref()
+  }
+}
+
+function interfacesText(): string {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
+    .sort()
+    .join()
+}
+
+function isConnected(view: ConnectionView): boolean {
+  return view.state === 'connected' || view.state === 'upgrading'
+}
+
+function unlinked(peerId: PeerId): ConnectionView {
+  const stats = { bytesSent: 0, bytesReceived: 0, messagesSent: 0, messagesReceived: 0, currentState: 'idle' } as const
+  return { peerId, state: 'idle', addresses: [], features: [], stats }
+}
+
+function visibilityOf(advertisement: Advertisement | undefined): NetworkInfo['discoverable'] {
+  if (advertisement === undefined) return 'off'
+  return advertisement.peerId === undefined ? 'contacts' : 'everyone'
+}
+
+function portOf(addresses: readonly string[]): number {
+  const [first] = addresses
+  return first === undefined ? 0 : Number(new URL(first).port)
+}
+
+function rethrow(error: unknown): never {
+  throw error
+}
