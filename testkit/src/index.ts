@@ -3,6 +3,7 @@ export type { StoreContractOptions, StoreHarness } from './contracts/store.ts'
 export { describeStoreContract } from './contracts/store.ts'
 export type { SignalledTransportPair, TransportPair, TransportTraits } from './contracts/transport.ts'
 export { describeSignalledTransportContract, describeTransportContract } from './contracts/transport.ts'
+export type { DiskFullReport } from './disk-full.ts'
 export type { MemoryHubOptions, MemoryTransportOptions } from './memory-transport.ts'
 export {
   defaultMemoryHubOptions,

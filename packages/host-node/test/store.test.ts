@@ -75,10 +75,13 @@ describe('SQLite store', () => {
     expect(store.get('PRAGMA busy_timeout')).toEqual({ timeout: 0 })
   })
 
-  test('the folder is closed to others and the log is gone after close', () => {
+  test('folder and files are closed to others, and the log is gone after close', () => {
     const store = open()
     store.script('CREATE TABLE t (a)')
     expect(statSync(join(directory, 'home')).mode & 0o777).toBe(0o700)
+    for (const name of ['a.db', 'a.db-wal', 'a.db-key']) {
+      expect(statSync(join(directory, 'home', name)).mode & 0o777).toBe(0o600)
+    }
     expect(statSync(`${store.path}-wal`).size).toBeGreaterThan(0)
     expect(store.checkpoint()).toBe(true)
     expect(statSync(`${store.path}-wal`).size).toBe(0)

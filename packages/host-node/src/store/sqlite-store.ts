@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { assert, err, ok, type Result } from '@miaou/core'
 import { type SqlRow, type SqlValue, type Store, StoreFailure } from '@miaou/messaging'
 import Database, { type Statement } from 'better-sqlite3-multiple-ciphers'
-import { makePrivateDirectory } from '../home/files.ts'
+import { fileMode, makePrivateDirectory } from '../home/files.ts'
 import { codeToKind, sqliteCode, toStoreFailure } from './failure.ts'
 import { checkKey, type KeyCheck, writeKeyCheck } from './key-check.ts'
 
@@ -70,7 +70,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Result<SqliteStore
   if (keyCheck === 'wrong' && existsSync(path)) return err({ type: 'wrong-key', path })
   let db: Database | undefined
   try {
-    if (!inMemory && options.readonly !== true) makePrivateDirectory(dirname(path))
+    if (!inMemory && options.readonly !== true) makePrivateFile(path)
     db = new Database(path, { timeout: 0, readonly: options.readonly === true })
     if (fileKey !== undefined) applyKey(db, fileKey)
     configure(db, options)
@@ -81,6 +81,15 @@ export function openSqliteStore(options: SqliteStoreOptions): Result<SqliteStore
     db?.close()
     return err(toStoreError(thrown, path, keyCheck))
   }
+}
+
+/**
+ * SQLite would make the file readable to others (its log takes the mode of the file). An existing one is left alone:
+ * opening and closing it here would drop the locks that this process may hold on it (POSIX).
+ */
+function makePrivateFile(path: string): void {
+  makePrivateDirectory(dirname(path))
+  if (!existsSync(path)) closeSync(openSync(path, 'ax', fileMode))
 }
 
 /** SQLite3MultipleCiphers takes `raw:` + 64 hex digits as the key itself, without derivation. */
