@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { ErrorCode } from './error.ts'
 import { contactSchema, identitySchema, inviteSchema, safetyNumberSchema, settingsSchema } from './schema/contacts.ts'
+import type { Frozen } from './schema/frozen.ts'
 import { messageIdSchema, peerIdSchema, whoSchema } from './schema/ids.ts'
 import { hexSchema, keyIdSchema, keyKindSchema, keySchema } from './schema/keys.ts'
 import { messageSchema } from './schema/messages.ts'
@@ -272,5 +273,5 @@ export const operations = {
 
 export type OperationName = keyof typeof operations
 export type OperationInput<N extends OperationName> = z.output<(typeof operations)[N]['input']>
-export type OperationOutput<N extends OperationName> = z.output<(typeof operations)[N]['output']>
+export type OperationOutput<N extends OperationName> = Frozen<z.output<(typeof operations)[N]['output']>>
 export const operationNames = Object.keys(operations) as readonly OperationName[]

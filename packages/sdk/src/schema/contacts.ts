@@ -1,15 +1,16 @@
 import { z } from 'zod'
+import type { Frozen } from './frozen.ts'
 import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
 
 /** Us. */
 export const identitySchema = z
   .object({ account: accountIdSchema, peerId: peerIdSchema, name: z.string() })
   .meta({ title: 'Identity' })
-export type Identity = z.output<typeof identitySchema>
+export type Identity = Frozen<z.output<typeof identitySchema>>
 
 /** `contact`: may write. `request`: wrote first and waits for an answer. `blocked`: dropped in silence. */
 export const contactStateSchema = z.enum(['contact', 'request', 'blocked'])
-export type ContactState = z.output<typeof contactStateSchema>
+export type ContactState = Frozen<z.output<typeof contactStateSchema>>
 
 export const contactSchema = z
   .object({
@@ -24,17 +25,17 @@ export const contactSchema = z
     lastMessageAt: timeSchema.exactOptional(),
   })
   .meta({ title: 'Contact' })
-export type Contact = z.output<typeof contactSchema>
+export type Contact = Frozen<z.output<typeof contactSchema>>
 
 export const safetyNumberSchema = z
   .object({ safetyNumber: z.string(), verified: z.boolean() })
   .meta({ title: 'SafetyNumber' })
-export type SafetyNumber = z.output<typeof safetyNumberSchema>
+export type SafetyNumber = Frozen<z.output<typeof safetyNumberSchema>>
 
 export const inviteSchema = z
   .object({ invite: z.string().describe('miaou:invite/…'), uses: z.number().int() })
   .meta({ title: 'Invite' })
-export type Invite = z.output<typeof inviteSchema>
+export type Invite = Frozen<z.output<typeof inviteSchema>>
 
 export const settingsSchema = z
   .object({
@@ -44,4 +45,4 @@ export const settingsSchema = z
     discoverable: z.enum(['everyone', 'contacts', 'off']).describe('Who sees us on the local network'),
   })
   .meta({ title: 'Settings' })
-export type Settings = z.output<typeof settingsSchema>
+export type Settings = Frozen<z.output<typeof settingsSchema>>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { contactSchema, settingsSchema } from './contacts.ts'
+import type { Frozen } from './frozen.ts'
 import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
 import { messageSchema } from './messages.ts'
 import { closeReasonSchema, linkErrorSchema, transportKindSchema } from './network.ts'
@@ -13,14 +14,14 @@ export const storedNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('invite-used'), account: accountIdSchema }),
   z.object({ type: z.literal('settings-changed'), settings: settingsSchema }),
 ])
-export type StoredNews = z.output<typeof storedNewsSchema>
+export type StoredNews = Frozen<z.output<typeof storedNewsSchema>>
 
 /** News that are worth nothing later: no cursor, dropped when a client is slow. */
 export const fleetingNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('typing'), account: accountIdSchema, typing: z.boolean() }),
   z.object({ type: z.literal('presence'), account: accountIdSchema, presence: z.enum(['online', 'away', 'offline']) }),
 ])
-export type FleetingNews = z.output<typeof fleetingNewsSchema>
+export type FleetingNews = Frozen<z.output<typeof fleetingNewsSchema>>
 
 export const networkNewsSchema = z.discriminatedUnion('type', [
   z.object({
@@ -45,7 +46,7 @@ export const networkNewsSchema = z.discriminatedUnion('type', [
     error: linkErrorSchema,
   }),
 ])
-export type NetworkNews = z.output<typeof networkNewsSchema>
+export type NetworkNews = Frozen<z.output<typeof networkNewsSchema>>
 
 const lanNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('peer-seen'), peerId: peerIdSchema }),
@@ -53,13 +54,13 @@ const lanNewsSchema = z.discriminatedUnion('type', [
 ])
 
 export const newsSchema = z.union([storedNewsSchema, fleetingNewsSchema, networkNewsSchema, lanNewsSchema])
-export type News = z.output<typeof newsSchema>
+export type News = Frozen<z.output<typeof newsSchema>>
 
 /** One event of the stream. With a cursor it is durable: a client that has seen it may resume after that cursor. */
 export const miaouEventSchema = z
   .object({ cursor: z.number().int().exactOptional(), at: timeSchema, event: newsSchema })
   .meta({ title: 'Event' })
-export type MiaouEvent = z.output<typeof miaouEventSchema>
+export type MiaouEvent = Frozen<z.output<typeof miaouEventSchema>>
 
 /**
  * What the server writes on the event socket: `ready` once (with the cursor the stream starts after), `beat` while
@@ -79,4 +80,4 @@ export const eventFrameSchema = z.discriminatedUnion('type', [
     }),
   }),
 ])
-export type EventFrame = z.output<typeof eventFrameSchema>
+export type EventFrame = Frozen<z.output<typeof eventFrameSchema>>

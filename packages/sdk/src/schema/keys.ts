@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import type { Frozen } from './frozen.ts'
 import { timeSchema } from './ids.ts'
 
 /** `signing`: Ed25519. `agreement`: X25519. `aead`: 32 bytes for ChaCha20-Poly1305. */
 export const keyKindSchema = z.enum(['signing', 'agreement', 'aead'])
-export type KeyKind = z.output<typeof keyKindSchema>
+export type KeyKind = Frozen<z.output<typeof keyKindSchema>>
 
 export const keyIdSchema = z
   .string()
@@ -26,4 +27,4 @@ export const keySchema = z
     createdAt: timeSchema,
   })
   .meta({ title: 'Key' })
-export type Key = z.output<typeof keySchema>
+export type Key = Frozen<z.output<typeof keySchema>>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Frozen } from './frozen.ts'
 import { accountIdSchema, messageIdSchema, peerIdSchema, timeSchema } from './ids.ts'
 
 /** How far a message got. */
@@ -12,7 +13,7 @@ export const messageStateSchema = z.enum([
   'expired',
   'cancelled',
 ])
-export type MessageState = z.output<typeof messageStateSchema>
+export type MessageState = Frozen<z.output<typeof messageStateSchema>>
 
 /** Why a message is where it is. */
 export const stateReasonSchema = z.enum([
@@ -26,7 +27,7 @@ export const stateReasonSchema = z.enum([
   'refused-too-often',
   'device-list-fork',
 ])
-export type StateReason = z.output<typeof stateReasonSchema>
+export type StateReason = Frozen<z.output<typeof stateReasonSchema>>
 
 /** One device of the recipient, and how far the message got there. */
 export const deliverySchema = z
@@ -38,7 +39,7 @@ export const deliverySchema = z
     nextTryAt: timeSchema.exactOptional(),
   })
   .meta({ title: 'Delivery' })
-export type Delivery = z.output<typeof deliverySchema>
+export type Delivery = Frozen<z.output<typeof deliverySchema>>
 
 export const messageSchema = z
   .object({
@@ -56,4 +57,4 @@ export const messageSchema = z
     position: z.number().int().describe('Place in the history of this home: the cursor of paging'),
   })
   .meta({ title: 'Message' })
-export type Message = z.output<typeof messageSchema>
+export type Message = Frozen<z.output<typeof messageSchema>>

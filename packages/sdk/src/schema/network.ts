@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import type { Frozen } from './frozen.ts'
 import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
 
 export const transportKindSchema = z.enum(['webrtc', 'websocket', 'circuit', 'memory'])
-export type TransportKind = z.output<typeof transportKindSchema>
+export type TransportKind = Frozen<z.output<typeof transportKindSchema>>
 
 export const connectionStateSchema = z.enum([
   'idle',
@@ -13,7 +14,7 @@ export const connectionStateSchema = z.enum([
   'waiting',
   'closed',
 ])
-export type ConnectionState = z.output<typeof connectionStateSchema>
+export type ConnectionState = Frozen<z.output<typeof connectionStateSchema>>
 
 export const closeReasonSchema = z.enum([
   'bye',
@@ -28,7 +29,7 @@ export const closeReasonSchema = z.enum([
   'handshake-timeout',
   'too-many-links',
 ])
-export type CloseReason = z.output<typeof closeReasonSchema>
+export type CloseReason = Frozen<z.output<typeof closeReasonSchema>>
 
 /** Why a handshake or a link failed. */
 export const linkErrorSchema = z
@@ -49,7 +50,7 @@ export const linkErrorSchema = z
     z.object({ type: z.literal('no-address') }),
   ])
   .meta({ title: 'LinkError' })
-export type LinkFailure = z.output<typeof linkErrorSchema>
+export type LinkFailure = Frozen<z.output<typeof linkErrorSchema>>
 
 /** Row D28. */
 export const connectionStatsSchema = z.object({
@@ -76,7 +77,7 @@ export const connectionViewSchema = z
     nextTryAt: z.number().exactOptional().describe("Milliseconds of the peer's own clock, not a date"),
   })
   .meta({ title: 'Connection' })
-export type ConnectionView = z.output<typeof connectionViewSchema>
+export type ConnectionView = Frozen<z.output<typeof connectionViewSchema>>
 
 /** A peer on the LAN, of a contact, or linked with us. */
 export const peerViewSchema = connectionViewSchema
@@ -87,10 +88,10 @@ export const peerViewSchema = connectionViewSchema
     shouldInitiate: z.boolean().describe('This side makes the WebRTC offer: the smaller peer id does'),
   })
   .meta({ title: 'Peer' })
-export type PeerView = z.output<typeof peerViewSchema>
+export type PeerView = Frozen<z.output<typeof peerViewSchema>>
 
 export const connectedSchema = connectionViewSchema.extend({ setupMs: z.number() }).meta({ title: 'Connected' })
-export type Connected = z.output<typeof connectedSchema>
+export type Connected = Frozen<z.output<typeof connectedSchema>>
 
 /** Row I15, with `queuedMessages` from messaging. */
 export const networkInfoSchema = z
@@ -106,10 +107,10 @@ export const networkInfoSchema = z
     discoverable: z.enum(['everyone', 'contacts', 'off']),
   })
   .meta({ title: 'NetworkInfo' })
-export type NetworkInfo = z.output<typeof networkInfoSchema>
+export type NetworkInfo = Frozen<z.output<typeof networkInfoSchema>>
 
 export const pingSchema = z.object({ peerId: peerIdSchema, latencyMs: z.number() }).meta({ title: 'Ping' })
-export type Ping = z.output<typeof pingSchema>
+export type Ping = Frozen<z.output<typeof pingSchema>>
 
 /** Row I16: one line of the diagnosis. */
 export const diagnosticSchema = z
@@ -120,4 +121,4 @@ export const diagnosticSchema = z
     detail: z.string(),
   })
   .meta({ title: 'Diagnostic' })
-export type Diagnostic = z.output<typeof diagnosticSchema>
+export type Diagnostic = Frozen<z.output<typeof diagnosticSchema>>

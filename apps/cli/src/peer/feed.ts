@@ -1,0 +1,99 @@
+import { type EventOptions, EventQueue, MiaouError, type MiaouEvent } from '@miaou/sdk'
+import type { HostPeerEvent, PeerHandle } from '../peer-handle.ts'
+
+/** Stored events read back at once. */
+const pageSize = 200
+
+/**
+ * The event stream of a running peer. Durable news are read from the store whenever the reader is behind, so that a slow
+ * reader costs a bounded buffer and loses nothing; news without a cursor are dropped while the buffer is full.
+ */
+export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
+  readonly #peer: PeerHandle
+  readonly #fleeting: boolean
+  readonly #queue: EventQueue<MiaouEvent>
+  readonly #unsubscribe: () => void
+  /** Cursor of the last durable event that entered the queue. */
+  #cursor: number | undefined
+  /** Durable events must come from the store: at the start, and after the buffer was full. */
+  #isBehind = true
+  /** Cursor of the last durable event that was announced, taken or not. */
+  #announced = 0
+  #reading: Promise<void> | undefined
+
+  constructor(peer: PeerHandle, options: EventOptions, bufferedMax?: number) {
+    this.#peer = peer
+    this.#fleeting = options.fleeting ?? true
+    this.#cursor = options.after
+    this.#queue = new EventQueue(bufferedMax)
+    this.#unsubscribe = peer.onEvent((event) => this.#heard(event))
+    this.#reading = this.#catchUp()
+  }
+
+  /** The cursor this stream starts after. */
+  async start(): Promise<number> {
+    if (this.#cursor === undefined) await this.#reading
+    return this.#cursor ?? 0
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<MiaouEvent, undefined>> {
+    const result = this.#queue.next()
+    if (this.#isBehind && this.#queue.size === 0) this.#reading ??= this.#catchUp()
+    return result
+  }
+
+  return(): Promise<IteratorResult<MiaouEvent, undefined>> {
+    this.#finish()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  #finish(error?: MiaouError): void {
+    this.#unsubscribe()
+    this.#queue.end(error)
+  }
+
+  #heard(event: HostPeerEvent): void {
+    if (event.type === 'stored') {
+      const { cursor, at, event: news } = event.stored
+      this.#announced = cursor
+      if (this.#isBehind || (this.#cursor !== undefined && cursor <= this.#cursor)) return
+      if (this.#queue.push({ cursor, at, event: news })) this.#cursor = cursor
+      else this.#isBehind = true
+    } else if (this.#fleeting) {
+      const news = event.type === 'fleeting' || event.type === 'network' ? event.event : event
+      this.#queue.push({ at: Date.now(), event: news })
+    }
+  }
+
+  /** Reads stored events until none is left or the buffer is full; then live ones take over without a gap. */
+  async #catchUp(): Promise<void> {
+    while (!this.#queue.isEnded) {
+      const cursor = this.#cursor ?? Number.MAX_SAFE_INTEGER
+      const page = await this.#peer.command({ type: 'events-since', cursor, limit: pageSize })
+      if (!page.ok) {
+        const { type, ...facts } = page.error
+        this.#finish(new MiaouError(type, facts))
+        break
+      }
+      this.#cursor ??= page.value.newest
+      let isFull = false
+      for (const stored of page.value.events) {
+        if (stored.cursor <= this.#cursor) continue
+        isFull = !this.#queue.push({ cursor: stored.cursor, at: stored.at, event: stored.event })
+        if (isFull) break
+        this.#cursor = stored.cursor
+      }
+      if (isFull) break
+      // One that was announced after the page was made, and before we got here, is on the next page.
+      if (this.#cursor >= Math.max(page.value.newest, this.#announced)) {
+        this.#isBehind = false
+        break
+      }
+    }
+    this.#reading = undefined
+  }
+}
