@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { err, ok, type Result } from '@miaou/core'
+
+/** One STUN or TURN server (rows D03, D20), as RTCConfiguration writes it. */
+export interface IceServer {
+  readonly urls: string
+  readonly username?: string
+  readonly credential?: string
+}
+
+/** What `config.json` in a home may set. Everything is optional, and no host is contacted that is not named here. */
+export interface Config {
+  /** Port to listen on, 1–65535. */
+  readonly port?: number
+  /** At most 8. */
+  readonly iceServers?: readonly IceServer[]
+}
+
+export type ConfigError = { readonly type: 'bad-config'; readonly path: string; readonly detail: string }
+
+const iceServersMax = 8
+const urlsPattern = /^(stun|stuns|turn|turns):[^\s/?]+(\?transport=(udp|tcp))?$/
+
+export function configPath(home: string): string {
+  return join(home, 'config.json')
+}
+
+/** The configuration of a home; an absent file is an empty one. Lines that start with `//` are comments. */
+export function loadConfig(home: string): Result<Config, ConfigError> {
+  const path = configPath(home)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    return isAbsent ? ok({}) : err({ type: 'bad-config', path, detail: 'the file cannot be read' })
+  }
+  return parseConfig(text, path)
+}
+
+/** `path` is only for the error. */
+export function parseConfig(text: string, path: string): Result<Config, ConfigError> {
+  const bad = (detail: string): Result<never, ConfigError> => err({ type: 'bad-config', path, detail })
+  let document: unknown
+  try {
+    document = JSON.parse(text.replace(/^\s*\/\/.*$/gm, ''))
+  } catch (error) {
+    return bad(error instanceof Error ? error.message : 'not JSON')
+  }
+  if (!isRecord(document)) return bad('it must be one JSON object')
+  const unknown = Object.keys(document).find((key) => key !== 'port' && key !== 'iceServers')
+  if (unknown !== undefined) return bad(`"${unknown}" is not a setting; there are "port" and "iceServers"`)
+  const { port, iceServers } = document
+  if (port !== undefined && !(Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
+    return bad('"port" must be a whole number from 1 to 65535')
+  }
+  if (iceServers !== undefined && !(Array.isArray(iceServers) && iceServers.length <= iceServersMax)) {
+    return bad(`"iceServers" must be a list of at most ${iceServersMax}`)
+  }
+  const servers: IceServer[] = []
+  for (const entry of (iceServers ?? []) as unknown[]) {
+    const server = toIceServer(entry)
+    if (server === undefined) {
+      return bad('each of "iceServers" needs "urls" such as "stun:host:3478"; turn also "username" and "credential"')
+    }
+    servers.push(server)
+  }
+  return ok({
+    ...(port === undefined ? {} : { port: Number(port) }),
+    ...(iceServers === undefined ? {} : { iceServers: servers }),
+  })
+}
+
+function toIceServer(entry: unknown): IceServer | undefined {
+  if (!isRecord(entry)) return undefined
+  const { urls, username, credential } = entry
+  if (typeof urls !== 'string' || !urlsPattern.test(urls)) return undefined
+  if (!urls.startsWith('turn')) return { urls }
+  if (typeof username !== 'string' || typeof credential !== 'string') return undefined
+  return { urls, username, credential }
+}
+
+function isRecord(value: unknown): value is {
+  readonly [key: string]: unknown
+  port?: unknown
+  iceServers?: unknown
+} & {
+  urls?: unknown
+  username?: unknown
+  credential?: unknown
+} {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { parseConfig } from '../src/peer/config.ts'
+
+describe('config.json of a home', () => {
+  test('[D03] the shipped example contacts nobody', () => {
+    const text = readFileSync(new URL('../../../docs/config.example.json', import.meta.url), 'utf8')
+    expect(parseConfig(text, 'x')).toEqual({ ok: true, value: {} })
+  })
+
+  test('[D03, D04, D20] its commented servers parse once uncommented', () => {
+    const text = readFileSync(new URL('../../../docs/config.example.json', import.meta.url), 'utf8')
+    const [, body = ''] = text.split('{\n')
+    const config = parseConfig(`{${body.replace(/^ *\/\/ ?/gm, '')}`, 'x')
+    expect(config).toEqual({
+      ok: true,
+      value: {
+        port: 9999,
+        iceServers: [
+          { urls: 'stun:stun.miaou.chat:3478' },
+          { urls: 'stun:stun.l.google.com:19302' },
+          { urls: 'stun:stun1.l.google.com:19302' },
+          { urls: 'turn:turn.miaou.chat:3478', username: 'miaou-user', credential: 'ask whoever runs it' },
+        ],
+      },
+    })
+  })
+
+  test.each([
+    ['not JSON', '{'],
+    ['a list', '[]'],
+    ['an unknown setting', '{"prot": 1}'],
+    ['a port out of range', '{"port": 70000}'],
+    ['a port that is text', '{"port": "9999"}'],
+    ['a server of another scheme', '{"iceServers": [{"urls": "http://x"}]}'],
+    ['a TURN server without credentials', '{"iceServers": [{"urls": "turn:x:3478"}]}'],
+    ['too many servers', JSON.stringify({ iceServers: Array(9).fill({ urls: 'stun:x:3478' }) })],
+  ])('%s is refused with the path and the reason', (_, text) => {
+    const config = parseConfig(text, '/home/config.json')
+    expect(config).toMatchObject({ ok: false, error: { type: 'bad-config', path: '/home/config.json' } })
+  })
+})
