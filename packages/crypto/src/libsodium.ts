@@ -16,7 +16,7 @@ const hmacBlockSize = 64
  * and in browsers alike. Resolves once both WebAssembly modules are compiled; every call afterwards is synchronous.
  *
  * libsodium's SHA-256 and HMAC are about twice as fast as noble's for inputs of 100–300 bytes and hash-wasm's BLAKE3
- * ten times (measured in bench/crypto), so they carry the link and the ratchet.
+ * ten times (`node packages/crypto/test/measure.ts`), so they carry the link and the ratchet.
  */
 export async function createLibsodiumCrypto(): Promise<Crypto> {
   const [hasher] = await Promise.all([createBLAKE3(), sodium.ready])
@@ -161,7 +161,7 @@ class LibsodiumCrypto implements Crypto {
 
   hkdfSha256(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, size: number): Uint8Array {
     assert(size > 0 && size <= 255 * hashSize, 'HKDF-SHA256 gives 1 to 8160 bytes')
-    // One or two blocks are what the link and the ratchet ask for: these run on libsodium's HMAC, longer ones on noble.
+    // One to three blocks are what the link and the ratchet ask for: these run on libsodium's HMAC, longer ones on noble.
     if (size > 3 * hashSize) return hkdf(nobleSha256, secret, salt, info, size)
     const key = this.hmacSha256(salt, secret)
     let block = sodium.crypto_auth_hmacsha256(concatBytes(info, Uint8Array.of(1)), key)

@@ -1,10 +1,12 @@
-import { bytesToHex, textToBytes } from '@miaou/core'
+import { bytesToHex, peerIdToKey, textToBytes } from '@miaou/core'
 import { wordlist as french } from '@scure/bip39/wordlists/french.js'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   deriveFromEntropy,
   entropyToWords,
+  Identity,
+  parsePublicKey,
   safetyNumber,
   signLabelled,
   verifyLabelled,
@@ -39,6 +41,37 @@ describe('[A21] labelled signatures', () => {
   test('labels that could run into the body are our bug', () => {
     for (const label of ['', 'a\u0000', 'A', 'a b'])
       expect(() => signLabelled(crypto, label, body, seed)).toThrow('label')
+  })
+})
+
+describe('[A07] identity', () => {
+  test('has the peer id of its key and signs under labels', () => {
+    for (const backend of backends) {
+      const identity = Identity.fromSeed(backend, new Uint8Array(32).fill(4))
+      expect(identity.peerId).toMatch(/^12D3KooW/)
+      expect(peerIdToKey(identity.peerId)).toEqual(identity.publicKey)
+      const signature = identity.sign('record', Uint8Array.of(1))
+      expect(verifyLabelled(crypto, 'record', Uint8Array.of(1), signature, identity.publicKey)).toBe(true)
+      identity.wipe()
+      expect(
+        verifyLabelled(
+          crypto,
+          'record',
+          Uint8Array.of(1),
+          identity.sign('record', Uint8Array.of(1)),
+          identity.publicKey,
+        ),
+      ).toBe(false)
+    }
+  })
+
+  test('[A06] a public key is read from hexadecimal text, hostile ones are refused', () => {
+    const { publicKey } = crypto.ed25519KeyPair(new Uint8Array(32).fill(4))
+    expect(parsePublicKey(crypto, bytesToHex(publicKey))).toEqual({ ok: true, value: publicKey })
+    for (const text of ['', 'zz', bytesToHex(publicKey).slice(2), `${bytesToHex(publicKey)}00`]) {
+      expect(parsePublicKey(crypto, text)).toEqual({ ok: false, error: { type: 'not-a-public-key' } })
+    }
+    expect(parsePublicKey(crypto, '00'.repeat(32))).toEqual({ ok: false, error: { type: 'inadmissible-key' } })
   })
 })
 

@@ -58,10 +58,11 @@ export class NoiseHandshake {
   #remoteEphemeral: Uint8Array | undefined
   #remoteStatic: Uint8Array | undefined
   #isRemoteStaticProven = false
-  // The result of `ee`, made when the peer's ephemeral key is read, so that a weak key is refused there.
+  // Results of `ee` and of the initiator's `es`, made when the peer's key is learnt, so that a weak one is refused there.
   #ee: Uint8Array | undefined
+  #es: Uint8Array | undefined
 
-  private constructor(options: NoiseOptions, remoteStatic: Uint8Array | undefined) {
+  private constructor(options: NoiseOptions, remoteStatic?: Uint8Array, es?: Uint8Array) {
     const { crypto, pattern, role, prologue, staticKey, ephemeralSecret } = options
     const { remoteStaticKnown, initiatorHasStatic, messages } = noisePatterns[pattern]
     this.#crypto = crypto
@@ -78,6 +79,7 @@ export class NoiseHandshake {
     this.#static = staticKey
     this.#ephemeral = crypto.x25519KeyPair(ephemeralSecret)
     this.#remoteStatic = remoteStatic
+    this.#es = es
     this.#isRemoteStaticProven = remoteStatic !== undefined
     this.#symmetric = new SymmetricState(crypto, `Noise_${pattern}_25519_ChaChaPoly_SHA256`)
     this.#symmetric.mixHash(prologue)
@@ -86,7 +88,7 @@ export class NoiseHandshake {
 
   /** Begins a handshake in which this side knows no key of the other: XX, and the responder of every pattern. */
   static start(options: NoiseOptions): NoiseHandshake {
-    return new NoiseHandshake(options, undefined)
+    return new NoiseHandshake(options)
   }
 
   /**
@@ -97,8 +99,8 @@ export class NoiseHandshake {
     options: NoiseOptions,
     remoteStatic: Uint8Array,
   ): Result<NoiseHandshake, { readonly type: 'weak-key' }> {
-    if (options.crypto.x25519(options.ephemeralSecret, remoteStatic) === undefined) return err({ type: 'weak-key' })
-    return ok(new NoiseHandshake(options, remoteStatic.slice()))
+    const es = options.crypto.x25519(options.ephemeralSecret, remoteStatic)
+    return es === undefined ? err({ type: 'weak-key' }) : ok(new NoiseHandshake(options, remoteStatic.slice(), es))
   }
 
   /** True once every message of the pattern has been written or read. */
@@ -202,6 +204,7 @@ export class NoiseHandshake {
   /** Diffie-Hellman of one token (§7.1): the first letter names the initiator's key, the second the responder's. */
   #agree(token: Exclude<NoiseToken, 'e' | 's'>): Uint8Array | undefined {
     if (token === 'ee') return this.#ee?.slice()
+    if (token === 'es' && this.#es !== undefined) return this.#es.slice()
     const [initiators, responders] = [token[0], token[1]]
     const ours = (this.#isInitiator ? initiators : responders) === 'e' ? this.#ephemeral : this.#static
     const theirs = (this.#isInitiator ? responders : initiators) === 'e' ? this.#remoteEphemeral : this.#remoteStatic
@@ -230,5 +233,6 @@ export class NoiseHandshake {
   #wipeEphemeral(): void {
     this.#crypto.wipe(this.#ephemeral.secretKey)
     if (this.#ee !== undefined) this.#crypto.wipe(this.#ee)
+    if (this.#es !== undefined) this.#crypto.wipe(this.#es)
   }
 }
