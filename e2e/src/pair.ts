@@ -1,0 +1,82 @@
+import { join } from 'node:path'
+import type { Message, MiaouClient } from '@miaou/sdk'
+import { Daemon, temporaryFolder } from './daemon.ts'
+import { until } from './until.ts'
+
+/** Daemons of one test, ended and removed together. */
+export class Household {
+  readonly #folder = temporaryFolder()
+  readonly #daemons: Daemon[] = []
+
+  home(name: string): string {
+    return join(this.#folder.path, name)
+  }
+
+  /** Starts (again) the daemon of a name. */
+  async start(name: string, args: readonly string[] = []): Promise<Daemon> {
+    const daemon = await Daemon.start(this.home(name), ['--name', name, ...args])
+    this.#daemons.push(daemon)
+    return daemon
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#daemons.map((daemon) => daemon.kill()))
+    this.#folder.remove()
+  }
+}
+
+/** Makes contacts of two running peers by an invite; each knows the other under the given name. */
+export async function befriend(
+  inviter: { readonly client: MiaouClient; readonly name: string },
+  invited: { readonly client: MiaouClient; readonly name: string },
+): Promise<void> {
+  const { invite } = await inviter.client.invites.create()
+  await invited.client.contacts.add({ invite, name: inviter.name })
+  const account = (await invited.client.identity.get()).account
+  await until('the inviter to know the invited', async () =>
+    (await inviter.client.contacts.list()).find(
+      (contact) => contact.account === account && contact.state === 'contact',
+    ),
+  )
+  await inviter.client.contacts.rename(account, invited.name)
+}
+
+/** Waits until the two are linked over WebRTC, as `from` sees it. */
+export async function linked(from: MiaouClient, to: MiaouClient): Promise<string> {
+  const { peerId } = await to.identity.get()
+  await until('a link', async () => {
+    const peer = (await from.network.peers()).find((view) => view.peerId === peerId)
+    return peer?.transport === 'webrtc' && peer.state === 'connected' ? true : undefined
+  })
+  return peerId
+}
+
+/** Everything one side holds of a direction, oldest first. */
+export async function history(client: MiaouClient, who: string, direction: 'in' | 'out'): Promise<Message[]> {
+  const all: Message[] = []
+  for (let after = 0; ; ) {
+    const page = await client.messages.list({ with: who, limit: 200, after })
+    all.push(...page)
+    const last = page.at(-1)
+    if (last === undefined) return all.filter((message) => message.direction === direction)
+    after = last.position
+  }
+}
+
+/** Waits until everything `client` sent to `who` (`count` messages) has a receipt. */
+export async function delivered(client: MiaouClient, who: string, count: number, withinMs = 30_000): Promise<void> {
+  await until(
+    `${count} receipts`,
+    async () => {
+      const sent = await history(client, who, 'out')
+      const arrived = sent.filter(({ state }) => state === 'delivered' || state === 'read')
+      return sent.length === count && arrived.length === count ? true : undefined
+    },
+    { withinMs },
+  )
+}
+
+/** The texts `client` has from `who`, oldest first. */
+export async function receivedTexts(client: MiaouClient, who: string): Promise<string[]> {
+  return (await history(client, who, 'in')).map(({ text }) => text)
+}
