@@ -7,9 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Message, MiaouClient } from '@miaou/sdk'
-import { Daemon, temporaryFolder } from './daemon.ts'
-import { delivered, history } from './pair.ts'
-import { until } from './until.ts'
+import { Daemon, delivered, history, temporaryFolder, until } from '@miaou/testkit/processes'
 
 const linesMax = 20_000
 const { values: flags } = parseArgs({

@@ -3,9 +3,8 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MiaouError, type MiaouEvent } from '@miaou/sdk'
+import { befriend, delivered, Household, linked, receivedTexts, until } from '@miaou/testkit/processes'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { befriend, delivered, Household, linked, receivedTexts } from '../src/pair.ts'
-import { until } from '../src/until.ts'
 
 // Rows X03, X07 and X09: the eight tests of the WebRTC suite, between real processes over the real stack.
 let house: Household

@@ -6,7 +6,7 @@ import { connect, type MiaouClient } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
 import { until } from './until.ts'
 
-const bin = new URL('../../apps/cli/bin/miaou.js', import.meta.url).pathname
+const bin = new URL('../../../apps/cli/bin/miaou.js', import.meta.url).pathname
 
 /** The environment of every process a test starts: no home of the person who runs the tests, English, no colours. */
 function cleanEnvironment(home: string): NodeJS.ProcessEnv {
