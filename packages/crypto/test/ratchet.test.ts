@@ -296,6 +296,22 @@ describe('hostile headers cost bounded work', () => {
     expect(snapshot(bob)).toEqual(before)
   })
 
+  test('the counter of a chain ends before it wraps', () => {
+    const talk = new Conversation('end of chain')
+    const { alice, bob, random } = talk
+    talk.pass(alice, bob, 'hello')
+    const { sending } = alice.state
+    const { receiving } = bob.state
+    if (sending === undefined || receiving === undefined) throw new Error('both have a chain by now')
+    alice.state = { ...alice.state, sending: { ...sending, number: 0xffff_fffe } }
+    bob.state = { ...bob.state, receiving: { ...receiving, number: 0xffff_fffe } }
+    expect(talk.decrypt(bob, craft(alice, random, { number: 0xffff_ffff }))).toBe('too-many-skipped')
+    talk.pass(alice, bob, 'last')
+    expect(() => talk.encrypt(alice, 'one more')).toThrow('a sending chain ends before its counter does')
+    expect(talk.decrypt(bob, craft(alice, random, { number: 0xffff_ffff }))).toBe('too-many-skipped')
+    expect(encodeRatchetState(bob.state).length).toBe(311)
+  })
+
   test('an authenticated peer with a small-order ratchet key is told from damage', () => {
     const talk = new Conversation('weak')
     const message = craft(talk.alice, talk.random, { number: 0, ratchetKey: new Uint8Array(32) })

@@ -45,7 +45,8 @@ export interface RatchetDecrypted {
  * - `undecryptable`: forged, damaged, of another session, or of a chain of which no key is kept any more.
  * - `duplicate`: the header is genuine, and the key of that message is gone: it was decrypted before, or its key has
  *   expired or was evicted. Whether it was accepted is written in the caller's own records: acknowledge by those.
- * - `too-many-skipped`: the header is genuine and jumps over more than `perChainMax` messages: start a new session.
+ * - `too-many-skipped`: the header is genuine and jumps over more than `perChainMax` messages, or to the
+ *   end of the counter: start a new session (`nextGeneration`).
  * - `weak-ratchet-key`: the other side, authenticated, sent a ratchet key with an all-zero agreement.
  */
 export type RatchetError =
