@@ -1,0 +1,122 @@
+/**
+ * The WebRTC child: the program of a process that runs libwebrtc and nothing else. It holds no key and no disk, sees
+ * only ciphertext, and obeys the peer at the other end of file descriptor 3. When that closes, it ends.
+ */
+import { Socket } from 'node:net'
+import type { TransportEvent } from '@miaou/network'
+import { WebRtcAdapter } from './adapter.ts'
+import { type ChildCall, type ChildReport, eventToReport, parseCall, pipeOf } from './child-protocol.ts'
+import { type Frame, FrameReader, FrameWriter, frameKind } from './frames.ts'
+import type { WebRtcOptions } from './options.ts'
+import type { PeerConnectionFactory, PeerConnectionLike } from './w3c.ts'
+
+// A peer that does not read while messages pour in: beyond this the child would eat the machine's memory.
+const unreadMax = 256 * 1024 * 1024
+
+const stream = new Socket({ fd: 3, readable: true, writable: true })
+const writer = new FrameWriter(stream)
+let adapter: WebRtcAdapter | undefined
+
+function report(pipe: number, value: ChildReport): void {
+  writer.writeControl(pipe, value)
+}
+
+function emit(event: TransportEvent): void {
+  if (event.type === 'message') {
+    writer.write(event.channel === 0 ? frameKind.messages : frameKind.signals, event.pipe, event.bytes)
+    if (writer.bufferedBytes > unreadMax) process.exit(1)
+    return
+  }
+  const value = eventToReport(event)
+  if (value !== undefined) report(event.pipe, value)
+}
+
+async function start(options: WebRtcOptions): Promise<void> {
+  const createConnection = await loadLibrary()
+  if (createConnection === undefined) return
+  adapter = new WebRtcAdapter(createConnection, options)
+  await adapter.start({ emit, nextPipe: () => pipeOf(0) })
+}
+
+async function loadLibrary(): Promise<PeerConnectionFactory | undefined> {
+  try {
+    const { default: library } = await import('@roamhq/wrtc')
+    return (configuration) => new library.RTCPeerConnection(configuration) as PeerConnectionLike
+  } catch (error) {
+    report(0, { report: 'unavailable', detail: error instanceof Error ? error.message : String(error) })
+    writer.flush()
+    return undefined
+  }
+}
+
+// libwebrtc's wrapper crashes when a process that used it ends by itself: it must close everything and exit.
+async function stop(): Promise<void> {
+  await adapter?.stop()
+  writer.flush()
+  stream.end(() => process.exit(0))
+}
+
+function obey(pipe: number, call: ChildCall): void {
+  const id = pipeOf(pipe)
+  switch (call.call) {
+    case 'start':
+      if (starting === undefined) starting = start(call.options)
+      break
+    case 'offer':
+      adapter?.offer(id)
+      break
+    case 'accept':
+      adapter?.accept(id, call.description)
+      break
+    case 'answer':
+      adapter?.answer(id, call.description)
+      break
+    case 'candidate':
+      adapter?.addCandidate(id, call.candidate)
+      break
+    case 'close':
+      adapter?.close(id)
+      break
+    case 'ping':
+      report(0, { report: 'pong' })
+      break
+    case 'stop':
+      void stop()
+      break
+  }
+}
+
+function take({ kind, pipe, body }: Frame): void {
+  if (kind === frameKind.control) {
+    const call = parseCall(body)
+    if (call !== undefined) obey(pipe, call)
+  } else {
+    adapter?.send(pipeOf(pipe), kind === frameKind.messages ? 0 : 1, body)
+  }
+}
+
+let starting: Promise<void> | undefined
+/** Frames that came while the library loads. */
+let waiting: Frame[] | undefined
+
+const reader = new FrameReader((frame) => {
+  if (waiting !== undefined) {
+    waiting.push(frame)
+    return
+  }
+  take(frame)
+  if (starting === undefined || adapter !== undefined) return
+  waiting = []
+  void starting.then(() => {
+    const frames = waiting ?? []
+    waiting = undefined
+    for (const one of frames) take(one)
+  })
+})
+
+stream.on('data', (chunk: Buffer) => {
+  if (!reader.push(chunk)) process.exit(1)
+})
+stream.on('error', () => process.exit(0))
+stream.on('close', () => process.exit(0))
+stream.on('end', () => process.exit(0))

@@ -1,0 +1,159 @@
+import type { Writable } from 'node:stream'
+
+/**
+ * What passes between the peer's process and its WebRTC child: `size u32 ‖ kind u8 ‖ pipe u32 ‖ body`, big-endian, where
+ * size counts kind, pipe and body.
+ */
+export interface Frame {
+  readonly kind: FrameKind
+  readonly pipe: number
+  readonly body: Uint8Array
+}
+
+export const frameKind = { control: 0, messages: 1, signals: 2 } as const
+export type FrameKind = (typeof frameKind)[keyof typeof frameKind]
+
+const headerSize = 9
+// The largest body: an SDP of 64 KiB in JSON, every character escaped to two.
+const frameSizeMax = 256 * 1024
+// Bodies up to this size are copied into the batch; larger ones are written as they are. Measured in bench/webrtc-path.
+const copiedMax = 16 * 1024
+const batchSize = 64 * 1024
+
+/** Joins the frames of one turn of the event loop into few large writes. */
+export class FrameWriter {
+  readonly #stream: Writable
+  #batch = Buffer.allocUnsafe(batchSize)
+  #used = 0
+  #written = 0
+  #isPlanned = false
+
+  constructor(stream: Writable) {
+    this.#stream = stream
+  }
+
+  /** Bytes that the other process has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#stream.writableLength + this.#used - this.#written
+  }
+
+  /** `body` must not change afterwards. */
+  write(kind: FrameKind, pipe: number, body: Uint8Array): void {
+    const isCopied = body.length <= copiedMax
+    const size = headerSize + (isCopied ? body.length : 0)
+    if (this.#used + size > batchSize) this.#renew()
+    this.#used = writeHeader(this.#batch, this.#used, kind, pipe, body.length)
+    if (isCopied) {
+      this.#batch.set(body, this.#used)
+      this.#used += body.length
+    } else {
+      this.#pass()
+      this.#stream.write(body)
+    }
+    if (this.#isPlanned) return
+    this.#isPlanned = true
+    this.#stream.cork()
+    setImmediate(() => this.flush())
+  }
+
+  writeControl(pipe: number, value: unknown): void {
+    this.write(frameKind.control, pipe, Buffer.from(JSON.stringify(value)))
+  }
+
+  flush(): void {
+    if (!this.#isPlanned) return
+    this.#isPlanned = false
+    this.#pass()
+    this.#stream.uncork()
+  }
+
+  #pass(): void {
+    if (this.#used > this.#written) this.#stream.write(this.#batch.subarray(this.#written, this.#used))
+    this.#written = this.#used
+  }
+
+  // The stream may still hold the old batch: a new one is filled.
+  #renew(): void {
+    this.#pass()
+    this.#batch = Buffer.allocUnsafe(batchSize)
+    this.#used = 0
+    this.#written = 0
+  }
+}
+
+function writeHeader(target: Buffer, at: number, kind: FrameKind, pipe: number, bodySize: number): number {
+  const afterSize = target.writeUInt32BE(bodySize + 5, at)
+  target[afterSize] = kind
+  return target.writeUInt32BE(pipe, afterSize + 1)
+}
+
+/** Cuts a stream into frames. Bodies are views of memory that is not used again. */
+export class FrameReader {
+  readonly #onFrame: (frame: Frame) => void
+  #rest: Buffer = Buffer.alloc(0)
+  /** A frame that began in an earlier chunk and is being filled. */
+  #partial: Buffer | undefined
+  #filled = 0
+  #failed = false
+
+  constructor(onFrame: (frame: Frame) => void) {
+    this.#onFrame = onFrame
+  }
+
+  /** False once the stream was no sequence of frames: nothing after it can be believed. */
+  push(chunk: Buffer): boolean {
+    let at = 0
+    if (this.#partial !== undefined) {
+      at = this.#fill(chunk, 0)
+      if (this.#partial !== undefined) return true
+    }
+    let bytes = chunk
+    if (this.#rest.length > 0) {
+      bytes = Buffer.concat([this.#rest, chunk.subarray(at)])
+      at = 0
+      this.#rest = Buffer.alloc(0)
+    }
+    while (!this.#failed && bytes.length - at >= 4) {
+      const size = bytes.readUInt32BE(at)
+      if (size < 5 || size > frameSizeMax) {
+        this.#failed = true
+        break
+      }
+      at += 4
+      if (bytes.length - at >= size) {
+        this.#take(bytes.subarray(at, at + size))
+        at += size
+      } else {
+        this.#partial = Buffer.allocUnsafeSlow(size)
+        this.#filled = 0
+        this.#fill(bytes, at)
+        at = bytes.length
+      }
+    }
+    this.#rest = bytes.subarray(at)
+    return !this.#failed
+  }
+
+  #fill(chunk: Buffer, at: number): number {
+    const partial = this.#partial as Buffer
+    const size = Math.min(partial.length - this.#filled, chunk.length - at)
+    chunk.copy(partial, this.#filled, at, at + size)
+    this.#filled += size
+    if (this.#filled === partial.length) {
+      this.#partial = undefined
+      this.#take(partial)
+    }
+    return at + size
+  }
+
+  #take(bytes: Buffer): void {
+    const kind = bytes[0]
+    if (kind !== frameKind.control && kind !== frameKind.messages && kind !== frameKind.signals) {
+      this.#failed = true
+      return
+    }
+    // A plain view: `slice` of a Buffer would share memory where that of a Uint8Array copies.
+    const body = new Uint8Array(bytes.buffer, bytes.byteOffset + 5, bytes.length - 5)
+    this.#onFrame({ kind, pipe: bytes.readUInt32BE(1), body })
+  }
+}

@@ -1,0 +1,75 @@
+import type { DataChannelLike } from './w3c.ts'
+
+// libwebrtc closes a channel that holds more than 16 MiB; half a megabyte keeps the line busy over any poll.
+const highWater = 1024 * 1024
+// libwebrtc's wrapper never fires `bufferedamountlow`, so a full channel is asked again after this time.
+const pollMs = 1
+
+/** Feeds a data channel no faster than it drains, and holds the rest. */
+export class SendQueue {
+  readonly #channel: DataChannelLike
+  readonly #onError: (detail: string) => void
+  #waiting: (Uint8Array | string)[] = []
+  #next = 0
+  #waitingBytes = 0
+  /** Upper estimate of what the channel holds: asking it costs a hop to another thread. */
+  #estimate = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(channel: DataChannelLike, onError: (detail: string) => void) {
+    this.#channel = channel
+    this.#onError = onError
+    channel.onbufferedamountlow = () => this.#pump()
+  }
+
+  /** Bytes not sent yet, as far as is known. */
+  get bufferedBytes(): number {
+    return this.#waitingBytes + this.#estimate
+  }
+
+  send(data: Uint8Array | string): void {
+    this.#waiting.push(data)
+    this.#waitingBytes += data.length
+    if (this.#timer === undefined) this.#pump()
+  }
+
+  /** Drops what waits. */
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#channel.onbufferedamountlow = null
+    this.#waiting = []
+    this.#next = 0
+    this.#waitingBytes = 0
+  }
+
+  #pump(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    try {
+      while (this.#next < this.#waiting.length) {
+        if (this.#estimate >= highWater) this.#estimate = this.#channel.bufferedAmount
+        if (this.#estimate >= highWater) {
+          this.#timer = setTimeout(() => this.#pump(), pollMs)
+          break
+        }
+        const data = this.#waiting[this.#next] as Uint8Array | string
+        this.#waiting[this.#next++] = ''
+        this.#waitingBytes -= data.length
+        this.#estimate += data.length
+        this.#channel.send(data)
+      }
+    } catch (error) {
+      this.stop()
+      this.#onError(error instanceof Error ? error.message : String(error))
+      return
+    }
+    if (this.#next === this.#waiting.length) {
+      this.#waiting = []
+      this.#next = 0
+    } else if (this.#next > 1024) {
+      this.#waiting = this.#waiting.slice(this.#next)
+      this.#next = 0
+    }
+  }
+}
