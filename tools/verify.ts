@@ -1,0 +1,5 @@
+import { runAndCount } from './run/count.ts'
+import { bench, check, demo, fuzz, pack, test } from './run/everything.ts'
+
+/** `npm run verify`: everything, benches as a smoke run. */
+await runAndCount([check, test, fuzz, demo, bench, pack])
