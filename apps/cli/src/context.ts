@@ -1,0 +1,57 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createText, isLanguage, type Language, type Text } from '@miaou/text'
+import type { Io } from './io.ts'
+import { createOutput, type Output } from './terminal/output.ts'
+import { sanitiseLine } from './terminal/sanitise.ts'
+
+/** The options every command takes. */
+export interface GlobalOptions {
+  readonly home?: string
+  readonly profile?: string
+  readonly json?: boolean
+  readonly lang?: string
+  readonly passphraseFile?: string
+  /** commander: `--no-passphrase` sets it to false. */
+  readonly passphrase?: boolean
+  readonly name?: string
+  readonly wordsFile?: string
+}
+
+export interface Context {
+  readonly io: Io
+  readonly text: Text
+  readonly out: Output
+  readonly options: GlobalOptions
+  readonly home: string
+  readonly profile: string
+}
+
+export function createContext(io: Io, options: GlobalOptions): Context {
+  const text = createText(languageOf(io, options.lang), sanitiseLine)
+  const profile = options.profile ?? 'default'
+  return {
+    io,
+    text,
+    out: createOutput(io, text, options.json ?? false),
+    options,
+    home: homeOf(io, options, profile),
+    profile,
+  }
+}
+
+/** `--lang`, else the locale as POSIX orders it (LC_ALL, LC_MESSAGES, LANG), else English. */
+export function languageOf(io: Pick<Io, 'env'>, asked?: string): Language {
+  const locale = asked ?? (io.env['LC_ALL'] || io.env['LC_MESSAGES'] || io.env['LANG'] || 'en')
+  const language = locale.slice(0, 2).toLowerCase()
+  return isLanguage(language) ? language : 'en'
+}
+
+/** `--home`, else `--profile` of the data folder, else MIAOU_HOME, else the default profile (DECISIONS "Command line"). */
+function homeOf(io: Pick<Io, 'env'>, options: GlobalOptions, profile: string): string {
+  if (options.home !== undefined) return resolve(options.home)
+  const fromEnvironment = io.env['MIAOU_HOME']
+  if (options.profile === undefined && fromEnvironment) return resolve(fromEnvironment)
+  const data = io.env['XDG_DATA_HOME'] || join(io.env['HOME'] || homedir(), '.local', 'share')
+  return join(data, 'miaou', profile)
+}

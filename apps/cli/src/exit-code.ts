@@ -1,0 +1,52 @@
+import type { ErrorCode } from '@miaou/sdk'
+
+/** How the program ends: part of its interface (spec/cli.md). */
+export const exitCodes = {
+  ok: 0,
+  error: 1,
+  usage: 2,
+  /** `send --confirm`: accepted and kept, but not confirmed within `--wait`. */
+  notDelivered: 3,
+  /** Who or what was named is not known. */
+  notFound: 4,
+  /** The other side could not be reached, or did not answer in time. */
+  unreachable: 5,
+  /** The home: none, in use, damaged, or its passphrase. */
+  home: 6,
+  interrupted: 130,
+} as const
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
+
+const byCode: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
+  'bad-request': exitCodes.usage,
+  'empty-text': exitCodes.usage,
+  'bad-query': exitCodes.usage,
+  'bad-address': exitCodes.usage,
+  'bad-key-id': exitCodes.usage,
+  'bad-size': exitCodes.usage,
+  'unknown-contact': exitCodes.notFound,
+  'ambiguous-contact': exitCodes.notFound,
+  'unknown-message': exitCodes.notFound,
+  'unknown-peer': exitCodes.notFound,
+  'unknown-key': exitCodes.notFound,
+  'no-address': exitCodes.unreachable,
+  'unreachable': exitCodes.unreachable,
+  'handshake-timeout': exitCodes.unreachable,
+  'timeout': exitCodes.unreachable,
+  'silent': exitCodes.unreachable,
+  'broken': exitCodes.unreachable,
+  'refused': exitCodes.unreachable,
+  'no-home': exitCodes.home,
+  'home-exists': exitCodes.home,
+  'home-in-use': exitCodes.home,
+  'home-damaged': exitCodes.home,
+  'home-newer': exitCodes.home,
+  'home-unwritable': exitCodes.home,
+  'passphrase-needed': exitCodes.home,
+  'wrong-passphrase': exitCodes.home,
+}
+
+export function exitCodeOf(code: ErrorCode): ExitCode {
+  return byCode[code] ?? exitCodes.error
+}

@@ -1,0 +1,152 @@
+import { writeFileSync } from 'node:fs'
+import { connect, MiaouClient, MiaouError } from '@miaou/sdk'
+import { httpConnection } from '@miaou/sdk/http'
+import { type ApiFile, readApiFile, removeApiFile, writeApiFile } from './api/api-file.ts'
+import type { Context } from './context.ts'
+import { attemptsMax, hasTerminal, newName, newPassphrase, openingPassphrase } from './passphrase.ts'
+import { peerConnection } from './peer/connection.ts'
+import type { HostStartOptions, PeerHandle, PeerHost } from './peer-handle.ts'
+import { toStartError } from './start-errors.ts'
+import { ask } from './terminal/prompt.ts'
+
+/** A way to the peer of the home. */
+export interface Session {
+  readonly client: MiaouClient
+  /** The daemon that answers; undefined when the peer runs in this process. */
+  readonly daemon: ApiFile | undefined
+  close(): Promise<void>
+}
+
+/** What a peer started by a command may be told. */
+export type PeerOptions = Pick<HostStartOptions, 'port' | 'loopbackOnly'>
+
+/** The running daemon of the home, else a peer in this process for the duration of the command. */
+export async function openSession(context: Context, options: PeerOptions = {}): Promise<Session> {
+  const daemon = await findDaemon(context.home)
+  if (daemon !== undefined) {
+    const client = connect(httpConnection(daemon))
+    return { client, daemon, close: () => client.close() }
+  }
+  const peer = await startPeer(context, options)
+  const client = connect(peerConnection(peer, { isOwner: true }))
+  return { client, daemon: undefined, close: () => client.close() }
+}
+
+/** Runs a command's body over a session and closes it, whatever happens. */
+export async function withSession<T>(context: Context, body: (session: Session) => Promise<T>): Promise<T> {
+  const session = await openSession(context)
+  try {
+    return await body(session)
+  } finally {
+    await session.close()
+  }
+}
+
+/** The peer that already serves this home. A file that a killed process left behind answers nobody. */
+export async function findDaemon(home: string): Promise<ApiFile | undefined> {
+  const file = readApiFile(home)
+  if (file === undefined || !isAlive(file.pid)) return undefined
+  const client = connect(httpConnection({ ...file, timeoutMs: 5_000 }))
+  try {
+    await client.identity.get()
+    return file
+  } catch (error) {
+    if (error instanceof MiaouError && (error.code === 'no-peer' || error.code === 'unauthorised')) return undefined
+    throw error
+  } finally {
+    await client.close()
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // EPERM: it lives, as somebody else's.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}
+
+/** Starts the peer of the home in this process, making the home first where there is none. */
+export async function startPeer(context: Context, options: PeerOptions = {}): Promise<PeerHandle> {
+  const { io, home, out, text } = context
+  const host = await io.loadHost()
+  const passphrase = host.homeState(home) === 'absent' ? await createHome(context, host) : undefined
+  if (host.homeState(home) === 'open') return start(context, host, options, undefined)
+  if (passphrase !== undefined) return start(context, host, options, passphrase)
+  for (let attempt = 1; ; attempt++) {
+    const { bytes, isAsked } = await openingPassphrase(context)
+    try {
+      return await start(context, host, options, bytes)
+    } catch (error) {
+      const isWrong = error instanceof MiaouError && error.code === 'wrong-passphrase'
+      if (!isWrong || !isAsked || attempt >= attemptsMax) throw error
+      out.note(text('passphrase.wrong'))
+    }
+  }
+}
+
+async function start(
+  context: Context,
+  host: PeerHost,
+  options: PeerOptions,
+  passphrase: Uint8Array | undefined,
+): Promise<PeerHandle> {
+  const started = await host.startPeer({ home: context.home, passphrase, ...options })
+  if (!started.ok) throw toStartError(started.error, context)
+  return started.value
+}
+
+/** Makes a home; gives the passphrase that opens it, or undefined for none. */
+async function createHome(context: Context, host: PeerHost): Promise<Uint8Array | undefined> {
+  const { home, io, out, text, options } = context
+  if (hasTerminal(context)) out.note(text('home.welcome'))
+  const name = hasTerminal(context) || options.name !== undefined ? await newName(context) : undefined
+  const passphrase = await newPassphrase(context)
+  const created = await host.createHome({
+    home,
+    passphrase,
+    name: name ?? (await newName(context)),
+    language: text.language,
+  })
+  if (!created.ok) throw toStartError(created.error, context)
+  const { words } = created.value
+  out.note(text('home.created', { home }))
+  if (options.wordsFile !== undefined) {
+    writeFileSync(options.wordsFile, `${words.join(' ')}\n`, { mode: 0o600, flag: 'wx' })
+    out.note(text('words.written', { file: options.wordsFile }))
+  } else if (hasTerminal(context)) {
+    out.note(`\n${text('words.explain')}\n\n${wordTable(words)}\n`)
+    await ask(io, `${text('words.continue')} `)
+  } else {
+    out.note(text('words.not-shown'))
+  }
+  return passphrase
+}
+
+/** Four numbered columns of six. */
+function wordTable(words: readonly string[]): string {
+  const rows = Math.ceil(words.length / 4)
+  const cell = (index: number) => `${String(index + 1).padStart(2)} ${words[index] ?? ''}`.padEnd(18)
+  return Array.from({ length: rows }, (_, row) =>
+    [0, 1, 2, 3]
+      .map((column) => cell(row + column * rows))
+      .join('')
+      .trimEnd(),
+  ).join('\n')
+}
+
+/** Serves the peer of this process to the other commands of the same home; the returned function ends that. */
+export async function serve(peer: PeerHandle, kind: ApiFile['kind'], port = 0): Promise<{ url: string; close: () => Promise<void> }> {
+  const { startApi } = await import('./api/server.ts')
+  const api = await startApi(peer, { port })
+  writeApiFile(peer.home, { url: api.url, token: api.token, pid: process.pid, kind })
+  return {
+    url: api.url,
+    close: async () => {
+      removeApiFile(peer.home, api.token)
+      await api.close()
+    },
+  }
+}

@@ -1,0 +1,3 @@
+/** Words of the commands. */
+export const commands = {
+} as const

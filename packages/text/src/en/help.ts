@@ -1,0 +1,3 @@
+/** Help of the commands. */
+export const help = {
+} as const

@@ -1,0 +1,20 @@
+/** How far a message got, and why it is there. */
+export const states = {
+  'state.queued': 'waiting',
+  'state.sent': 'sent',
+  'state.held': 'held for them',
+  'state.delivered': 'delivered',
+  'state.read': 'read',
+  'state.refused': 'refused',
+  'state.expired': 'expired',
+  'state.cancelled': 'cancelled',
+  'reason.recipient-offline': 'their devices are offline; it goes out by itself when they are back',
+  'reason.awaiting-receipt': 'it is on its way; their device has not confirmed it yet',
+  'reason.request-pending': 'they have not accepted your request yet; it is shown to them once they do',
+  'reason.blocked': 'they do not take messages from you',
+  'reason.unsupported': 'their Miaou does not understand this message; they need to update it',
+  'reason.too-old': 'it was too old when it arrived; send it again if it still matters',
+  'reason.expired': 'they were not reachable for seven days; send it again if it still matters',
+  'reason.refused-too-often': 'their device refused it ten times; ask them by another way',
+  'reason.device-list-fork': 'two different lists of their devices exist; compare the safety number before you go on',
+} as const

@@ -1,0 +1,5 @@
+export type { Language, Parameter, Phrase } from './phrase.ts'
+export { formatNumber, isOne } from './phrase.ts'
+export type { ErrorWords, PhraseKey, Text } from './text.ts'
+export { createText, isLanguage, phrases } from './text.ts'
+export { formatDay, formatDuration, formatTime, formatTimestamp, isSameDay } from './time.ts'
