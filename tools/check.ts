@@ -5,7 +5,7 @@ const results = await runParts([
   { name: 'types', command: ['tsc', '-b'] },
   { name: 'lint', command: ['biome', 'check', '--error-on-warnings', '.'] },
   { name: 'tidy', command: ['node', 'tools/tidy.ts'] },
-  { name: 'dead code', command: ['knip', '--no-progress'] },
+  { name: 'dead code', command: ['knip', '--no-progress', '--no-config-hints'] },
 ])
 
 process.stdout.write(`\n${summarise(results)}\n`)

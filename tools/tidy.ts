@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { findUndeclaredWorkspaces } from './tidy/declared.ts'
 import { findLicenceViolations, findLooseVersions, type Lock } from './tidy/dependencies.ts'
 import { findOrderViolations, findPackageCycles } from './tidy/order.ts'
 import { findImpurities } from './tidy/purity.ts'
@@ -17,6 +18,7 @@ export function findViolations(files: readonly SourceFile[], lock: Lock): Violat
   return [
     ...findOrderViolations(files),
     ...findPackageCycles(files),
+    ...findUndeclaredWorkspaces(files),
     ...findImpurities(files),
     ...findLongFiles(files),
     ...findUnfinishedWords(files),

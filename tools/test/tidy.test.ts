@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { findUndeclaredWorkspaces } from '../tidy/declared.ts'
 import { findLicenceViolations, findLooseVersions, isLicenceAllowed, type Lock } from '../tidy/dependencies.ts'
 import { findImports } from '../tidy/imports.ts'
 import { maskCode } from '../tidy/mask.ts'
@@ -130,6 +131,27 @@ describe('order of packages', () => {
       'packages import each other in a circle: packages/core → packages/crypto → packages/core',
     ])
     expect(findPackageCycles(manifests)).toEqual([])
+  })
+})
+
+describe('declared workspaces', () => {
+  const told = (...files: SourceFile[]): string[] => findUndeclaredWorkspaces(files).map(({ message }) => message)
+  const core = manifest('packages/core', '@miaou/core')
+  const uses = source('packages/crypto/src/a.ts', "import { ok } from '@miaou/core'")
+
+  test('an import that is not declared, and a declaration that is not imported', () => {
+    expect(told(core, manifest('packages/crypto', '@miaou/crypto'), uses)).toEqual([
+      'packages/core is imported but not in packages/crypto/package.json',
+    ])
+    expect(told(core, manifest('packages/crypto', '@miaou/crypto', { '@miaou/core': '0.2.0' }))).toEqual([
+      'packages/core is declared but not imported',
+    ])
+    expect(told(core, manifest('packages/crypto', '@miaou/crypto', { '@miaou/core': '0.2.0' }), uses)).toEqual([])
+  })
+
+  test('what a library imports in its tests needs no declaration', () => {
+    const test = source('packages/crypto/test/a.test.ts', "import { ok } from '@miaou/core'")
+    expect(told(core, manifest('packages/crypto', '@miaou/crypto'), test)).toEqual([])
   })
 })
 
