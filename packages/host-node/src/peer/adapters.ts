@@ -1,7 +1,10 @@
 import type { Discovery, PipeId, SignalledTransport, Transport, TransportEvent, TransportHost } from '@miaou/network'
 import { MdnsDiscovery } from '../mdns/mdns-discovery.ts'
-import { createWebRtcTransport, type WebRtcKind } from '../webrtc/create.ts'
+import { createWebRtcTransport, hasWrtcBinary } from '../webrtc/webrtc-transport.ts'
 import { WebSocketTransport } from '../websocket/websocket-transport.ts'
+import type { IceServer } from './config.ts'
+
+export type WebRtcLibrary = 'wrtc' | 'werift'
 
 export interface AdapterOptions {
   /** Port to listen on; default 9999 or the next free one. With `portIsExact`, a taken port is an error. */
@@ -9,24 +12,24 @@ export interface AdapterOptions {
   readonly portIsExact?: boolean
   /** Talk and listen on 127.0.0.1 only, mDNS included: for tests and demos. Default false. */
   readonly loopbackOnly?: boolean
-  /** Which WebRTC to use; default: wrtc where its binary is, else werift. */
-  readonly webrtc?: WebRtcKind
-  /** ICE servers as RTCConfiguration writes them; none by default (no host that is not ours is contacted). */
-  readonly iceServers?: readonly { readonly urls: string; readonly username?: string; readonly credential?: string }[]
+  /** Which WebRTC library to use; default: wrtc where its binary is, else werift. */
+  readonly webrtc?: WebRtcLibrary
+  /** None by default: no host that is not ours is contacted. */
+  readonly iceServers?: readonly IceServer[]
 }
 
 /** The platform's side of one peer: its transports and its discovery. */
 export class Adapters {
   readonly websocket: Transport & { readonly kind: 'websocket' }
-  readonly webrtc: SignalledTransport | undefined
-  readonly webrtcKind: WebRtcKind
+  readonly webrtc: SignalledTransport
+  readonly webrtcLibrary: WebRtcLibrary
   readonly discovery: Discovery
   readonly #owners = new Map<PipeId, Transport>()
 
-  constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcKind' | 'discovery'>) {
+  constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'discovery'>) {
     this.websocket = parts.websocket
     this.webrtc = parts.webrtc
-    this.webrtcKind = parts.webrtcKind
+    this.webrtcLibrary = parts.webrtcLibrary
     this.discovery = parts.discovery
   }
 
@@ -50,22 +53,18 @@ export class Adapters {
   }
 }
 
-export async function createAdapters(options: AdapterOptions): Promise<Adapters> {
+export function createAdapters(options: AdapterOptions): Adapters {
   const { loopbackOnly = false, port, portIsExact = false, iceServers = [] } = options
   const websocket = new WebSocketTransport({
     host: loopbackOnly ? '127.0.0.1' : '0.0.0.0',
     portIsExact,
     ...(port === undefined ? {} : { port }),
   })
-  const { kind, transport } = await createWebRtcTransport({
-    loopbackOnly,
-    iceServers,
-    ...(options.webrtc === undefined ? {} : { kind: options.webrtc }),
-  })
+  const library = options.webrtc ?? (hasWrtcBinary() ? 'wrtc' : 'werift')
   return new Adapters({
     websocket,
-    webrtc: transport,
-    webrtcKind: kind,
+    webrtc: createWebRtcTransport({ library, loopbackOnly, iceServers }),
+    webrtcLibrary: library,
     discovery: new MdnsDiscovery({ loopbackOnly }),
   })
 }

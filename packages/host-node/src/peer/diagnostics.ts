@@ -1,12 +1,13 @@
 import { performance } from 'node:perf_hooks'
 import type { SqliteStore } from '../store/sqlite-store.ts'
+import type { WebRtcLibrary } from './adapters.ts'
 import type { DiagnosticCheck } from './handle.ts'
 import { systemClock } from './system.ts'
 
 export interface DiagnosticFacts {
   readonly store: SqliteStore
   readonly addresses: readonly string[]
-  readonly webrtc: 'wrtc' | 'werift' | 'none'
+  readonly webrtc: WebRtcLibrary
   readonly discovery: {
     readonly error: string | undefined
     readonly method: string
@@ -77,6 +78,5 @@ function checkMdns({ discovery }: DiagnosticFacts): DiagnosticCheck {
 }
 
 function checkWebRtc({ webrtc, iceServersCount }: DiagnosticFacts): DiagnosticCheck {
-  if (webrtc === 'none') return { name: 'webrtc', state: 'failed', detail: 'neither wrtc nor werift could be loaded' }
   return { name: 'webrtc', state: 'ok', detail: `${webrtc}; ICE servers configured: ${iceServersCount}` }
 }

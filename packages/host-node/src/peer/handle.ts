@@ -2,6 +2,7 @@ import type { AccountId, PeerId, Result } from '@miaou/core'
 import type { CommandError, CommandResults, MessagingCommand, Settings } from '@miaou/messaging'
 import type { ConnectionView, LinkError } from '@miaou/network'
 import type { PeerEvent } from '@miaou/peer'
+import type { WebRtcLibrary } from './adapters.ts'
 import type { UserKeys } from './user-keys.ts'
 
 /** Row I15. */
@@ -15,7 +16,7 @@ export interface NetworkInfo {
   readonly uptimeMs: number
   /** Dropped input and failures by reason, since the start. */
   readonly counters: Readonly<Record<string, number>>
-  readonly webrtc: 'wrtc' | 'werift' | 'none'
+  readonly webrtc: WebRtcLibrary
   readonly discoverable: Settings['discoverable']
 }
 

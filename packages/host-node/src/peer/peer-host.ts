@@ -72,7 +72,7 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     store.value.close()
     return release(lock.value, migrated)
   }
-  const adapters = await createAdapters(options)
+  const adapters = createAdapters(options)
   const host = new PeerHost(options, { crypto, keyring, identity, store: store.value, lock: lock.value }, adapters)
   const started = await host.start()
   if (!started.ok) {
@@ -138,7 +138,7 @@ class PeerHost implements PeerHandle {
       network: identity.network,
       messaging: identity.messaging,
       features,
-      webrtc: this.#adapters.webrtc !== undefined,
+      webrtc: true,
       nextPipe,
     })
     this.#loop = new DriveLoop({
@@ -161,7 +161,7 @@ class PeerHost implements PeerHandle {
     const listening = await websocket.start(this.#adapters.hostFor(websocket, transportHost))
     if (!listening.ok) return err({ type: 'listen', error: listening.error })
     this.#addresses = listening.value
-    await webrtc?.start(this.#adapters.hostFor(webrtc, transportHost))
+    await webrtc.start(this.#adapters.hostFor(webrtc, transportHost))
     discovery.onNews(() => this.#collect())
     // Browsing starts at once; what is advertised follows from the settings, which the first wake reads. A LAN without
     // multicast is no reason not to run: the diagnosis says it.
@@ -203,7 +203,7 @@ class PeerHost implements PeerHandle {
     this.#loop.drain()
     this.#loop.stop()
     const { websocket, webrtc, discovery } = this.#adapters
-    await Promise.all([discovery.stop(), websocket.stop(), webrtc?.stop()])
+    await Promise.all([discovery.stop(), websocket.stop(), webrtc.stop()])
     this.#commands.settleAll(err({ type: 'store-failed', detail: 'this peer has stopped' }))
     this.#pings.settleAll(err({ type: 'broken', detail: 'this peer has stopped' }))
     this.#opened.store.close()
@@ -225,18 +225,18 @@ class PeerHost implements PeerHandle {
         this.#adapters.of(output.pipe)?.close(output.pipe)
         return
       case 'offer':
-        if (webrtc !== undefined) this.#adapters.claim(output.pipe, webrtc)
-        webrtc?.offer(output.pipe)
+        this.#adapters.claim(output.pipe, webrtc)
+        webrtc.offer(output.pipe)
         return
       case 'accept':
-        if (webrtc !== undefined) this.#adapters.claim(output.pipe, webrtc)
-        webrtc?.accept(output.pipe, output.offer)
+        this.#adapters.claim(output.pipe, webrtc)
+        webrtc.accept(output.pipe, output.offer)
         return
       case 'answer':
-        webrtc?.answer(output.pipe, output.answer)
+        webrtc.answer(output.pipe, output.answer)
         return
       case 'add-candidate':
-        webrtc?.addCandidate(output.pipe, output.candidate)
+        webrtc.addCandidate(output.pipe, output.candidate)
         return
       case 'pong':
         this.#pings.settle(output.id, ok({ latencyMs: output.latencyMs }))
@@ -292,7 +292,7 @@ class PeerHost implements PeerHandle {
       connectedPeers: this.#peer.connections().filter(isConnected).length,
       uptimeMs: Math.round(systemClock.now().mono - this.#startedMono),
       counters: this.#peer.counters(),
-      webrtc: this.#adapters.webrtcKind,
+      webrtc: this.#adapters.webrtcLibrary,
       discoverable: this.#discoverable,
     }
   }
@@ -344,7 +344,7 @@ class PeerHost implements PeerHandle {
     return runDiagnostics({
       store: this.#opened.store,
       addresses: this.#addresses,
-      webrtc: this.#adapters.webrtcKind,
+      webrtc: this.#adapters.webrtcLibrary,
       discovery: {
         error: this.#discoveryError,
         method: discovery.method,
