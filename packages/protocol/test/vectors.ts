@@ -1,0 +1,112 @@
+import { bytesToHex } from '@miaou/core'
+import type { Crypto } from '@miaou/crypto'
+import {
+  encodeContent,
+  encodeDisconnect,
+  encodeEnvelope,
+  encodeFragment,
+  encodeFrame,
+  encodeHandshakeMessage,
+  encodeInvite,
+  encodeKeepAlive,
+  encodePeerAnnouncement,
+  encodePeerQuery,
+  encodePeerResponse,
+  encodeSignal,
+  encodeStatus,
+  encodeTyping,
+  frameTypes,
+  hashDeviceListEntry,
+} from '@miaou/protocol'
+import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
+
+/** One value and its bytes (hexadecimal; links as text). Byte arrays inside the value are hexadecimal too. */
+interface Vector {
+  readonly value: unknown
+  readonly encoded: string
+}
+
+/** The frozen vectors of `vectors/`, by file name, computed with one backend. */
+export function computeVectors(crypto: Crypto): Readonly<Record<string, unknown>> {
+  const samples = createWireSamples(crypto)
+  const { account, device, secondDevice, pseudonym } = samples
+  const blake3 = (bytes: Uint8Array) => crypto.blake3(bytes)
+  const sha256 = (bytes: Uint8Array) => crypto.sha256(bytes)
+  const keys = toPlain({ account, device, secondDevice, pseudonym })
+  return {
+    'frames.json': {
+      about: 'spec/frames.md. The trailer is BLAKE3.',
+      frames: samples.frames.map((frame) => vector(frame, encodeFrame(frame, blake3))),
+    },
+    'certificates.json': {
+      about: 'spec/identity.md I3, I4. Ed25519 secret keys are seeds.',
+      keys,
+      device: {
+        linkKey: bytesToHex(samples.linkKey),
+        sessionKey: bytesToHex(samples.sessionKey),
+        encoded: bytesToHex(samples.deviceCertificate),
+      },
+      pseudonym: { linkKey: bytesToHex(samples.linkKey), encoded: bytesToHex(samples.pseudonymCertificate) },
+    },
+    'device-list.json': {
+      about: 'spec/identity.md I5 to I7: one chain, oldest entry first.',
+      keys,
+      entries: samples.deviceListEntries.map((entry, index) => {
+        const encoded = samples.deviceList[index] ?? new Uint8Array(0)
+        return { ...vector(entry, encoded), hash: bytesToHex(hashDeviceListEntry(crypto, encoded)) }
+      }),
+    },
+    'prekey-bundle.json': {
+      about: 'spec/prekeys.md, signed by the device.',
+      keys: toPlain({ device }),
+      bundles: samples.bundles.map((bundle, index) =>
+        vector(bundle, samples.prekeyBundles[index] ?? new Uint8Array(0)),
+      ),
+    },
+    'invite.json': {
+      about: 'spec/invite.md.',
+      invites: samples.invites.map((invite) => ({ value: toPlain(invite), encoded: encodeInvite(invite, sha256) })),
+    },
+    'content.json': {
+      about: 'spec/handshake.md H4, spec/messages.md, spec/signals.md.',
+      handshake: samples.handshakes.map((message) => vector(message, encodeHandshakeMessage(message))),
+      announcements: samples.announcements.map((value) => vector(value, encodePeerAnnouncement(value))),
+      envelopes: samples.envelopes.map((envelope) => vector(envelope, encodeEnvelope(envelope))),
+      contents: samples.contents.map((content) => vector(content, encodeContent(content))),
+      signals: samples.signals.map((signal) => vector(signal, encodeSignal(signal))),
+      small: smallVectors(),
+    },
+  }
+}
+
+function smallVectors(): Readonly<Record<string, readonly Vector[]>> {
+  const ping = { kind: 'ping', nonce: 0x01020304 } as const
+  const disconnect = { reason: 'upgraded' } as const
+  const status = { presence: 'away' } as const
+  const query = { requestId: 7, want: 'prekey-bundle' } as const
+  const responses = [
+    { requestId: 7, body: Uint8Array.of(1, 2, 3) },
+    { requestId: 7, body: undefined },
+  ]
+  const fragment = { id: 9, index: 0, count: 1, type: frameTypes.directMessage, bytes: Uint8Array.of(1, 2, 3) }
+  return {
+    keepAlive: [vector(ping, encodeKeepAlive(ping))],
+    disconnect: [vector(disconnect, encodeDisconnect(disconnect))],
+    status: [vector(status, encodeStatus(status))],
+    typing: [vector({ typing: true }, encodeTyping({ typing: true }))],
+    peerQuery: [vector(query, encodePeerQuery(query))],
+    peerResponse: responses.map((response) => vector(response, encodePeerResponse(response))),
+    fragment: [vector(fragment, encodeFragment(fragment))],
+  }
+}
+
+function vector(value: unknown, encoded: Uint8Array): Vector {
+  return { value: toPlain(value), encoded: bytesToHex(encoded) }
+}
+
+function toPlain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return bytesToHex(value)
+  if (Array.isArray(value)) return value.map(toPlain)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, toPlain(field)]))
+}
