@@ -23,13 +23,15 @@ export class Adapters {
   readonly websocket: Transport & { readonly kind: 'websocket' }
   readonly webrtc: SignalledTransport
   readonly webrtcLibrary: WebRtcLibrary
+  readonly iceServersCount: number
   readonly discovery: Discovery
   readonly #owners = new Map<PipeId, Transport>()
 
-  constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'discovery'>) {
+  constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'iceServersCount' | 'discovery'>) {
     this.websocket = parts.websocket
     this.webrtc = parts.webrtc
     this.webrtcLibrary = parts.webrtcLibrary
+    this.iceServersCount = parts.iceServersCount
     this.discovery = parts.discovery
   }
 
@@ -65,6 +67,7 @@ export function createAdapters(options: AdapterOptions): Adapters {
     websocket,
     webrtc: createWebRtcTransport({ library, loopbackOnly, iceServers }),
     webrtcLibrary: library,
+    iceServersCount: iceServers.length,
     discovery: new MdnsDiscovery({ loopbackOnly }),
   })
 }

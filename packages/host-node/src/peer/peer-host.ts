@@ -24,6 +24,7 @@ import { Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
+import { type ConfigError, loadConfig } from './config.ts'
 import { Connects } from './connects.ts'
 import { runDiagnostics } from './diagnostics.ts'
 import { DriveLoop } from './drive-loop.ts'
@@ -34,6 +35,7 @@ import { Pending } from './pending.ts'
 import { systemClock, systemJitter, systemRandom } from './system.ts'
 import { openUserKeys } from './user-keys.ts'
 
+/** What `config.json` in the home sets is used where an option is absent. */
 export interface StartPeerOptions extends AdapterOptions {
   readonly home: string
   /** UTF-8; undefined for a home made without one. */
@@ -47,6 +49,7 @@ export type StartError =
   | LockHomeError
   | OpenHomeError
   | MigrationError
+  | ConfigError
   | { readonly type: 'store'; readonly error: StoreError }
   | { readonly type: 'listen'; readonly error: TransportError }
 
@@ -60,6 +63,8 @@ const silentLog: Log = { write: () => undefined }
 
 /** Opens a home, starts its peer and returns when it listens. The home is locked until `stop`. */
 export async function startPeer(options: StartPeerOptions): Promise<Result<PeerHandle, StartError>> {
+  const config = loadConfig(options.home)
+  if (!config.ok) return config
   const lock = lockHome(options.home)
   if (!lock.ok) return lock
   const opened = await openHome(options.home, options.passphrase)
@@ -72,7 +77,7 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     store.value.close()
     return release(lock.value, migrated)
   }
-  const adapters = createAdapters(options)
+  const adapters = createAdapters({ ...config.value, ...options })
   const host = new PeerHost(options, { crypto, keyring, identity, store: store.value, lock: lock.value }, adapters)
   const started = await host.start()
   if (!started.ok) {
@@ -129,7 +134,7 @@ class PeerHost implements PeerHandle {
     this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
     const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
     this.#adapters = adapters
-    this.#iceServersCount = options.iceServers?.length ?? 0
+    this.#iceServersCount = adapters.iceServersCount
     this.#peer = new Peer({
       crypto,
       random: systemRandom,
