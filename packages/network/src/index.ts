@@ -1,3 +1,5 @@
+export type { NetworkOptions } from './connection-manager.ts'
+export { Network } from './connection-manager.ts'
 export type {
   CloseReason,
   ConnectionState,
@@ -8,6 +10,13 @@ export type {
   NetworkInput,
   NetworkOutput,
 } from './interface.ts'
+export type { Leftover, LinkOptions, LinkOutput } from './link.ts'
+export { Link } from './link.ts'
+export type { LinkIdentity, LinkIdentity as NetworkIdentity, LinkPeer } from './link-handshake.ts'
+export type { LinkLimits } from './link-limits.ts'
+export { defaultLinkLimits } from './link-limits.ts'
+export type { NetworkLimits } from './network-limits.ts'
+export { defaultNetworkLimits } from './network-limits.ts'
 export type {
   Advertisement,
   ChannelBinding,

@@ -1,13 +1,6 @@
 import type { PeerId } from '@miaou/core'
 import type { FrameType } from '@miaou/protocol'
-import type {
-  ChannelIndex,
-  IceCandidate,
-  PipeId,
-  SessionDescription,
-  TransportEvent,
-  TransportKind,
-} from './ports.ts'
+import type { ChannelIndex, IceCandidate, PipeId, SessionDescription, TransportEvent, TransportKind } from './ports.ts'
 
 /** Life of the connection with one peer, as shown (rows D08, X07). */
 export type ConnectionState = 'idle' | 'dialing' | 'handshaking' | 'connected' | 'upgrading' | 'waiting' | 'closed'
@@ -91,6 +84,8 @@ export type NetworkEvent =
       readonly type: 'connection-error'
       readonly connectionId: string
       readonly peerId?: PeerId
+      /** The address of a `connect-address` that failed. */
+      readonly address?: string
       readonly error: LinkError
     }
 

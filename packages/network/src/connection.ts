@@ -1,0 +1,137 @@
+import type { PeerId } from '@miaou/core'
+import type { FrameType } from '@miaou/protocol'
+import type { ConnectionState, ConnectionStats, ConnectionView, LinkError } from './interface.ts'
+import type { Link } from './link.ts'
+import type { PipeId, TransportKind } from './ports.ts'
+
+/** One raw pipe that the engine dialled, offered, or was given. Times in monotonic ms. */
+export interface Pipe {
+  readonly id: PipeId
+  readonly transport: TransportKind
+  readonly role: 'initiator' | 'responder'
+  readonly source: 'inbound' | 'dial' | 'address' | 'upgrade'
+  /** As dialled, or the address it came from; empty for WebRTC until it is open. */
+  readonly address: string
+  /** When it was dialled, offered, or opened by the other end. */
+  readonly startedAt: number
+  /** The peer that was dialled, or the one that proved to be there. */
+  peerId: PeerId | undefined
+  /** From `opened` on. */
+  link: Link | undefined
+  /** Places in the order of events: when the pipe opened, when the link was up. */
+  openedOrder: number
+  upOrder: number
+  upAt: number
+  /** When the engine loses patience: with a pipe that does not open, with a replaced link that does not end. */
+  endBy: number
+}
+
+/** A race of dials to the addresses of one peer (RFC 8305 "happy eyeballs"). */
+export interface DialRace {
+  readonly startedAt: number
+  /** Addresses not tried yet. */
+  readonly queue: string[]
+  readonly pipes: Set<Pipe>
+  nextStartAt: number
+  /** The most telling failure so far. */
+  error: LinkError | undefined
+}
+
+/** A WebRTC link in the making. */
+export interface Upgrade {
+  readonly attempt: number
+  readonly role: 'offerer' | 'answerer'
+  readonly pipe: Pipe
+  readonly deadline: number
+  isAnswered: boolean
+  candidates: number
+}
+
+export interface HeldFrame {
+  readonly pipe: Pipe
+  readonly frameType: FrameType
+  readonly payload: Uint8Array
+}
+
+/** Everything the engine knows of its connection with one peer. */
+export class Connection {
+  readonly peerId: PeerId
+  readonly connectionId: string
+  /** Best first. */
+  addresses: readonly string[] = []
+  isWanted = false
+  /** Closed by us on purpose: not dialled until asked to. */
+  isHeld = false
+  isBlocked = false
+  /** The link that sends. */
+  active: Pipe | undefined
+  /** Links that said their last word and still listen. */
+  readonly retiring: Set<Pipe> = new Set()
+  race: DialRace | undefined
+  failures = 0
+  lastTryAt: number = Number.NEGATIVE_INFINITY
+  nextTryAt: number | undefined
+  upgrade: Upgrade | undefined
+  upgradeFailures = 0
+  nextUpgradeAt: number = Number.NEGATIVE_INFINITY
+  /** Frames of the new link that wait for the end of the old one. */
+  readonly held: HeldFrame[] = []
+  heldBytes = 0
+  holdUntil: number | undefined
+  error: LinkError | undefined
+  hasBeenLinked = false
+  features: readonly string[] = []
+  connectedAt: number | undefined
+  bytesSent = 0
+  bytesReceived = 0
+  messagesSent = 0
+  messagesReceived = 0
+
+  constructor(peerId: PeerId, connectionId: string) {
+    this.peerId = peerId
+    this.connectionId = connectionId
+  }
+
+  /** Whether forgetting it loses nothing but the memory of how it ended. */
+  get isForgettable(): boolean {
+    return (
+      !this.isWanted &&
+      this.active === undefined &&
+      this.retiring.size === 0 &&
+      this.race === undefined &&
+      this.upgrade === undefined
+    )
+  }
+
+  get state(): ConnectionState {
+    if (this.active !== undefined) return this.upgrade === undefined ? 'connected' : 'upgrading'
+    if (this.race !== undefined) {
+      return [...this.race.pipes].some(({ link }) => link !== undefined) ? 'handshaking' : 'dialing'
+    }
+    if (this.nextTryAt !== undefined) return 'waiting'
+    return this.hasBeenLinked ? 'closed' : 'idle'
+  }
+
+  stats(): ConnectionStats {
+    const { bytesSent, bytesReceived, messagesSent, messagesReceived, connectedAt, state: currentState } = this
+    const counted = { bytesSent, bytesReceived, messagesSent, messagesReceived, currentState }
+    return connectedAt === undefined ? counted : { ...counted, connectedAt }
+  }
+
+  view(): ConnectionView {
+    const { active, error, nextTryAt } = this
+    const latencyMs = active?.link?.latencyMs
+    return {
+      peerId: this.peerId,
+      state: this.state,
+      connectionId: this.connectionId,
+      addresses: this.addresses,
+      features: this.features,
+      stats: this.stats(),
+      ...(active === undefined ? {} : { transport: active.transport }),
+      ...(latencyMs === undefined ? {} : { latencyMs }),
+      ...(error === undefined ? {} : { error }),
+      ...(nextTryAt === undefined || active !== undefined ? {} : { nextTryAt }),
+    }
+  }
+}

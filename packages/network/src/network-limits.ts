@@ -1,0 +1,80 @@
+/** What the connection manager may open, wait for and keep. Each is an option; `spec/links.md` lists them. */
+export interface NetworkLimits {
+  /** Peers linked at a time; a wanted peer displaces one that is not. */
+  readonly linksMax: number
+  /** Links with one peer: the one in use and those that it has just replaced. */
+  readonly linksPerPeerMax: number
+  /** Pipes of others whose handshake is not finished; the oldest makes room. */
+  readonly handshakesInMax: number
+  /** Addresses kept and tried for one peer. */
+  readonly addressesMax: number
+  /** Between the starts of two dials to one peer, unless the one before failed. */
+  readonly staggerMs: number
+  /** From a dial to its open pipe. */
+  readonly openTimeoutMs: number
+  /** Peers dialled at a time; the others wait for their turn. */
+  readonly dialsMax: number
+  /** First wait before a peer is dialled again; it doubles with every failure. */
+  readonly backoffMinMs: number
+  readonly backoffMaxMs: number
+  /** Share of a wait that is drawn by lot, in [0, 1]: ± half of it. */
+  readonly backoffJitter: number
+  /** A link that stood so long clears the failures before it. */
+  readonly steadyAfterMs: number
+  /** WebRTC links being made at a time. */
+  readonly upgradesMax: number
+  /** From the offer to the WebRTC link. */
+  readonly upgradeTimeoutMs: number
+  readonly upgradeBackoffMinMs: number
+  readonly upgradeBackoffMaxMs: number
+  /** ICE candidates passed on for one attempt. */
+  readonly candidatesMax: number
+  /** How long frames of a new link wait for the end of the old one. */
+  readonly holdMs: number
+  readonly holdFramesMax: number
+  readonly holdBytesMax: number
+  /** How long a replaced link may take to end. */
+  readonly retireMs: number
+  /** Peers neither wanted nor linked whose last state is remembered. */
+  readonly rememberedMax: number
+  /** Peers wanted; those behind are ignored. */
+  readonly wantedMax: number
+}
+
+export const defaultNetworkLimits: NetworkLimits = {
+  // Guess: beyond the contacts of nearly everybody; ≈ 20 KB each.
+  linksMax: 512,
+  linksPerPeerMax: 3,
+  // Guess: a handshake takes milliseconds, so 64 at a time are thousands a minute.
+  handshakesInMax: 64,
+  // The `Discovery` port gives at most 16.
+  addressesMax: 16,
+  // RFC 8305 §5: the recommended Connection Attempt Delay.
+  staggerMs: 250,
+  // Guess: a TCP connection that took longer would carry no conversation.
+  openTimeoutMs: 10_000,
+  // Guess: as many sockets as a home router opens without complaint.
+  dialsMax: 32,
+  // Issue 2, "Connection manager": 1 s, 2 s, 4 s … 5 min.
+  backoffMinMs: 1_000,
+  backoffMaxMs: 300_000,
+  backoffJitter: 0.5,
+  // Guess: as long as a silent link takes to be noticed.
+  steadyAfterMs: 10_000,
+  // Guess: one ICE agent and DTLS handshake costs some 10 ms of CPU.
+  upgradesMax: 16,
+  // FACTS: where UDP is blocked ICE took 5–10 s.
+  upgradeTimeoutMs: 20_000,
+  // Guess: a link stands meanwhile, so nobody waits.
+  upgradeBackoffMinMs: 10_000,
+  upgradeBackoffMaxMs: 600_000,
+  // Guess: a host with many interfaces and relays gathers some 20.
+  candidatesMax: 64,
+  // Guesses: many round trips; one second of a busy conversation.
+  holdMs: 2_000,
+  holdFramesMax: 256,
+  holdBytesMax: 1_048_576,
+  retireMs: 10_000,
+  rememberedMax: 256,
+  wantedMax: 4_096,
+}

@@ -1,0 +1,131 @@
+import { ByteReader, ByteWriter, concatBytes } from '@miaou/core'
+import { ChannelCipher, type ChannelDirection, type Crypto, deriveChannelKey, type NoiseKeys } from '@miaou/crypto'
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  type FrameError,
+  type FrameType,
+  pipeMessageSizeMax,
+} from '@miaou/protocol'
+import { bucketSize } from './link-limits.ts'
+import type { ChannelIndex } from './ports.ts'
+import { ReplayWindow } from './replay-window.ts'
+
+/** Row D02's labels, which also name the keys. */
+export const channelNames: readonly [string, string] = ['miaou-messages', 'miaou-signals']
+
+/** Sequence number and tag around a sealed frame, in bytes. */
+export const sealOverhead: number = 8 + 16
+
+export interface SealedChannelOptions {
+  readonly crypto: Crypto
+  readonly keys: NoiseKeys
+  readonly role: 'initiator' | 'responder'
+  readonly channel: ChannelIndex
+  readonly protocolVersion: number
+  readonly padded: boolean
+  readonly replayWindow: number
+  /** Whose frames these are: the peer id field of what is sent, and the only one accepted. 32 bytes each. */
+  readonly localKey: Uint8Array
+  readonly remoteKey: Uint8Array
+}
+
+export type OpenError =
+  /** Wrong size, tag or sequence: forged, altered, repeated, or out of order where order is promised. */
+  | { readonly type: 'undecryptable'; readonly channel: ChannelIndex }
+  /** Authentic, yet no frame of that peer. */
+  | { readonly type: 'bad-frame'; readonly detail: string }
+
+/**
+ * One channel of a link after the handshake: keys and sequences of both directions. A pipe message is
+ * `sequence u64 ‖ AEAD(frame ‖ padding)` (spec/links L20).
+ */
+export class SealedChannel {
+  readonly #options: SealedChannelOptions
+  readonly #send: ChannelCipher
+  readonly #receive: ChannelCipher
+  readonly #ad: Uint8Array
+  readonly #window: ReplayWindow | undefined
+  #nextSent = 0
+  #nextReceived = 0
+
+  constructor(options: SealedChannelOptions) {
+    this.#options = options
+    const { crypto, keys, role, channel } = options
+    const name = channelNames[channel]
+    const outward: ChannelDirection = role === 'initiator' ? 'initiator-to-responder' : 'responder-to-initiator'
+    const inward: ChannelDirection = role === 'initiator' ? 'responder-to-initiator' : 'initiator-to-responder'
+    this.#send = new ChannelCipher({ crypto, key: deriveChannelKey(crypto, keys.send, name, outward) })
+    this.#receive = new ChannelCipher({ crypto, key: deriveChannelKey(crypto, keys.receive, name, inward) })
+    this.#ad = Uint8Array.of(options.protocolVersion, channel)
+    this.#window = channel === 0 ? undefined : new ReplayWindow(options.replayWindow)
+  }
+
+  /** Sequence of the next message to be sent. */
+  get nextSequence(): number {
+    return this.#nextSent
+  }
+
+  /** The pipe message of one frame. `wall`: ms since the Unix epoch, shown to the other end only. */
+  seal(type: FrameType, payload: Uint8Array, wall: number): Uint8Array {
+    const { crypto, localKey, padded } = this.#options
+    const sequence = this.#nextSent++
+    const frame: Frame = { type, sequence, peerId: localKey, timestamp: wall, payload }
+    let plaintext = encodeFrame(frame, (bytes) => crypto.blake3(bytes))
+    if (padded) {
+      const inBucket = new Uint8Array(bucketSize(plaintext.length + sealOverhead) - sealOverhead)
+      inBucket.set(plaintext)
+      plaintext = inBucket
+    }
+    return concatBytes(new ByteWriter(8).u64(sequence).finish(), this.#send.seal(sequence, this.#ad, plaintext))
+  }
+
+  /** The frame inside a pipe message. A refused message changes nothing: the genuine next one still opens. */
+  open(message: Uint8Array): { readonly frame: Frame } | { readonly error: OpenError } {
+    const { crypto, channel, padded, remoteKey } = this.#options
+    const undecryptable = { error: { type: 'undecryptable', channel } } as const
+    if (message.length < sealOverhead || message.length > pipeMessageSizeMax) return undecryptable
+    const reader = new ByteReader(message)
+    const sequence = reader.u64()
+    if (reader.failed || !this.#isExpected(sequence)) return undecryptable
+    const plaintext = this.#receive.open(sequence, this.#ad, message.subarray(8))
+    if (plaintext === undefined) return undecryptable
+    this.#nextReceived = sequence + 1
+    this.#window?.mark(sequence)
+    const frame = decodeFrame(plaintext, (bytes) => crypto.blake3(bytes), { padded })
+    if (!frame.ok) return { error: { type: 'bad-frame', detail: frameErrorText(frame.error) } }
+    if (frame.value.sequence !== sequence) return { error: { type: 'bad-frame', detail: 'sequence differs' } }
+    if (!crypto.equal(frame.value.peerId, remoteKey)) return { error: { type: 'bad-frame', detail: 'peer id differs' } }
+    return { frame: frame.value }
+  }
+
+  #isExpected(sequence: number): boolean {
+    return this.#window === undefined ? sequence === this.#nextReceived : this.#window.isFresh(sequence)
+  }
+
+  wipe(): void {
+    this.#send.wipe()
+    this.#receive.wipe()
+  }
+}
+
+/** A frame error in words, for diagnostics. */
+export function frameErrorText(error: FrameError): string {
+  switch (error.type) {
+    case 'frame-too-small':
+      return `frame too small: ${error.size} bytes`
+    case 'unsupported-version':
+      return `protocol version ${error.version} is not supported`
+    case 'incomplete-frame':
+      return `incomplete frame: ${error.size} of ${error.expected} bytes`
+    case 'checksum-mismatch':
+      return 'checksum mismatch'
+    case 'unknown-type':
+      return `unknown frame type ${error.value}`
+    case 'trailing-bytes':
+      return 'bytes after the frame'
+    default:
+      return 'no frame'
+  }
+}

@@ -1,0 +1,532 @@
+import { bytesToHex, type Now, type PeerId } from '@miaou/core'
+import type { Crypto } from '@miaou/crypto'
+import { type FrameType, frameTypes } from '@miaou/protocol'
+import { Network, type NetworkOptions } from '../src/connection-manager.ts'
+import type { NetworkEvent, NetworkInput, NetworkOutput } from '../src/interface.ts'
+import type { ChannelIndex, PipeId, TransportEvent, TransportKind } from '../src/ports.ts'
+import { crypto, SeededRandom, type TestIdentity, testIdentity } from './identities.ts'
+
+export interface SimulatorOptions {
+  readonly seed: number
+  /** One way, ms. */
+  readonly delayMin: number
+  readonly delayMax: number
+  /** Of channel 1. */
+  readonly lossShare: number
+  readonly padded: boolean
+  readonly webrtcFails: boolean
+  /** Planted faults, for the tests of the checkers. */
+  readonly fault?: 'drop' | 'double' | 'swap' | 'same-ephemeral'
+}
+
+export const defaultSimulatorOptions: SimulatorOptions = {
+  seed: 1,
+  delayMin: 1,
+  delayMax: 20,
+  lossShare: 0.1,
+  padded: false,
+  webrtcFails: false,
+}
+
+interface End {
+  readonly node: SimNode
+  readonly id: PipeId
+  /** Time of the last ordered delivery to this end. */
+  orderedAt: number
+  isOpen: boolean
+  isClosed: boolean
+}
+
+export interface SimPipe {
+  readonly transport: TransportKind
+  readonly ends: readonly [End, End]
+  /** Nothing arrives any more, and nobody is told. */
+  isBlackHole: boolean
+  /** It died, or one end ended it on purpose: what was under way may be lost. */
+  hasDied: boolean
+}
+
+interface Sent {
+  readonly from: SimNode
+  readonly to: PeerId
+  readonly number: number
+  readonly fleeting: boolean
+  readonly isLarge: boolean
+  pipes: Set<SimPipe>
+}
+
+interface Peering {
+  readonly offerer: SimNode
+  readonly offererPipe: PipeId
+  readonly fingerprint: Uint8Array
+  answerer?: SimNode
+  answererPipe?: PipeId
+  answererFingerprint?: Uint8Array
+}
+
+export interface SimNode {
+  readonly name: string
+  readonly identity: TestIdentity
+  readonly options: Partial<NetworkOptions>
+  network: Network
+  isUp: boolean
+  starts: number
+  readonly frames: { readonly from: PeerId; readonly frameType: FrameType; readonly payload: Uint8Array }[]
+  readonly linked: Set<PeerId>
+  readonly events: NetworkEvent[]
+  readonly pongs: { readonly id: number; readonly latencyMs: number }[]
+}
+
+/** Networks on a virtual clock: delays, losses, dying pipes, restarts, and checkers that watch every step. */
+export class Simulator {
+  readonly options: SimulatorOptions
+  readonly random: SeededRandom
+  readonly nodes: SimNode[] = []
+  readonly pipes: SimPipe[] = []
+  readonly violations: string[] = []
+  mono = 1_000
+  wallOffset = 1_700_000_000_000
+  readonly #queue: { readonly at: number; readonly order: number; readonly run: () => void }[] = []
+  readonly #ends = new Map<PipeId, { readonly pipe: SimPipe; readonly end: End; readonly other: End }>()
+  readonly #peerings = new Map<string, Peering>()
+  readonly #nonces = new Set<string>()
+  readonly #sent = new Map<string, Sent>()
+  readonly #delivered = new Map<string, number>()
+  readonly #lastByRoute = new Map<string, number>()
+  readonly #crypto: Crypto
+  #order = 0
+  #nextPipe = 1
+  #sentCount = 0
+  #hasFaulted = false
+  #strictOrder = true
+
+  constructor(options: Partial<SimulatorOptions> = {}) {
+    this.options = { ...defaultSimulatorOptions, ...options }
+    this.random = new SeededRandom(this.options.seed)
+    this.#crypto = this.#watchedCrypto()
+  }
+
+  get now(): Now {
+    return { mono: this.mono, wall: Math.floor(this.mono + this.wallOffset) }
+  }
+
+  addNode(name: string, options: Partial<NetworkOptions> = {}, identity?: TestIdentity): SimNode {
+    const node: SimNode = {
+      name,
+      identity: identity ?? testIdentity(100 + this.nodes.length + 50 * this.options.seed),
+      options,
+      network: undefined as never,
+      isUp: true,
+      starts: 0,
+      frames: [],
+      linked: new Set(),
+      events: [],
+      pongs: [],
+    }
+    this.nodes.push(node)
+    this.#startNode(node)
+    return node
+  }
+
+  #startNode(node: SimNode): void {
+    node.starts += 1
+    const seed =
+      this.options.fault === 'same-ephemeral' ? 5 : this.options.seed * 1000 + this.nodes.length * 10 + node.starts
+    const random = new SeededRandom(seed)
+    const frozen = { bytes: (size: number) => new SeededRandom(5).bytes(size) }
+    node.network = new Network(
+      {
+        crypto: this.#crypto,
+        random: this.options.fault === 'same-ephemeral' ? frozen : random,
+        jitter: random,
+        identity: node.identity,
+        features: ['chat'],
+        webrtc: true,
+        ...node.options,
+      },
+      () => this.#takePipe(),
+    )
+    node.isUp = true
+    node.linked.clear()
+  }
+
+  #takePipe(): PipeId {
+    return this.#nextPipe++ as PipeId
+  }
+
+  address(node: SimNode): string {
+    return `ws://${node.name}`
+  }
+
+  handle(node: SimNode, input: NetworkInput): NetworkOutput[] {
+    if (!node.isUp) return []
+    const outputs = node.network.handle(this.now, input)
+    for (const output of outputs) this.#act(node, output)
+    return outputs
+  }
+
+  send(from: SimNode, to: SimNode, options: { fleeting?: boolean; size?: number } = {}): boolean {
+    const number = this.#sentCount++
+    const { fleeting = false, size = 12 } = options
+    const payload = new Uint8Array(Math.max(12, size))
+    new DataView(payload.buffer).setUint32(0, number)
+    const id = String(number)
+    const sent: Sent = { from, to: to.identity.peerId, number, fleeting, isLarge: size > 49_152, pipes: new Set() }
+    this.#sent.set(id, sent)
+    const refusedBefore = from.network.counters()['refused-send'] ?? 0
+    const unlinkedBefore = from.network.counters()['unlinked-send'] ?? 0
+    const outputs = this.handle(from, {
+      type: 'send',
+      peerId: to.identity.peerId,
+      frameType: fleeting ? frameTypes.typing : frameTypes.directMessage,
+      payload,
+      fleeting,
+    })
+    const counters = from.network.counters()
+    if ((counters['unlinked-send'] ?? 0) > unlinkedBefore || (counters['refused-send'] ?? 0) > refusedBefore) {
+      this.#sent.delete(id)
+      return false
+    }
+    for (const output of outputs) {
+      const pipe = output.type === 'write' ? this.#ends.get(output.pipe)?.pipe : undefined
+      if (pipe !== undefined) sent.pipes.add(pipe)
+    }
+    // Fragments may wait and move: any pipe between the two may carry them.
+    if (sent.isLarge || sent.pipes.size === 0) for (const pipe of this.#pipesBetween(from, to)) sent.pipes.add(pipe)
+    return true
+  }
+
+  #pipesBetween(a: SimNode, b: SimNode): SimPipe[] {
+    return this.pipes.filter(({ ends }) => ends.every(({ node }) => node === a || node === b))
+  }
+
+  /** Runs until `predicate` holds or the virtual time is over. */
+  run(durationMs: number, predicate: () => boolean = () => false): boolean {
+    const end = this.mono + durationMs
+    for (;;) {
+      if (predicate()) return true
+      const nextEvent = this.#queue[0]?.at ?? Number.POSITIVE_INFINITY
+      const live = this.nodes.filter(({ isUp }) => isUp)
+      const nextWake = Math.min(...live.map(({ network }) => network.deadline()), Number.POSITIVE_INFINITY)
+      const next = Math.min(nextEvent, nextWake)
+      if (next > end) {
+        this.mono = end
+        return predicate()
+      }
+      this.mono = Math.max(this.mono, next)
+      if (nextEvent <= this.mono) this.#queue.shift()?.run()
+      else {
+        for (const node of live) {
+          if (node.network.deadline() > this.mono) continue
+          this.handle(node, { type: 'wake' })
+          if (node.network.deadline() <= this.mono) this.violations.push(`${node.name}: a wake leaves its deadline due`)
+        }
+      }
+    }
+  }
+
+  at(delayMs: number, run: () => void): void {
+    const entry = { at: this.mono + delayMs, order: this.#order++, run }
+    let index = this.#queue.length
+    while (index > 0) {
+      const before = this.#queue[index - 1]
+      if (before === undefined || before.at <= entry.at) break
+      index -= 1
+    }
+    this.#queue.splice(index, 0, entry)
+  }
+
+  #delay(): number {
+    const { delayMin, delayMax } = this.options
+    return delayMin + this.random.next() * (delayMax - delayMin)
+  }
+
+  /** Events reach an engine only while its process lives. */
+  #tell(end: End, starts: number, event: TransportEvent): void {
+    if (end.node.isUp && end.node.starts === starts) this.handle(end.node, { type: 'transport', event })
+  }
+
+  #act(node: SimNode, output: NetworkOutput): void {
+    switch (output.type) {
+      case 'dial':
+        this.#dial(node, output.pipe, output.address)
+        return
+      case 'write':
+        this.#write(output.pipe, output.channel, output.bytes)
+        return
+      case 'close':
+        this.#close(output.pipe)
+        return
+      case 'offer':
+        this.#offer(node, output.pipe)
+        return
+      case 'accept':
+        this.#accept(node, output.pipe, output.offer.sdp)
+        return
+      case 'answer':
+        this.#answer(node, output.pipe, output.answer.sdp)
+        return
+      case 'link-up':
+        if (node.linked.has(output.peerId)) this.violations.push(`${node.name}: link-up twice`)
+        node.linked.add(output.peerId)
+        return
+      case 'link-down':
+        if (!node.linked.delete(output.peerId)) this.violations.push(`${node.name}: link-down without link-up`)
+        return
+      case 'frame':
+        this.#deliver(node, output)
+        if (this.options.fault === 'double' && !this.#hasFaulted) {
+          this.#hasFaulted = true
+          this.#deliver(node, output)
+        }
+        return
+      case 'pong':
+        node.pongs.push(output)
+        return
+      case 'event':
+        node.events.push(output.event)
+        return
+      case 'add-candidate':
+        return
+    }
+  }
+
+  #newPipe(transport: TransportKind, ends: readonly [SimNode, PipeId, SimNode, PipeId]): SimPipe {
+    const end = (node: SimNode, id: PipeId): End => ({ node, id, orderedAt: 0, isOpen: false, isClosed: false })
+    const [a, b] = [end(ends[0], ends[1]), end(ends[2], ends[3])]
+    const pipe: SimPipe = { transport, ends: [a, b], isBlackHole: false, hasDied: false }
+    this.pipes.push(pipe)
+    this.#ends.set(a.id, { pipe, end: a, other: b })
+    this.#ends.set(b.id, { pipe, end: b, other: a })
+    return pipe
+  }
+
+  #dial(node: SimNode, id: PipeId, address: string): void {
+    const target = this.nodes.find((other) => this.address(other) === address)
+    const starts = node.starts
+    const fail = (): void => {
+      if (node.isUp && node.starts === starts) {
+        const error = { type: 'unreachable', detail: 'nobody there' } as const
+        this.handle(node, { type: 'transport', event: { type: 'closed', pipe: id, error } })
+      }
+    }
+    if (target === undefined || !target.isUp) {
+      this.at(this.#delay(), fail)
+      return
+    }
+    const pipe = this.#newPipe('websocket', [node, id, target, this.#takePipe()])
+    const targetStarts = target.starts
+    this.at(this.#delay(), () => {
+      if (pipe.ends[0].isClosed) return
+      if (!target.isUp || target.starts !== targetStarts) {
+        this.at(this.#delay(), fail)
+        return
+      }
+      this.#open(pipe, pipe.ends[1], 'in')
+      this.at(this.#delay(), () => this.#open(pipe, pipe.ends[0], 'out'))
+    })
+  }
+
+  #open(pipe: SimPipe, end: End, direction: 'in' | 'out', binding?: { local: Uint8Array; remote: Uint8Array }): void {
+    if (end.isClosed || end.isOpen || pipe.hasDied) return
+    end.isOpen = true
+    this.#tell(end, end.node.starts, {
+      type: 'opened',
+      pipe: end.id,
+      transport: pipe.transport,
+      direction,
+      channels: pipe.transport === 'webrtc' ? 2 : 1,
+      padded: this.options.padded && pipe.transport !== 'webrtc',
+      remoteAddress: `peer of ${end.id}`,
+      ...(binding === undefined ? {} : { binding }),
+    })
+  }
+
+  #write(id: PipeId, channel: ChannelIndex, bytes: Uint8Array): void {
+    const route = this.#ends.get(id)
+    if (bytes.length > 65_536) this.violations.push('a pipe message above 64 KiB')
+    if (route === undefined || route.end.isClosed) return
+    const { pipe, other } = route
+    if (channel === 1 && this.random.chance(this.options.lossShare)) return
+    if (this.options.fault === 'drop' && !this.#hasFaulted && this.#sentCount > 3 && channel === 0) {
+      this.#hasFaulted = true
+      return
+    }
+    let at = this.mono + this.#delay()
+    if (channel === 0) {
+      at = Math.max(at, other.orderedAt)
+      other.orderedAt = at
+    }
+    const starts = other.node.starts
+    this.at(at - this.mono, () => {
+      if (pipe.isBlackHole || pipe.hasDied || other.isClosed) return
+      if (!other.isOpen) this.#retryUntilOpen(pipe, other, starts, channel, bytes)
+      else this.#tell(other, starts, { type: 'message', pipe: other.id, channel, bytes })
+    })
+  }
+
+  #retryUntilOpen(pipe: SimPipe, end: End, starts: number, channel: ChannelIndex, bytes: Uint8Array): void {
+    this.at(0.01, () => {
+      if (pipe.isBlackHole || pipe.hasDied || end.isClosed) return
+      if (!end.isOpen) this.#retryUntilOpen(pipe, end, starts, channel, bytes)
+      else this.#tell(end, starts, { type: 'message', pipe: end.id, channel, bytes })
+    })
+  }
+
+  /** Orderly: what was sent before still arrives, then the other end hears of it. */
+  #close(id: PipeId): void {
+    const route = this.#ends.get(id)
+    if (route === undefined || route.end.isClosed) return
+    const { pipe, end, other } = route
+    end.isClosed = true
+    const starts = other.node.starts
+    const at = Math.max(this.mono + this.#delay(), other.orderedAt)
+    other.orderedAt = at
+    this.at(at - this.mono, () => {
+      if (other.isClosed || pipe.isBlackHole) return
+      other.isClosed = true
+      this.#tell(other, starts, { type: 'closed', pipe: other.id })
+    })
+  }
+
+  #offer(node: SimNode, id: PipeId): void {
+    const fingerprint = this.random.bytes(32)
+    const key = `${id}`
+    this.#peerings.set(key, { offerer: node, offererPipe: id, fingerprint })
+    const starts = node.starts
+    this.at(this.#delay(), () => {
+      if (!node.isUp || node.starts !== starts) return
+      const description = { type: 'offer', sdp: `offer ${key} ${bytesToHex(fingerprint)}` } as const
+      this.handle(node, { type: 'transport', event: { type: 'description', pipe: id, description } })
+      const candidate = { candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }
+      this.handle(node, { type: 'transport', event: { type: 'candidate', pipe: id, candidate } })
+    })
+  }
+
+  #accept(node: SimNode, id: PipeId, sdp: string): void {
+    const key = sdp.split(' ')[1] ?? ''
+    const peering = this.#peerings.get(key)
+    if (peering === undefined) return
+    peering.answerer = node
+    peering.answererPipe = id
+    peering.answererFingerprint = this.random.bytes(32)
+    const starts = node.starts
+    this.at(this.#delay(), () => {
+      if (!node.isUp || node.starts !== starts) return
+      const description = { type: 'answer', sdp: `answer ${key}` } as const
+      this.handle(node, { type: 'transport', event: { type: 'description', pipe: id, description } })
+    })
+  }
+
+  #answer(node: SimNode, id: PipeId, sdp: string): void {
+    const peering = this.#peerings.get(sdp.split(' ')[1] ?? '')
+    const { answerer, answererPipe, answererFingerprint } = peering ?? {}
+    if (peering === undefined || answerer === undefined || answererPipe === undefined) return
+    if (answererFingerprint === undefined || this.options.webrtcFails) return
+    const pipe = this.#newPipe('webrtc', [node, id, answerer, answererPipe])
+    const ours = { local: peering.fingerprint, remote: answererFingerprint }
+    const theirs = { local: answererFingerprint, remote: peering.fingerprint }
+    this.at(this.#delay(), () => this.#open(pipe, pipe.ends[0], 'out', ours))
+    this.at(this.#delay(), () => this.#open(pipe, pipe.ends[1], 'in', theirs))
+  }
+
+  /** A pipe breaks: both ends hear of it, sooner or later. */
+  killPipe(pipe: SimPipe): void {
+    pipe.hasDied = true
+    for (const end of pipe.ends) {
+      if (end.isClosed) continue
+      const starts = end.node.starts
+      this.at(this.#delay(), () => {
+        if (end.isClosed) return
+        end.isClosed = true
+        const error = { type: 'broken', detail: 'killed' } as const
+        this.#tell(end, starts, { type: 'closed', pipe: end.id, error })
+      })
+    }
+  }
+
+  blackHole(pipe: SimPipe): void {
+    pipe.isBlackHole = true
+    pipe.hasDied = true
+  }
+
+  livePipes(): SimPipe[] {
+    return this.pipes.filter(
+      ({ ends, hasDied }) => !hasDied && ends.every(({ isOpen, isClosed }) => isOpen && !isClosed),
+    )
+  }
+
+  /** The process ends without a word. */
+  crash(node: SimNode): void {
+    node.isUp = false
+    for (const pipe of this.pipes) {
+      if (!pipe.hasDied && pipe.ends.some((end) => end.node === node)) this.killPipe(pipe)
+    }
+  }
+
+  restart(node: SimNode): void {
+    this.#startNode(node)
+  }
+
+  /** Disconnects on purpose lose what is under way; the checkers are told. */
+  forgive(a: SimNode, b: SimNode): void {
+    for (const pipe of this.#pipesBetween(a, b)) pipe.hasDied = true
+  }
+
+  /** A frame may overtake another when a pipe dies: only runs without deaths keep one order over all pipes. */
+  relaxOrder(): void {
+    this.#strictOrder = false
+  }
+
+  #deliver(node: SimNode, output: Extract<NetworkOutput, { type: 'frame' }>): void {
+    const { payload, peerId: from, frameType } = output
+    node.frames.push({ from, frameType, payload })
+    const number = new DataView(payload.buffer, payload.byteOffset).getUint32(0)
+    const sent = this.#sent.get(String(number))
+    if (sent === undefined || sent.from.identity.peerId !== from || sent.to !== node.identity.peerId) {
+      this.violations.push(`${node.name}: a frame that nobody sent`)
+      return
+    }
+    const count = (this.#delivered.get(String(number)) ?? 0) + 1
+    this.#delivered.set(String(number), count)
+    if (count > 1) this.violations.push(`frame ${number} was delivered ${count} times`)
+    if (sent.fleeting || sent.isLarge) return
+    const [pipe] = sent.pipes
+    const index = pipe === undefined ? -1 : this.pipes.indexOf(pipe)
+    const route = `${sent.from.name} to ${node.name}${this.#strictOrder ? '' : ` by ${index}`}`
+    const position = this.options.fault === 'swap' && number % 7 === 3 ? number + 5 : number
+    if (position < (this.#lastByRoute.get(route) ?? -1)) this.violations.push(`${route}: frame ${number} came late`)
+    this.#lastByRoute.set(route, position)
+  }
+
+  /** After everything under way has arrived: what was sent on a pipe that lived must be there. */
+  checkNothingLost(): void {
+    for (const [id, sent] of this.#sent) {
+      if (sent.fleeting || this.#delivered.has(id)) continue
+      if ([...sent.pipes].some(({ hasDied }) => hasDied)) continue
+      this.violations.push(`frame ${id} from ${sent.from.name} is lost`)
+    }
+  }
+
+  get deliveredCount(): number {
+    return this.#delivered.size
+  }
+
+  #watchedCrypto(): Crypto {
+    return new Proxy(crypto, {
+      get: (target, name) => {
+        if (name !== 'chacha20Poly1305Seal') {
+          const value = Reflect.get(target, name)
+          // The backend's private fields are reached through the backend, not through this watcher.
+          return typeof value === 'function' ? value.bind(target) : value
+        }
+        return (key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array) => {
+          const id = `${bytesToHex(key)}/${bytesToHex(nonce)}`
+          if (this.#nonces.has(id)) this.violations.push('a (key, nonce) pair was used twice')
+          this.#nonces.add(id)
+          return target.chacha20Poly1305Seal(key, nonce, ad, plaintext)
+        }
+      },
+    })
+  }
+}
