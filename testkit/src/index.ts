@@ -11,3 +11,11 @@ export {
   MemoryHub,
   MemoryTransport,
 } from './memory-transport.ts'
+export {
+  describeDiscoveryContract,
+  freshAdvertisement,
+  untilGone,
+  untilPeers,
+  untilSeen,
+} from './contracts/discovery.ts'
+export { MemoryDiscovery, MemoryLan } from './memory-discovery.ts'

@@ -1,0 +1,93 @@
+import { isIP } from 'node:net'
+import { parseServiceText, type ServiceText, serviceName } from './txt.ts'
+
+/** One service that an mDNS response tells of. */
+export type Sighting =
+  | { readonly type: 'gone'; readonly instanceName: string }
+  | {
+      readonly type: 'seen'
+      readonly instanceName: string
+      readonly port: number
+      /** Seconds. */
+      readonly ttl: number
+      readonly text: ServiceText
+      /** IP addresses, the packet's own sender last. */
+      readonly addresses: readonly string[]
+    }
+
+interface Entry {
+  readonly name: string
+  readonly type: string
+  readonly ttl: number
+  readonly data: unknown
+}
+
+// Guess: a response of bonjour-service has about ten records.
+const recordsMax = 256
+const addressesPerPacketMax = 16
+
+/** The Miaou services in a decoded mDNS response. Anybody on the network writes it: what has another form is skipped. */
+export function readSightings(packet: unknown, sender: string): Sighting[] {
+  const records = recordsOf(packet)
+  const sightings: Sighting[] = []
+  const goneNames = new Set<string>()
+  for (const { type, name, ttl, data } of records) {
+    if (type !== 'PTR' || ttl !== 0 || name.toLowerCase() !== serviceName || typeof data !== 'string') continue
+    const instanceName = instanceNameOf(data)
+    if (instanceName === undefined) continue
+    goneNames.add(instanceName)
+    sightings.push({ type: 'gone', instanceName })
+  }
+  for (const { type, name, ttl, data } of records) {
+    if (type !== 'SRV' || ttl === 0) continue
+    const instanceName = instanceNameOf(name)
+    if (instanceName === undefined || goneNames.has(instanceName)) continue
+    const { port, target } = fieldsOf(data)
+    if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) continue
+    if (typeof target !== 'string') continue
+    const found = records.find((one) => one.type === 'TXT' && equalNames(one.name, name))
+    const text = parseServiceText(found?.data)
+    if (text === undefined) continue
+    const addresses = records
+      .filter((one) => (one.type === 'A' || one.type === 'AAAA') && one.ttl > 0 && equalNames(one.name, target))
+      .map((one) => String(one.data))
+      .slice(0, addressesPerPacketMax)
+    sightings.push({ type: 'seen', instanceName, port, ttl, text, addresses: [...addresses, sender] })
+  }
+  return sightings
+}
+
+/** Whether an IP address can be dialled at all: no scope, and neither unspecified, multicast nor broadcast. */
+export function isDialable(address: string): boolean {
+  const family = isIP(address)
+  if (family === 4) {
+    const first = Number(address.split('.')[0])
+    return first !== 0 && first < 224
+  }
+  return family === 6 && !/^(::$|ff|fe[89ab])/i.test(address)
+}
+
+function recordsOf(packet: unknown): Entry[] {
+  const { answers, additionals } = fieldsOf(packet)
+  const all = [...(Array.isArray(answers) ? answers : []), ...(Array.isArray(additionals) ? additionals : [])]
+  return all.slice(0, recordsMax).flatMap((record) => {
+    const { name, type, ttl, data } = fieldsOf(record)
+    if (typeof name !== 'string' || typeof type !== 'string') return []
+    return [{ name, type, ttl: typeof ttl === 'number' ? ttl : 0, data }]
+  })
+}
+
+function instanceNameOf(fullName: string): string | undefined {
+  if (!fullName.toLowerCase().endsWith(`.${serviceName}`)) return undefined
+  const instanceName = fullName.slice(0, -serviceName.length - 1)
+  // Peer ids and random hexadecimal, as advertised; one DNS label has at most 63 bytes.
+  return /^[\w-]{1,63}$/.test(instanceName) ? instanceName : undefined
+}
+
+function equalNames(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> & { port?: unknown; target?: unknown } {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
