@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs'
+import * as protocol from '@miaou/protocol'
+import { describe, expect, test } from 'vitest'
+import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
+import { libsodium } from './backends.ts'
+
+const documents = ['frames', 'handshake', 'identity', 'prekeys', 'messages', 'signals', 'invite']
+const read = (name: string) => readFileSync(new URL(`../../../spec/${name}.md`, import.meta.url), 'utf8')
+
+/** `a.b` looks up `b` in the exported object `a`. */
+function lookUp(path: string): unknown {
+  const [name = '', ...fields] = path.split('.')
+  return fields.reduce<unknown>((value, field) => Reflect.get(Object(value), field), Reflect.get(protocol, name))
+}
+
+/** Sum of the sizes in the byte table that follows a rule's heading; texts like `2 + n` count with `n` = 0. */
+function tableSize(document: string, rule: string, n: readonly number[] = []): number {
+  const from = document.slice(document.indexOf(`**[${rule}]**`))
+  const rows = [...(from.split('\n\n')[1] ?? '').matchAll(/^\s*\|\s*([\d+ n]+?)\s*\|/gm)].map(([, size = '']) => size)
+  const extra = [...n]
+  const parts = rows.flatMap((row) => row.split('+').map((part) => part.trim()))
+  return parts.reduce((sum, part) => sum + (part === 'n' ? (extra.shift() ?? 0) : Number(part)), 0)
+}
+
+describe('the specification says what the code does', () => {
+  for (const name of documents) {
+    const rows = [...read(name).matchAll(/^\| `([\w.-]+)` \| (0x[\da-f]+|\d+) \|/gm)]
+    test.each(rows.map(([, constant = '', value = '']) => [constant, value]))(
+      `${name}.md: %s = %s`,
+      (constant, value) => {
+        expect(lookUp(constant)).toBe(Number(value))
+      },
+    )
+    test(`${name}.md has a table of constants and numbered rules`, () => {
+      expect(rows.length).toBeGreaterThan(2)
+      expect(read(name)).toMatch(/\*\*\[[A-Z]\d+\]\*\*/)
+    })
+  }
+
+  test.each(['frameTypes', 'disconnectReasons', 'presences', 'contentTags', 'receiptStatuses', 'refusalReasons'])(
+    'every code of %s is in the specification',
+    (table) => {
+      const text = documents.map(read).join('\n')
+      for (const name of Object.keys(Object(lookUp(table)))) expect(text).toContain(`\`${table}.${name}\``)
+    },
+  )
+
+  test('byte tables add up to the sizes on the wire', () => {
+    const samples = createWireSamples(libsodium)
+    const identity = read('identity')
+    expect(tableSize(identity, 'I3')).toBe(samples.deviceCertificate.length)
+    expect(tableSize(identity, 'I4')).toBe(samples.pseudonymCertificate.length)
+    expect(tableSize(identity, 'I6', ['laptop'.length]) - 32).toBe(samples.deviceList[0]?.length)
+    expect(tableSize(read('prekeys'), 'P1')).toBe(samples.prekeyBundles[1]?.length)
+  })
+
+  test('[H2] the prologue', () => {
+    const text = 'Miaou-v0.2.0-handshake'
+    expect(text.length).toBe(22)
+    expect(protocol.handshakePrologue(2)).toEqual(Uint8Array.from([...Buffer.from(text), 2]))
+  })
+})
