@@ -71,7 +71,7 @@ class OwnSide implements SessionSide {
         skipped: this.#skipped,
         message,
         ad: associatedData,
-        now: { monotonic: 0, wall: 0 },
+        now: { mono: 0, wall: 0 },
       }),
     )
     this.#skipped.apply(decrypted)

@@ -1,0 +1,18 @@
+/** One bench: a program of this folder that prints figures. */
+export interface Bench {
+  /** Of its file, without `.ts`. */
+  readonly name: string
+  /** Flags with which it ends within about ten seconds. */
+  readonly short: readonly string[]
+  /** After this it hangs. A guess: several times what it takes on two cores. */
+  readonly timeoutMs: number
+}
+
+/** In the order in which `npm run bench` runs them. */
+export const benches: readonly Bench[] = [
+  { name: 'sessions', short: ['--messages', '100', '--rounds', '1'], timeoutMs: 120_000 },
+  { name: 'webrtc-path', short: [], timeoutMs: 300_000 },
+  { name: 'messaging', short: [], timeoutMs: 300_000 },
+  { name: 'message-rate', short: ['--messages', '200', '--rounds', '1'], timeoutMs: 600_000 },
+  { name: 'end-to-end', short: ['--rounds', '1', '--messages', '20', '--idle-seconds', '1'], timeoutMs: 600_000 },
+]
