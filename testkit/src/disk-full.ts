@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openSqliteStore, type SqliteStore } from '@miaou/host-node'
 import { StoreFailure } from '@miaou/messaging'
+import { openSqliteStore, type SqliteStore } from '../../packages/host-node/src/store/sqlite-store.ts'
 
 /**
  * Run inside a mount namespace where the folder given is a file system of a few megabytes: fills it with messages, one
