@@ -138,7 +138,9 @@ describe('codecs', () => {
     (name) => {
       const target = get(name)
       const seed = target.seeds[0] as Uint8Array
-      expect(decodedValue(target, Uint8Array.from([...seed, ...new Uint8Array(64)]))).toEqual(decodedValue(target, seed))
+      expect(decodedValue(target, Uint8Array.from([...seed, ...new Uint8Array(64)]))).toEqual(
+        decodedValue(target, seed),
+      )
       expect(target.decode(Uint8Array.from([...seed, ...new Uint8Array(65)])).ok).toBe(false)
     },
   )

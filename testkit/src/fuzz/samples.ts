@@ -287,7 +287,7 @@ function sampleInvites(crypto: Crypto, account: KeyPair, device: KeyPair): reado
       name: 'Zoé',
       addresses: ['ws://192.0.2.7:9999', 'wss://miaou.example/link', 'ws://[2001:db8::1]:9999'],
     },
-    { ...common, name: 'a name of thirty bytes, no more', addresses: numbers.map((n) => `ws://192.0.2.${n}:9999`) },
+    { ...common, name: 'a name of thirty bytes, I said', addresses: numbers.map((n) => `ws://192.0.2.${n}:9999`) },
     { ...common, name: 'Zoé', addresses: [`wss://${'a'.repeat(50)}.example`] },
   ]
 }

@@ -1,0 +1,107 @@
+import { encodeInvite, type Invite, invitePrefix, isInviteAddress, parseInvite } from '@miaou/protocol'
+import { describe, expect, test } from 'vitest'
+import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
+import { libsodium } from './backends.ts'
+
+const sha256 = (bytes: Uint8Array) => libsodium.sha256(bytes)
+const { invites } = createWireSamples(libsodium)
+const invite = invites[1] as Invite
+const link = encodeInvite(invite, sha256)
+const payload = link.slice(invitePrefix.length)
+const parse = (text: string) => parseInvite(text, sha256)
+const error = (type: string) => ({ ok: false, error: { type } })
+
+/** The link of a payload altered in the given way, its check right again. */
+function altered(change: (bytes: Uint8Array) => Uint8Array | undefined): string {
+  const bytes = new Uint8Array(Buffer.from(payload, 'base64url')).slice(0, -4)
+  const changed = change(bytes) ?? bytes
+  const check = sha256(changed).slice(0, 4)
+  return invitePrefix + Buffer.concat([changed, check]).toString('base64url')
+}
+
+describe('invites', () => {
+  test('[V1] a link gives back what went in', () => {
+    for (const each of invites) expect(parse(encodeInvite(each, sha256))).toEqual({ ok: true, value: each })
+    expect(link).toMatch(/^miaou:invite\/[\w-]+$/)
+  })
+
+  test('[V1] six addresses and a name of thirty bytes stay below 300 characters', () => {
+    const text = encodeInvite(invites[2] as Invite, sha256)
+    expect(text.length).toBeLessThan(300)
+    const parsed = parse(text)
+    expect(parsed.ok && [parsed.value.name.length, parsed.value.addresses.length]).toEqual([30, 6])
+  })
+
+  test('[V3] a long name is cut at a character, addresses that do not fit are left out from the end', () => {
+    const host = (n: number) => `wss://${'a'.repeat(40)}${n}.example`
+    const full = { ...invite, name: '🐈'.repeat(16), addresses: [1, 2, 3].map(host) }
+    const parsed = parse(encodeInvite(full, sha256))
+    expect(parsed.ok && parsed.value.name).toBe('🐈'.repeat(7))
+    expect(parsed.ok && parsed.value.addresses).toEqual([host(1)])
+  })
+
+  test('[V4] every typo of one character is told', () => {
+    for (let at = 0; at < payload.length; at++) {
+      const typo = payload[at] === 'x' ? 'y' : 'x'
+      const text = `${invitePrefix}${payload.slice(0, at)}${typo}${payload.slice(at + 1)}`
+      expect(parse(text)).toEqual(error('damaged-invite'))
+    }
+  })
+
+  test('[V4] a link cut anywhere is told, and so is one with more at its end', () => {
+    for (let size = 0; size < payload.length; size++) {
+      expect(parse(invitePrefix + payload.slice(0, size))).toEqual(error('damaged-invite'))
+    }
+    expect(parse(`${link}A`)).toEqual(error('damaged-invite'))
+    expect(parse(`${link}.`)).toEqual(error('damaged-invite'))
+  })
+
+  test('[V4] a newer version, suite or critical extension is a newer invite', () => {
+    expect(parse(altered((bytes) => bytes.with(0, 2)))).toEqual(error('newer-invite'))
+    expect(parse(altered((bytes) => bytes.with(1, 2)))).toEqual(error('newer-invite'))
+    const critical = (bytes: Uint8Array) => Uint8Array.from([...bytes.slice(0, -2), 0, 4, 0x80, 1, 0, 0])
+    expect(parse(altered(critical))).toEqual(error('newer-invite'))
+  })
+
+  test('[V2] a form of address that only a newer program knows is skipped', () => {
+    const nameSize = Buffer.from(invite.name).length
+    const formAt = 2 + 32 * 3 + 16 + 1 + nameSize + 1
+    const parsed = parse(altered((bytes) => bytes.with(formAt, 9)))
+    expect(parsed.ok && parsed.value.addresses).toEqual(invite.addresses.slice(1))
+    expect(parse(altered((bytes) => bytes.with(formAt + 1, 5)))).toEqual(error('damaged-invite'))
+  })
+
+  test('[V5] space around it, breaks in it, capitals and a web address do not matter', () => {
+    const value = { ok: true, value: invite }
+    expect(parse(`  ${link}\r\n`)).toEqual(value)
+    expect(parse(`${link.slice(0, 76)}\n ${link.slice(76)}`)).toEqual(value)
+    expect(parse(`MIAOU:Invite/${payload}`)).toEqual(value)
+    expect(parse(`https://miaou.example/app#${payload}`)).toEqual(value)
+  })
+
+  test.each([
+    '',
+    ' ',
+    'hello',
+    payload,
+    `xmiaou:invite/${payload}`,
+    `https://a.example/${payload}`,
+    `ftp://a#${payload}`,
+  ])('[V5] not an invite: %s', (text) => {
+    expect(parse(text)).toEqual(error('not-an-invite'))
+  })
+
+  test('[V5] more than 4,096 characters are not looked at', () => {
+    expect(parse(link + ' '.repeat(4096))).toEqual(error('not-an-invite'))
+  })
+
+  test('[V2] an address has at most 64 characters, and none that a shell or page could misread', () => {
+    expect(isInviteAddress(`wss://${'a'.repeat(58)}`)).toBe(true)
+    expect(isInviteAddress(`wss://${'a'.repeat(59)}`)).toBe(false)
+    for (const bad of ['http://a', 'ws://', 'ws://a b', 'ws://a"', 'ws://u@h', 'ws://a\n', 'ws://é']) {
+      expect(isInviteAddress(bad)).toBe(false)
+    }
+    const odd = { ...invite, addresses: ['ws://01.2.3.4:5', 'ws://300.1.1.1:70000', 'ws://1.2.3.4'] }
+    expect(parse(encodeInvite(odd, sha256))).toEqual({ ok: true, value: odd })
+  })
+})
