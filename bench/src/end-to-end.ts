@@ -3,10 +3,10 @@
  * its receipt, start-up, idle memory and CPU. One JSON line a figure.
  * `--rounds N` (5), `--messages N` (300), `--idle-seconds N` (10).
  */
-import { readdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { befriend, Household, linked, runMiaou, until } from '@miaou/testkit/processes'
 import { printFigure, spread } from './figure.ts'
+import { cpuMsOf, processTree, pssMbOf } from './processes.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -19,32 +19,6 @@ const rounds = Number(flags.rounds)
 const messageCount = Number(flags.messages)
 const idleMs = Number(flags['idle-seconds']) * 1000
 const command = 'node bench/src/end-to-end.ts'
-
-/** The processes below `pid`, itself included. */
-function tree(pid: number): number[] {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
-  )
-  return [pid, ...children.flatMap(tree)]
-}
-
-/** Proportional set size of a process and its children, MB. */
-function pssMb(pid: number): number {
-  const kib = tree(pid).map((each) =>
-    Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, 'utf8'))?.[1]),
-  )
-  return kib.reduce((sum, value) => sum + value, 0) / 1024
-}
-
-/** CPU time used so far by a process and its children, ms (clock ticks of 10 ms). */
-function cpuMs(pid: number): number {
-  return tree(pid)
-    .map((each) => {
-      const fields = readFileSync(`/proc/${each}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-      return (Number(fields[11]) + Number(fields[12])) * 10
-    })
-    .reduce((sum, value) => sum + value, 0)
-}
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -69,12 +43,12 @@ async function measureStart(): Promise<void> {
     printFigure({ name: 'start-up-to-ready', ...spread(upMs), unit: 'ms', goal: { atMost: 1000 }, command })
     const idle = await house.start('solo')
     await sleep(2_000)
-    const cpuBefore = cpuMs(idle.pid)
+    const cpuBefore = cpuMsOf(processTree(idle.pid))
     await sleep(idleMs)
-    const cpu = ((cpuMs(idle.pid) - cpuBefore) / idleMs) * 100
+    const cpu = ((cpuMsOf(processTree(idle.pid)) - cpuBefore) / idleMs) * 100
     printFigure({
       name: 'idle-memory-alone',
-      ...spread([pssMb(idle.pid)]),
+      ...spread([pssMbOf(idle.pid)]),
       unit: 'MB PSS',
       goal: { atMost: 120 },
       command,
@@ -172,7 +146,7 @@ async function measureMessages(): Promise<void> {
     await reading
     printFigure({
       name: 'idle-memory-linked',
-      ...spread([pssMb(alice.pid)]),
+      ...spread([pssMbOf(alice.pid)]),
       unit: 'MB PSS',
       goal: { atMost: 120 },
       command,

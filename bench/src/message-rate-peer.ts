@@ -1,5 +1,7 @@
 /** One peer of `message-rate.ts`, in a process of its own: told what to do over IPC. */
 
+import { writeFileSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
 import type { AccountId } from '@miaou/core'
 import { createHome, startPeer } from '@miaou/host-node'
 
@@ -8,14 +10,17 @@ export type ToPeer =
   | { readonly type: 'add'; readonly invite: string }
   | { readonly type: 'run'; readonly count: number; readonly size: number; readonly window: number }
   | { readonly type: 'count' }
+  /** Without `to` a CPU profile starts, with it that profile ends and is written there. */
+  | { readonly type: 'profile'; readonly to?: string }
   | { readonly type: 'stop' }
 
 export type FromPeer =
   | { readonly type: 'ready' }
   | { readonly type: 'invite'; readonly invite: string }
   | { readonly type: 'linked' }
-  | { readonly type: 'ran'; readonly ms: number; readonly cpuMs: number }
-  | { readonly type: 'count'; readonly messages: number; readonly cpuMs: number }
+  | { readonly type: 'ran'; readonly ms: number }
+  | { readonly type: 'count'; readonly messages: number }
+  | { readonly type: 'profile' }
 
 const home = process.argv[2] ?? ''
 const say = (message: FromPeer): void => {
@@ -50,20 +55,28 @@ peer.onEvent((event) => {
   }
 })
 
-const cpuMs = (): number => {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1000
+const inspector = new Session()
+
+async function profile(to: string | undefined): Promise<void> {
+  if (to === undefined) {
+    inspector.connect()
+    await inspector.post('Profiler.enable')
+    await inspector.post('Profiler.start')
+    return
+  }
+  const { profile } = await inspector.post('Profiler.stop')
+  writeFileSync(to, JSON.stringify(profile))
+  inspector.disconnect()
 }
 
 /** Sends `count` texts, at most `window` without a receipt, as a busy client would. */
-function run(count: number, size: number, window: number): Promise<{ ms: number; cpuMs: number }> {
+function run(count: number, size: number, window: number): Promise<{ ms: number }> {
   const account = contact
   if (account === undefined) throw new Error('no contact')
   const text = 'm'.repeat(size)
   delivered = 0
   let sent = 0
   const startedAt = performance.now()
-  const cpuBefore = cpuMs()
   return new Promise((resolve) => {
     const fill = (): void => {
       while (sent < count && sent - delivered < window) {
@@ -72,7 +85,7 @@ function run(count: number, size: number, window: number): Promise<{ ms: number;
       }
     }
     onDelivered = () => {
-      if (delivered === count) resolve({ ms: performance.now() - startedAt, cpuMs: cpuMs() - cpuBefore })
+      if (delivered === count) resolve({ ms: performance.now() - startedAt })
       else fill()
     }
     fill()
@@ -95,7 +108,11 @@ process.on('message', async (message: ToPeer) => {
       say({ type: 'ran', ...(await run(message.count, message.size, message.window)) })
       return
     case 'count':
-      say({ type: 'count', messages: received, cpuMs: cpuMs() })
+      say({ type: 'count', messages: received })
+      return
+    case 'profile':
+      await profile(message.to)
+      say({ type: 'profile' })
       return
     case 'stop':
       await peer.stop()
