@@ -3,7 +3,12 @@ import type { Part } from './part.ts'
 /** Everything the project can show of itself, cheap to dear. `test` is counted test by test, the others as one each. */
 export const check: Part = { name: 'check', command: ['node', 'tools/check.ts'] }
 export const test: Part = { name: 'test', command: ['node', 'tools/test.ts'] }
-export const fuzz: Part = { name: 'fuzz', command: ['node', 'testkit/src/fuzz/main.ts', '--short'] }
+export const fuzz: Part = { name: 'fuzz', command: ['node', 'testkit/src/fuzz/main.ts', '--cases', '50000'] }
+/** The fuzzer itself: it must find faults planted in decoders. */
+export const fuzzPlanted: Part = {
+  name: 'fuzz, planted faults',
+  command: ['node', 'testkit/src/fuzz/main.ts', '--planted', '--cases', '50000'],
+}
 export const demo: Part = { name: 'demo', command: ['node', 'e2e/src/demo.ts'] }
-export const bench: Part = { name: 'bench', command: ['node', 'bench/src/main.ts', '--smoke'] }
+export const bench: Part = { name: 'bench', command: ['node', 'bench/src/main.ts', '--short'] }
 export const pack: Part = { name: 'pack', command: ['node', 'tools/pack.ts', '--install-test'] }

@@ -11,6 +11,9 @@ export interface Part {
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** A part that hangs is ended, so that the others still run. Guess: four times what the slowest takes on two cores. */
+const timeoutMs = 20 * 60_000
+
 export interface PartResult {
   readonly name: string
   readonly passed: boolean
@@ -37,8 +40,16 @@ export async function runPart(part: Part): Promise<PartResult> {
       stdio: ['ignore', 'inherit', 'inherit'],
       shell: process.platform === 'win32',
     })
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      child.kill('SIGKILL')
+    }, timeoutMs)
     child.once('error', (error) => resolve(error.message))
-    child.once('close', (code, signal) => resolve(signal ?? String(code)))
+    child.once('close', (code, signal) =>
+      resolve(isLate ? `no end after ${timeoutMs / 60_000} min` : (signal ?? String(code))),
+    )
+    child.once('exit', () => clearTimeout(timer))
   })
   const seconds = (performance.now() - started) / 1000
   const passed = ending === '0'
