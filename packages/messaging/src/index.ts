@@ -1,3 +1,4 @@
+export type { MessagingIdentity } from './context.ts'
 export type {
   CommandError,
   CommandResults,
@@ -9,6 +10,12 @@ export type {
   MessagingStats,
   StoredEvent,
 } from './interface.ts'
+export type { MessagingLimits } from './limits.ts'
+export { defaultMessagingLimits } from './limits.ts'
+export type { MessagingOptions } from './messaging.ts'
+export { Messaging } from './messaging.ts'
+export type { MigrationError } from './migrations.ts'
+export { migrate, schemaVersion } from './migrations.ts'
 export type { SqlRow, SqlValue, Store, StoreErrorKind } from './store.ts'
 export { StoreFailure } from './store.ts'
 export type {

@@ -72,7 +72,7 @@ export interface MessagingStats {
 }
 
 export interface CommandResults {
-  'identity': IdentityView
+  identity: IdentityView
   'rename-self': IdentityView
   'contacts-list': readonly ContactView[]
   'contact-add-invite': ContactView
@@ -91,11 +91,11 @@ export interface CommandResults {
   'messages-list': readonly MessageView[]
   'messages-search': readonly MessageView[]
   'messages-read': { readonly count: number }
-  'typing': { readonly sent: boolean }
+  typing: { readonly sent: boolean }
   'settings-get': Settings
   'settings-set': Settings
   'events-since': { readonly events: readonly StoredEvent[]; readonly newest: number }
-  'stats': MessagingStats
+  stats: MessagingStats
 }
 
 /** Durable news, kept (bounded) so that a client can resume from a cursor. */

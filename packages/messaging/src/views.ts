@@ -1,15 +1,7 @@
 import type { AccountId, MessageId, PeerId } from '@miaou/core'
 
 /** How far a message got. `held` needs a mailbox, `cancelled` its sender. */
-export type MessageState =
-  | 'queued'
-  | 'sent'
-  | 'held'
-  | 'delivered'
-  | 'read'
-  | 'refused'
-  | 'expired'
-  | 'cancelled'
+export type MessageState = 'queued' | 'sent' | 'held' | 'delivered' | 'read' | 'refused' | 'expired' | 'cancelled'
 
 /** Why a message is where it is; words for people are the text package's matter. */
 export type StateReason =

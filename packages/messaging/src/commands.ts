@@ -1,0 +1,324 @@
+import type { AccountId, MessageId, PeerId, Result } from '@miaou/core'
+import { err, keyToAccountId, ok, parseAccountId, parseMessageId, textToBytes } from '@miaou/core'
+import { safetyNumber } from '@miaou/crypto'
+import { isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
+import { type Contacts, contactView } from './contacts.ts'
+import type { Context } from './context.ts'
+import type { History } from './history.ts'
+import type { Inbox } from './inbox.ts'
+import type { CommandError, CommandResults, MessagingCommand } from './interface.ts'
+import type { Introductions } from './introductions.ts'
+import type { Journal } from './journal.ts'
+import type { Lanes } from './lanes.ts'
+import type { Links } from './links.ts'
+import type { Contact } from './model.ts'
+import type { Outbox } from './outbox.ts'
+import type { SettingsTable } from './settings.ts'
+import type { SqlRow } from './store.ts'
+import type { ContactView, IdentityView, MessageView, Settings } from './views.ts'
+
+export interface CommandParts {
+  readonly contacts: Contacts
+  readonly links: Links
+  readonly lanes: Lanes
+  readonly outbox: Outbox
+  readonly inbox: Inbox
+  readonly history: History
+  readonly introductions: Introductions
+  readonly settings: SettingsTable
+  readonly journal: Journal
+  readonly onContactsChanged: () => void
+}
+
+type CommandResult<T> = Result<T, CommandError>
+
+// Most events of one reply, and most uses of one invite (own choices).
+const eventsPerReplyMax = 1000
+const inviteUsesMax = 1000
+const idempotencyKeyLengthMax = 64
+
+/** What a person asks. Each command is one function; errors are facts, the words for them are others' matter. */
+export class Commands {
+  readonly #context: Context
+  readonly #parts: CommandParts
+
+  constructor(context: Context, parts: CommandParts) {
+    this.#context = context
+    this.#parts = parts
+  }
+
+  run(command: MessagingCommand): CommandResult<CommandResults[keyof CommandResults]> {
+    const { contacts, settings, history, journal, links, inbox } = this.#parts
+    switch (command.type) {
+      case 'identity':
+        return ok(this.#identity())
+      case 'rename-self':
+        return this.#renameSelf(command.name)
+      case 'contacts-list':
+        return ok(contacts.shown().map(contactView))
+      case 'contact-add-invite':
+        return this.#addInvite(command.invite, command.name)
+      case 'contact-add-peer':
+        return this.#addPeer(command.peerId, command.name)
+      case 'contact-accept':
+        return this.#with(command.account, (contact) => this.#accept(contact))
+      case 'contact-block':
+        return this.#with(command.account, (contact) => this.#block(contact, command.blocked))
+      case 'contact-verify':
+        return this.#with(command.account, (contact) => {
+          contact.verified = command.verified
+          return this.#changed(contact)
+        })
+      case 'contact-rename':
+        return this.#with(command.account, (contact) => {
+          if (!isName(command.name)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
+          contact.alias = command.name.trim()
+          return this.#changed(contact)
+        })
+      case 'contact-remove':
+        return this.#with(command.account, (contact) => this.#remove(contact))
+      case 'safety-number':
+        return this.#safetyNumber(command.account)
+      case 'invite-create':
+        return this.#createInvite(command.addresses, command.uses)
+      case 'message-send':
+        return this.#with(command.account, (contact) => this.#send(contact, command.text, command.key))
+      case 'message-cancel':
+        return this.#cancel(command.id)
+      case 'message-resend':
+        return this.#resend(command.id)
+      case 'message-get':
+        return this.#withMessage(command.id, (row) => ok(history.view(row)))
+      case 'messages-list':
+        return this.#list(command)
+      case 'messages-search':
+        return this.#search(command)
+      case 'messages-read':
+        return this.#with(command.account, (contact) => ok({ count: inbox.markRead(contact, command.upTo) }))
+      case 'typing':
+        return this.#with(command.account, (contact) => ok({ sent: links.sendTyping(contact, command.typing) }))
+      case 'settings-get':
+        return ok(settings.get())
+      case 'settings-set':
+        return ok(this.#setSettings(command.settings))
+      case 'events-since':
+        return journal.since(command.cursor, Math.max(1, Math.min(eventsPerReplyMax, Math.trunc(command.limit))))
+      case 'stats':
+        return ok(this.#stats())
+    }
+  }
+
+  #identity(): IdentityView {
+    const { account, peerId } = this.#context
+    return { account, peerId, name: this.#parts.settings.selfName() }
+  }
+
+  #renameSelf(name: string): CommandResult<IdentityView> {
+    const { settings, links, lanes, contacts } = this.#parts
+    const trimmed = name.trim()
+    if (trimmed === '' || !isName(trimmed)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
+    settings.write('selfName', trimmed)
+    links.announce()
+    for (const contact of contacts.shown()) if (contact.state === 'contact') lanes.oweHelloToAll(contact)
+    return ok(this.#identity())
+  }
+
+  #addInvite(text: string, name: string | undefined): CommandResult<ContactView> {
+    const { contacts, links } = this.#parts
+    const invite = parseInvite(text, (bytes) => this.#context.crypto.sha256(bytes))
+    if (!invite.ok) return invite
+    const { accountKey, deviceKey, addresses, token } = invite.value
+    const account = keyToAccountId(accountKey)
+    const isAdmissible =
+      this.#context.crypto.ed25519IsAdmissible(accountKey) && this.#context.crypto.ed25519IsAdmissible(deviceKey)
+    if (!isAdmissible) return err({ type: 'damaged-invite' })
+    if (account === this.#context.account) return err({ type: 'own-invite' })
+    if (name !== undefined && !isName(name)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
+    const known = this.#findOrAdd(account, accountKey, invite.value.name)
+    if (!known.ok) return known
+    const contact = known.value
+    if (name !== undefined) contact.alias = name.trim()
+    const device =
+      contact.devices.find(({ key }) => key.every((byte, index) => byte === deviceKey[index])) ??
+      contacts.addDevice(contact, deviceKey, 'claimed')
+    device.addresses = [...new Set([...addresses, ...device.addresses])].slice(0, addresses.length + 6)
+    contacts.saveDevice(device)
+    if (contact.state !== 'contact' || contact.hintKey === undefined) contact.inviteToken = token
+    const link = links.get(device.peerId)
+    if (link?.account === account && link.list) links.adopt(contact, link.list)
+    this.#parts.introductions.befriend(contact)
+    return ok(contactView(contact))
+  }
+
+  #addPeer(peerId: PeerId, name: string | undefined): CommandResult<ContactView> {
+    const { links } = this.#parts
+    const link = links.get(peerId)
+    if (!link?.list || link.account === this.#context.account) return err({ type: 'unknown-peer', peerId })
+    if (name !== undefined && !isName(name)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
+    const known = this.#findOrAdd(link.account, link.accountKey, link.name)
+    if (!known.ok) return known
+    const contact = known.value
+    if (name !== undefined) contact.alias = name.trim()
+    const wasContact = contact.state === 'contact'
+    contact.state = 'contact'
+    links.adopt(contact, link.list)
+    if (!wasContact || contact.ownHintKey === undefined) this.#parts.introductions.befriend(contact)
+    else if (name !== undefined) return this.#changed(contact)
+    return ok(contactView(contact))
+  }
+
+  #findOrAdd(account: AccountId, accountKey: Uint8Array, name: string): CommandResult<Contact> {
+    const { contacts } = this.#parts
+    const known = contacts.byAccount(account)
+    if (known?.state === 'blocked') return err({ type: 'blocked-contact', account })
+    if (known) return ok(known)
+    const { contactsMax: countMax } = this.#context.limits
+    if (contacts.size >= countMax) return err({ type: 'too-many', what: 'contacts', countMax })
+    return ok(contacts.add(accountKey, 'contact', name))
+  }
+
+  #accept(contact: Contact): CommandResult<ContactView> {
+    if (contact.state === 'blocked') return err({ type: 'blocked-contact', account: contact.account })
+    if (contact.state !== 'contact') this.#parts.introductions.befriend(contact)
+    return ok(contactView(contact))
+  }
+
+  #block(contact: Contact, blocked: boolean): CommandResult<ContactView> {
+    const { links, lanes, contacts } = this.#parts
+    if (blocked === (contact.state === 'blocked')) return ok(contactView(contact))
+    if (!blocked) {
+      // What they were before is not remembered: who is let in again is a contact.
+      contact.state = 'contact'
+      contacts.save(contact)
+      this.#parts.introductions.befriend(contact)
+      return ok(contactView(contact))
+    }
+    contact.state = 'blocked'
+    for (const device of contact.devices) lanes.detach(device)
+    for (const link of links.all()) {
+      if (link.account === contact.account) this.#context.output({ type: 'unlink', peerId: link.peerId })
+    }
+    this.#parts.onContactsChanged()
+    return this.#changed(contact)
+  }
+
+  #remove(contact: Contact): CommandResult<{ removed: true }> {
+    const { lanes, contacts, history, outbox, inbox, journal, onContactsChanged } = this.#parts
+    for (const device of contact.devices) lanes.detach(device)
+    history.removeAll(contact)
+    contacts.remove(contact)
+    outbox.recount()
+    inbox.load()
+    onContactsChanged()
+    journal.contactRemoved(contact.account)
+    return ok({ removed: true })
+  }
+
+  #safetyNumber(account: AccountId): CommandResult<CommandResults['safety-number']> {
+    return this.#with(account, (contact) =>
+      ok({
+        safetyNumber: safetyNumber(this.#context.crypto, this.#context.identity.accountKey, contact.accountKey),
+        verified: contact.verified,
+      }),
+    )
+  }
+
+  #createInvite(addresses: readonly string[], uses: number): CommandResult<CommandResults['invite-create']> {
+    const count = Math.max(1, Math.min(inviteUsesMax, Math.trunc(uses)))
+    const invite = this.#parts.introductions.createInvite(addresses.filter(isInviteAddress), count)
+    if (invite === undefined)
+      return err({ type: 'too-many', what: 'invites', countMax: this.#context.limits.invitesMax })
+    return ok({ invite, uses: count })
+  }
+
+  #send(contact: Contact, text: string, key: string | undefined): CommandResult<MessageView> {
+    const { outbox, lanes, history } = this.#parts
+    if (contact.state === 'blocked') return err({ type: 'blocked-contact', account: contact.account })
+    if (contact.state !== 'contact') return err({ type: 'wrong-state', state: contact.state })
+    if (text === '') return err({ type: 'empty-text' })
+    const size = textToBytes(text).length
+    if (size > textSizeMax) return err({ type: 'text-too-long', size, sizeMax: textSizeMax })
+    if (key !== undefined) {
+      if (key.length > idempotencyKeyLengthMax) return err({ type: 'key-reused' })
+      const known = history.byKey(key)
+      if (known) {
+        const view = history.view(known)
+        return view.contact === contact.account && view.text === text ? ok(view) : err({ type: 'key-reused' })
+      }
+    }
+    const { queuedMax } = this.#context.limits
+    if (outbox.pendingCount >= queuedMax) return err({ type: 'queue-full', countMax: queuedMax })
+    const view = outbox.accept(contact, text, key)
+    if (view.state !== 'queued') return ok(view)
+    for (const device of contact.devices) if (device.lane?.hasMore) lanes.pump(device)
+    return ok(history.at(view.position) ?? view)
+  }
+
+  #cancel(id: MessageId): CommandResult<MessageView> {
+    return this.#withMessage(id, (row) => {
+      const { ok: isDone, view } = this.#parts.outbox.cancel(row)
+      return isDone ? ok(view) : err({ type: 'wrong-state', state: view.state })
+    })
+  }
+
+  #resend(id: MessageId): CommandResult<MessageView> {
+    return this.#withMessage(id, (row) => {
+      const { contacts, outbox, lanes, history } = this.#parts
+      const { ok: isDone, view } = outbox.resend(row)
+      if (!isDone) return err({ type: 'wrong-state', state: view.state })
+      for (const device of contacts.byAccount(view.contact)?.devices ?? []) lanes.pump(device)
+      return ok(history.at(view.position) ?? view)
+    })
+  }
+
+  #list(command: Extract<MessagingCommand, { type: 'messages-list' }>): CommandResult<readonly MessageView[]> {
+    const { account, limit, before, after, unread } = command
+    if (account === undefined) return ok(this.#parts.history.list({ limit, before, after, unread }))
+    return this.#with(account, (contact) => ok(this.#parts.history.list({ contact, limit, before, after, unread })))
+  }
+
+  #search(command: Extract<MessagingCommand, { type: 'messages-search' }>): CommandResult<readonly MessageView[]> {
+    const { account, query, limit } = command
+    if (account === undefined) return this.#parts.history.search(query, undefined, limit)
+    return this.#with(account, (contact) => this.#parts.history.search(query, contact, limit))
+  }
+
+  #setSettings(changes: Partial<Settings>): Settings {
+    const { settings, journal, onContactsChanged } = this.#parts
+    const before = settings.get()
+    const after = settings.set(changes)
+    if (before.discoverable !== after.discoverable) onContactsChanged()
+    journal.settingsChanged(after)
+    return after
+  }
+
+  #stats(): CommandResults['stats'] {
+    const { outbox, contacts, history } = this.#parts
+    return {
+      queued: outbox.pendingCount,
+      contacts: contacts.shown().length,
+      messages: history.count(),
+      dropped: Object.fromEntries(this.#context.drops),
+    }
+  }
+
+  #changed(contact: Contact): CommandResult<ContactView> {
+    this.#parts.contacts.save(contact)
+    const view = contactView(contact)
+    this.#parts.journal.contactChanged(contact.id, view)
+    return ok(view)
+  }
+
+  #with<T>(account: AccountId, body: (contact: Contact) => CommandResult<T>): CommandResult<T> {
+    const parsed = parseAccountId(account)
+    const contact = parsed && this.#parts.contacts.byAccount(parsed)
+    if (!contact || contact.state === 'stranger') return err({ type: 'unknown-contact', account })
+    return body(contact)
+  }
+
+  #withMessage<T>(id: MessageId, body: (row: SqlRow) => CommandResult<T>): CommandResult<T> {
+    const parsed = parseMessageId(id)
+    const row = parsed && this.#parts.history.byId(parsed)
+    return row ? body(row) : err({ type: 'unknown-message', id })
+  }
+}

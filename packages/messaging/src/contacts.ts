@@ -1,0 +1,274 @@
+import type { AccountId, PeerId } from '@miaou/core'
+import { keyToAccountId, keyToPeerId } from '@miaou/core'
+import { codeToContact, contactCodes } from './codes.ts'
+import type { Context } from './context.ts'
+import type { Contact, Device } from './model.ts'
+import { bytesOf, maybeBytesOf, maybeNumberOf, numberOf, packList, textOf, unpackList } from './row.ts'
+import type { SqlRow } from './store.ts'
+import type { ContactView } from './views.ts'
+
+const deviceCodes = { claimed: 0, listed: 1, revoked: 2 } as const
+const deviceNames = ['claimed', 'listed', 'revoked'] as const
+
+/** People and their devices: all in memory (bounded by `contactsMax`), written through to the store. */
+export class Contacts {
+  readonly #context: Context
+  #byAccount = new Map<AccountId, Contact>()
+  #byId = new Map<number, Contact>()
+  #devicesById = new Map<number, Device>()
+  readonly #touched = new Set<Contact>()
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  /** Reads the truth again: at the start, and after a transaction that failed. */
+  load(): void {
+    this.#byAccount = new Map()
+    this.#byId = new Map()
+    this.#devicesById = new Map()
+    this.#touched.clear()
+    for (const row of this.#context.store.all('SELECT * FROM contacts ORDER BY id')) this.#keep(rowToContact(row))
+    for (const row of this.#context.store.all('SELECT * FROM devices ORDER BY id')) {
+      const contact = this.#byId.get(numberOf(row, 'contact'))
+      if (contact) this.#keepDevice(rowToDevice(row, contact))
+    }
+  }
+
+  byAccount(account: AccountId): Contact | undefined {
+    return this.#byAccount.get(account)
+  }
+
+  byId(id: number): Contact | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** The device of that account: another account may list the same key, which makes it no device of theirs. */
+  device(account: AccountId, peerId: PeerId): Device | undefined {
+    return this.#byAccount.get(account)?.devices.find((device) => device.peerId === peerId)
+  }
+
+  deviceById(id: number): Device | undefined {
+    return this.#devicesById.get(id)
+  }
+
+  devices(): Iterable<Device> {
+    return this.#devicesById.values()
+  }
+
+  /** Everyone the person knows of: strangers are not shown. */
+  shown(): Contact[] {
+    return [...this.#byAccount.values()].filter(({ state }) => state !== 'stranger')
+  }
+
+  count(state: Contact['state']): number {
+    let count = 0
+    for (const contact of this.#byAccount.values()) if (contact.state === state) count += 1
+    return count
+  }
+
+  /** The stranger known longest of those who are not linked. */
+  oldestIdleStranger(): Contact | undefined {
+    for (const contact of this.#byAccount.values()) {
+      if (contact.state === 'stranger' && contact.devices.every(({ lane }) => lane === undefined)) return contact
+    }
+    return undefined
+  }
+
+  get size(): number {
+    return this.#byAccount.size
+  }
+
+  add(accountKey: Uint8Array, state: Contact['state'], name: string): Contact {
+    const { store, now } = this.#context
+    const { lastInsertRowid } = store.run(
+      `INSERT INTO contacts (account, state, name, alias, verified, forked, device_list, unread_count, message_count, added_at)
+       VALUES (?, ?, ?, '', 0, 0, ?, 0, 0, ?)`,
+      [accountKey, contactCodes[state], name, packList([]), now.wall],
+    )
+    return this.#keep({
+      id: lastInsertRowid,
+      account: keyToAccountId(accountKey),
+      accountKey,
+      state,
+      name,
+      alias: '',
+      verified: false,
+      forked: false,
+      deviceList: [],
+      ownHintKey: undefined,
+      hintKey: undefined,
+      inviteToken: undefined,
+      unreadCount: 0,
+      messageCount: 0,
+      addedAt: now.wall,
+      lastMessageAt: undefined,
+      devices: [],
+    })
+  }
+
+  /** Writes all fields of a person. */
+  save(contact: Contact): void {
+    const { account, ...fields } = contact
+    this.#context.store.run(
+      `UPDATE contacts SET state = ?, name = ?, alias = ?, verified = ?, forked = ?, device_list = ?, own_hint_key = ?,
+       hint_key = ?, invite_token = ?, unread_count = ?, message_count = ?, last_message_at = ? WHERE id = ?`,
+      [
+        contactCodes[fields.state],
+        fields.name,
+        fields.alias,
+        fields.verified ? 1 : 0,
+        fields.forked ? 1 : 0,
+        packList(fields.deviceList),
+        fields.ownHintKey ?? null,
+        fields.hintKey ?? null,
+        fields.inviteToken ?? null,
+        fields.unreadCount,
+        fields.messageCount,
+        fields.lastMessageAt ?? null,
+        fields.id,
+      ],
+    )
+  }
+
+  /** Counts one more message; written once a batch, by `flush`. */
+  countMessage(contact: Contact, unread: boolean): void {
+    contact.messageCount += 1
+    if (unread) contact.unreadCount += 1
+    contact.lastMessageAt = this.#context.now.wall
+    this.#touched.add(contact)
+  }
+
+  flush(): void {
+    for (const contact of this.#touched) {
+      this.#context.store.run(
+        'UPDATE contacts SET unread_count = ?, message_count = ?, last_message_at = ? WHERE id = ?',
+        [contact.unreadCount, contact.messageCount, contact.lastMessageAt ?? null, contact.id],
+      )
+    }
+    this.#touched.clear()
+  }
+
+  addDevice(contact: Contact, key: Uint8Array, state: Device['state']): Device {
+    const { lastInsertRowid } = this.#context.store.run(
+      "INSERT INTO devices (key, contact, state, addresses) VALUES (?, ?, ?, '')",
+      [key, contact.id, deviceCodes[state]],
+    )
+    return this.#keepDevice({
+      ...emptyDevice,
+      id: lastInsertRowid,
+      peerId: keyToPeerId(key),
+      key,
+      contact,
+      state,
+      sessionKey: undefined,
+      addresses: [],
+      helloId: undefined,
+    })
+  }
+
+  saveDevice(device: Device): void {
+    this.#context.store.run('UPDATE devices SET state = ?, session_key = ?, addresses = ?, hello_id = ? WHERE id = ?', [
+      deviceCodes[device.state],
+      device.sessionKey ?? null,
+      device.addresses.join('\n'),
+      device.helloId ?? null,
+      device.id,
+    ])
+  }
+
+  /** Forgets a device: only one that an invite claimed wrongly. */
+  removeDevice(device: Device): void {
+    this.#context.store.run('DELETE FROM devices WHERE id = ?', [device.id])
+    this.#devicesById.delete(device.id)
+    const index = device.contact.devices.indexOf(device)
+    if (index >= 0) device.contact.devices.splice(index, 1)
+  }
+
+  /** Forgets a person and the sessions with them; what was written is the history's to remove. */
+  remove(contact: Contact): void {
+    const { store } = this.#context
+    for (const device of [...contact.devices]) {
+      store.run('DELETE FROM skipped_keys WHERE session IN (SELECT row FROM sessions WHERE device = ?)', [device.id])
+      store.run('DELETE FROM sessions WHERE device = ?', [device.id])
+      this.removeDevice(device)
+    }
+    store.run('DELETE FROM contacts WHERE id = ?', [contact.id])
+    this.#byAccount.delete(contact.account)
+    this.#byId.delete(contact.id)
+    this.#touched.delete(contact)
+  }
+
+  #keep(contact: Contact): Contact {
+    this.#byAccount.set(contact.account, contact)
+    this.#byId.set(contact.id, contact)
+    return contact
+  }
+
+  #keepDevice(device: Device): Device {
+    this.#devicesById.set(device.id, device)
+    device.contact.devices.push(device)
+    return device
+  }
+}
+
+export function displayName(contact: Contact): string {
+  return contact.alias === '' ? contact.name : contact.alias
+}
+
+/** A person as shown. Strangers are never shown; should one be, it looks like a request. */
+export function contactView(contact: Contact): ContactView {
+  return {
+    account: contact.account,
+    name: displayName(contact),
+    state: contact.state === 'stranger' ? 'request' : contact.state,
+    verified: contact.verified,
+    devices: contact.devices.filter(({ state }) => state !== 'revoked').map(({ peerId }) => peerId),
+    forked: contact.forked,
+    unreadCount: contact.unreadCount,
+    addedAt: contact.addedAt,
+    ...(contact.lastMessageAt === undefined ? {} : { lastMessageAt: contact.lastMessageAt }),
+  }
+}
+
+const emptyDevice = { sessions: undefined, lane: undefined, failures: 0, restarts: 0, restartAt: 0 }
+
+function rowToContact(row: SqlRow): Contact {
+  const accountKey = bytesOf(row, 'account')
+  return {
+    id: numberOf(row, 'id'),
+    account: keyToAccountId(accountKey),
+    accountKey,
+    state: codeToContact(numberOf(row, 'state')),
+    name: textOf(row, 'name'),
+    alias: textOf(row, 'alias'),
+    verified: numberOf(row, 'verified') === 1,
+    forked: numberOf(row, 'forked') === 1,
+    deviceList: unpackList(bytesOf(row, 'device_list')),
+    ownHintKey: maybeBytesOf(row, 'own_hint_key'),
+    hintKey: maybeBytesOf(row, 'hint_key'),
+    inviteToken: maybeBytesOf(row, 'invite_token'),
+    unreadCount: numberOf(row, 'unread_count'),
+    messageCount: numberOf(row, 'message_count'),
+    addedAt: numberOf(row, 'added_at'),
+    lastMessageAt: maybeNumberOf(row, 'last_message_at'),
+    devices: [],
+  }
+}
+
+function rowToDevice(row: SqlRow, contact: Contact): Device {
+  const key = bytesOf(row, 'key')
+  return {
+    ...emptyDevice,
+    id: numberOf(row, 'id'),
+    peerId: keyToPeerId(key),
+    key,
+    contact,
+    state: deviceNames[numberOf(row, 'state')] ?? 'revoked',
+    sessionKey: maybeBytesOf(row, 'session_key'),
+    addresses: textOf(row, 'addresses')
+      .split('\n')
+      .filter((address) => address !== ''),
+    helloId: maybeBytesOf(row, 'hello_id'),
+  }
+}

@@ -1,0 +1,126 @@
+import { bytesToHex, equalBytes, hexToBytes } from '@miaou/core'
+import { type ContentBody, encodeInvite, type Invite } from '@miaou/protocol'
+import { type Contacts, contactView } from './contacts.ts'
+import type { Context } from './context.ts'
+import type { Journal } from './journal.ts'
+import type { Lanes } from './lanes.ts'
+import type { Contact, Device } from './model.ts'
+import { numberOf } from './row.ts'
+import type { SettingsTable } from './settings.ts'
+
+export interface IntroductionParts {
+  readonly contacts: Contacts
+  readonly lanes: Lanes
+  readonly settings: SettingsTable
+  readonly journal: Journal
+  readonly onContactsChanged: () => void
+}
+
+/** How two accounts become contacts: invites and hellos. */
+export class Introductions {
+  readonly #context: Context
+  readonly #parts: IntroductionParts
+
+  constructor(context: Context, parts: IntroductionParts) {
+    this.#context = context
+    this.#parts = parts
+  }
+
+  /** Makes a contact of somebody known. They learn it by our hello. */
+  befriend(contact: Contact): void {
+    const { contacts, lanes, journal, onContactsChanged } = this.#parts
+    contact.state = 'contact'
+    contact.ownHintKey ??= this.#context.random.bytes(32)
+    contacts.save(contact)
+    lanes.oweHelloToAll(contact)
+    onContactsChanged()
+    journal.contactChanged(contact.id, contactView(contact))
+  }
+
+  /** True when the hello is taken; false when it must wait until the person here accepts. */
+  hello(device: Device, hello: Extract<ContentBody, { type: 'hello' }>): boolean {
+    const { contact } = device
+    if (contact.state !== 'contact') {
+      if (!hello.inviteToken || !this.#redeem(hello.inviteToken)) return false
+      this.#learn(contact, hello)
+      this.befriend(contact)
+      this.#parts.journal.inviteUsed(contact.account)
+    } else if (this.#learn(contact, hello)) {
+      this.#parts.contacts.save(contact)
+      this.#parts.onContactsChanged()
+      this.#parts.journal.contactChanged(contact.id, contactView(contact))
+    }
+    if (hello.accepted) this.#parts.lanes.accepted(device)
+    return true
+  }
+
+  /** A device's answer to our hello. */
+  helloAnswered(device: Device, isAccepted: boolean): void {
+    this.#parts.lanes.helloAnswered(device, isAccepted)
+    if (!isAccepted || !device.contact.inviteToken) return
+    device.contact.inviteToken = undefined
+    this.#parts.contacts.save(device.contact)
+  }
+
+  /** Undefined when there are as many unused invites as may be. `uses` ≥ 1. */
+  createInvite(addresses: readonly string[], uses: number): string | undefined {
+    const { store, random, now, limits, crypto, identity } = this.#context
+    this.maintain()
+    const row = store.get('SELECT count(*) AS count FROM invites')
+    if (row !== undefined && numberOf(row, 'count') >= limits.invitesMax) return undefined
+    const token = random.bytes(16)
+    store.run('INSERT INTO invites (token, uses, uses_left, expires_at) VALUES (?, ?, ?, ?)', [
+      token,
+      uses,
+      uses,
+      Math.round(now.wall + limits.inviteLifetimeMs),
+    ])
+    const invite: Invite = {
+      accountKey: identity.accountKey,
+      deviceKey: identity.deviceKey.publicKey,
+      name: this.#parts.settings.selfName(),
+      addresses,
+      locatorKey: this.#locatorKey(),
+      token,
+    }
+    return encodeInvite(invite, (bytes) => crypto.sha256(bytes))
+  }
+
+  /** Deletes invites whose time is over. */
+  maintain(): void {
+    const { store, now, limits } = this.#context
+    const latest = Math.round(now.wall + limits.inviteLifetimeMs)
+    store.run('DELETE FROM invites WHERE expires_at <= ?', [now.wall])
+    store.run('UPDATE invites SET expires_at = ? WHERE expires_at > ?', [latest, latest])
+  }
+
+  #learn(contact: Contact, hello: Extract<ContentBody, { type: 'hello' }>): boolean {
+    const isKnown = contact.hintKey !== undefined && equalBytes(contact.hintKey, hello.hintKey)
+    if (isKnown && contact.name === hello.name) return false
+    contact.hintKey = hello.hintKey
+    contact.name = hello.name
+    return true
+  }
+
+  #redeem(token: Uint8Array): boolean {
+    const { store, now } = this.#context
+    const { changes } = store.run(
+      'UPDATE invites SET uses_left = uses_left - 1 WHERE token = ? AND uses_left > 0 AND expires_at > ?',
+      [token, now.wall],
+    )
+    if (changes === 0) this.#context.drop('invite-unknown')
+    else store.run('DELETE FROM invites WHERE token = ? AND uses_left = 0', [token])
+    return changes > 0
+  }
+
+  /** Where our records will be found: random, the same in every invite until it is rotated. */
+  #locatorKey(): Uint8Array {
+    const { random } = this.#context
+    const known = this.#parts.settings.read('locatorKey')
+    const bytes = known === undefined ? undefined : hexToBytes(known)
+    if (bytes) return bytes
+    const created = random.bytes(32)
+    this.#parts.settings.write('locatorKey', bytesToHex(created))
+    return created
+  }
+}

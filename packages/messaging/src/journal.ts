@@ -1,0 +1,138 @@
+import type { AccountId, Result } from '@miaou/core'
+import { accountIdToKey, err, keyToAccountId, ok } from '@miaou/core'
+import type { Context } from './context.ts'
+import type { CommandError, MessagingEvent, StoredEvent } from './interface.ts'
+import { bytesOf, numberOf } from './row.ts'
+import type { SqlRow, SqlValue } from './store.ts'
+import type { ContactView, MessageView, Settings } from './views.ts'
+
+const kinds = {
+  'message-received': 1,
+  'message-state': 2,
+  'contact-changed': 3,
+  'contact-removed': 4,
+  'invite-used': 5,
+  'settings-changed': 6,
+} as const satisfies Record<MessagingEvent['type'], number>
+
+/** Where an event, read again, finds what it speaks of: as it is then, not as it was. */
+export interface JournalSources {
+  messageAt(position: number): MessageView | undefined
+  contactById(id: number): ContactView | undefined
+  settings(): Settings
+}
+
+// So that a steady stream of events costs one deletion in a hundred events, not one each.
+const pruneStep = 100
+
+/** The bounded list of events from which a client resumes. A row names what changed; texts stay in their own table. */
+export class Journal {
+  readonly #context: Context
+  readonly #sources: JournalSources
+  #newest = 0
+  #oldest = 1
+  /** Messages whose state changed in this batch, by position: told once, at its end. */
+  readonly #changed = new Map<number, () => MessageView | undefined>()
+
+  constructor(context: Context, sources: JournalSources) {
+    this.#context = context
+    this.#sources = sources
+  }
+
+  load(): void {
+    const row = this.#context.store.get(
+      'SELECT coalesce(max(cursor), 0) AS newest, coalesce(min(cursor), 1) AS oldest FROM events',
+    )
+    this.#newest = row === undefined ? 0 : numberOf(row, 'newest')
+    this.#oldest = row === undefined ? 1 : numberOf(row, 'oldest')
+    this.#changed.clear()
+  }
+
+  messageReceived(message: MessageView): void {
+    this.#add({ type: 'message-received', message }, message.position, null)
+  }
+
+  /** `view` is asked for once, at the end of the batch. */
+  messageChanged(position: number, view: () => MessageView | undefined): void {
+    this.#changed.set(position, view)
+  }
+
+  contactChanged(id: number, contact: ContactView): void {
+    this.#add({ type: 'contact-changed', contact }, id, null)
+  }
+
+  contactRemoved(account: AccountId): void {
+    this.#add({ type: 'contact-removed', account }, null, accountIdToKey(account))
+  }
+
+  inviteUsed(account: AccountId): void {
+    this.#add({ type: 'invite-used', account }, null, accountIdToKey(account))
+  }
+
+  settingsChanged(settings: Settings): void {
+    this.#add({ type: 'settings-changed', settings }, null, null)
+  }
+
+  flush(): void {
+    for (const [position, view] of this.#changed) {
+      const message = view()
+      if (message) this.#add({ type: 'message-state', message }, position, null)
+    }
+    this.#changed.clear()
+    const { store, limits } = this.#context
+    const oldest = this.#newest - limits.eventsMax + 1
+    if (oldest - this.#oldest < Math.min(pruneStep, limits.eventsMax)) return
+    store.run('DELETE FROM events WHERE cursor < ?', [oldest])
+    this.#oldest = oldest
+  }
+
+  /** At most `limit` events after `cursor`, oldest first. */
+  since(cursor: number, limit: number): Result<{ events: readonly StoredEvent[]; newest: number }, CommandError> {
+    if (cursor + 1 < this.#oldest) return err({ type: 'cursor-expired', oldest: this.#oldest - 1 })
+    const rows = this.#context.store.all('SELECT * FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?', [
+      cursor,
+      limit,
+    ])
+    const events: StoredEvent[] = []
+    for (const row of rows) {
+      const event = this.#read(row)
+      if (event) events.push({ cursor: numberOf(row, 'cursor'), at: numberOf(row, 'at'), event })
+    }
+    return ok({ events, newest: this.#newest })
+  }
+
+  #add(event: MessagingEvent, ref: SqlValue, account: SqlValue): void {
+    const { store, now } = this.#context
+    this.#newest += 1
+    const at = Math.round(now.wall)
+    store.run('INSERT INTO events (cursor, at, kind, ref, account) VALUES (?, ?, ?, ?, ?)', [
+      this.#newest,
+      at,
+      kinds[event.type],
+      ref,
+      account,
+    ])
+    this.#context.output({ type: 'event', stored: { cursor: this.#newest, at, event } })
+  }
+
+  #read(row: SqlRow): MessagingEvent | undefined {
+    switch (numberOf(row, 'kind')) {
+      case kinds['message-received']:
+      case kinds['message-state']: {
+        const message = this.#sources.messageAt(numberOf(row, 'ref'))
+        const type = numberOf(row, 'kind') === kinds['message-received'] ? 'message-received' : 'message-state'
+        return message && { type, message }
+      }
+      case kinds['contact-changed']: {
+        const contact = this.#sources.contactById(numberOf(row, 'ref'))
+        return contact && { type: 'contact-changed', contact }
+      }
+      case kinds['contact-removed']:
+        return { type: 'contact-removed', account: keyToAccountId(bytesOf(row, 'account')) }
+      case kinds['invite-used']:
+        return { type: 'invite-used', account: keyToAccountId(bytesOf(row, 'account')) }
+      default:
+        return { type: 'settings-changed', settings: this.#sources.settings() }
+    }
+  }
+}

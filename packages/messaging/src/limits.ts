@@ -1,0 +1,111 @@
+const minuteMs = 60_000
+const dayMs = 86_400_000
+
+/** Bounds and times of the engine. What a peer can make grow has its bound here. */
+export interface MessagingLimits {
+  /** People kept, requests and blocked ones included. */
+  readonly contactsMax: number
+  /** Unanswered requests; further accounts are told to wait (receipt `request-pending`) and keep their message. */
+  readonly requestsMax: number
+  /** Accounts that opened a session without having written anything to show; the oldest goes. */
+  readonly strangersMax: number
+  /** Unused invites. */
+  readonly invitesMax: number
+  /** Milliseconds of wall clock an unused invite lives. */
+  readonly inviteLifetimeMs: number
+  /** Messages waiting for a receipt, over all contacts (command error `queue-full`). */
+  readonly queuedMax: number
+  /** Messages kept with one contact; the oldest go, a tenth at a time. */
+  readonly historyMax: number
+  /** Events kept for clients that resume. */
+  readonly eventsMax: number
+  /** Ids of removed messages kept so that a late duplicate is not shown again. */
+  readonly tombstonesMax: number
+  /** Messages on their way to one device without a receipt. */
+  readonly windowCountMax: number
+  /** Their text, bytes. */
+  readonly windowBytesMax: number
+  /** Waits before a direct send is repeated, ms (row G11). */
+  readonly directRetriesMs: readonly number[]
+  /** First step of the outbox's backoff, ms: step × 2^min(attempts, backoffAttemptsMax) ± backoffSpread (row G16). */
+  readonly backoffStepMs: number
+  readonly backoffAttemptsMax: number
+  readonly backoffSpread: number
+  /** Refusals of one message by one device before it is given up (row G13). */
+  readonly refusalsMax: number
+  /** Age at which a message is given up by its sender, ms (row G13). */
+  readonly expiryMs: number
+  /** Grace of the recipient beyond that age, ms. */
+  readonly clockSkewMs: number
+  /** Sessions kept with one device. */
+  readonly sessionsMax: number
+  /** Messages in a row that do not decrypt before a new session is started. */
+  readonly failuresMax: number
+  /** Least wait between two new sessions with a device, ms; doubles without success up to `restartWaitMsMax`. */
+  readonly restartWaitMs: number
+  readonly restartWaitMsMax: number
+  /** Sessions a device may start at once, and ms until it may start one more. */
+  readonly startsBurst: number
+  readonly startRefillMs: number
+  /** Prekey bundles a device may ask for at once, and ms until it may ask for one more. */
+  readonly bundlesBurst: number
+  readonly bundleRefillMs: number
+  /** Announcements a device may send at once, and ms until it may send one more. */
+  readonly announcementsBurst: number
+  readonly announcementRefillMs: number
+  /** Devices whose rates are remembered. */
+  readonly ratesMax: number
+  /** Age at which the signed and the last-resort prekey are replaced, ms. */
+  readonly prekeyRotationMs: number
+  /** Age at which a prekey is deleted, ms: longer than any message with it can be on its way. */
+  readonly prekeyLifetimeMs: number
+  /** One-time prekeys that are given out and not used yet; without room a bundle carries none. */
+  readonly oneTimePrekeysMax: number
+  /** Ids of sessions that began without one-time prekeys, remembered against replay (PQXDH §4.2). */
+  readonly sessionStartsMax: number
+  /** First wait for an answer to a query, ms; doubles up to `queryWaitMsMax`. */
+  readonly queryWaitMs: number
+  readonly queryWaitMsMax: number
+}
+
+/**
+ * From the rows: directRetriesMs (G11), backoff (G16), refusalsMax, expiryMs (G13); from DECISIONS: clockSkewMs,
+ * backoffSpread. Own choices, guesses as to the value: all others; windowCountMax is what one receipt can cover.
+ */
+export const defaultMessagingLimits: MessagingLimits = {
+  contactsMax: 10_000,
+  requestsMax: 64,
+  strangersMax: 256,
+  invitesMax: 256,
+  inviteLifetimeMs: 30 * dayMs,
+  queuedMax: 100_000,
+  historyMax: 1_000_000,
+  eventsMax: 10_000,
+  tombstonesMax: 10_000,
+  windowCountMax: 512,
+  windowBytesMax: 1_048_576,
+  directRetriesMs: [1000, 2000, 3000],
+  backoffStepMs: minuteMs,
+  backoffAttemptsMax: 8,
+  backoffSpread: 0.2,
+  refusalsMax: 10,
+  expiryMs: 7 * dayMs,
+  clockSkewMs: 5 * minuteMs,
+  sessionsMax: 8,
+  failuresMax: 2,
+  restartWaitMs: 10_000,
+  restartWaitMsMax: 10 * minuteMs,
+  startsBurst: 8,
+  startRefillMs: 15_000,
+  bundlesBurst: 8,
+  bundleRefillMs: 15_000,
+  announcementsBurst: 8,
+  announcementRefillMs: 1000,
+  ratesMax: 1024,
+  prekeyRotationMs: 7 * dayMs,
+  prekeyLifetimeMs: 21 * dayMs,
+  oneTimePrekeysMax: 512,
+  sessionStartsMax: 4096,
+  queryWaitMs: 2000,
+  queryWaitMsMax: minuteMs,
+}

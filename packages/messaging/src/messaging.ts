@@ -1,0 +1,276 @@
+import type { Jitter, Now, PeerId, Random } from '@miaou/core'
+import { type Crypto, defaultSkippedLimits } from '@miaou/crypto'
+import { frameTypes } from '@miaou/protocol'
+import { Commands } from './commands.ts'
+import { Contacts, contactView } from './contacts.ts'
+import { Context, type MessagingIdentity } from './context.ts'
+import { History } from './history.ts'
+import { Inbox } from './inbox.ts'
+import type { MessagingCommand, MessagingInput, MessagingOutput } from './interface.ts'
+import { Introductions } from './introductions.ts'
+import { Journal } from './journal.ts'
+import { Lanes } from './lanes.ts'
+import { defaultMessagingLimits, type MessagingLimits } from './limits.ts'
+import { Links } from './links.ts'
+import { Outbox } from './outbox.ts'
+import { Prekeys } from './prekeys.ts'
+import { Receipts } from './receipts.ts'
+import { Sessions } from './sessions.ts'
+import { SettingsTable } from './settings.ts'
+import type { Store } from './store.ts'
+import type { ContactView } from './views.ts'
+
+export interface MessagingOptions {
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly jitter: Jitter
+  /** Migrated (`migrate`) and ours alone. */
+  readonly store: Store
+  readonly identity: MessagingIdentity
+  /** Default `defaultMessagingLimits`, each field on its own. */
+  readonly limits?: Partial<MessagingLimits>
+}
+
+// How far the clocks may part before it counts as a leap: own choice, above any slew of NTP within a batch.
+const leapMs = 1000
+// How often what has expired is deleted: own choice; all of it lives for days.
+const maintenanceMs = 3_600_000
+// Wait after a transaction that failed (a full disk): own choice, a guess.
+const failureWaitMs = 1000
+
+/**
+ * Sessions, outbox, inbox and history of one device, over a synchronous store. The caller runs `handle` for a batch of
+ * inputs and then `flush` inside one transaction of the store, and releases the outputs after the commit; when the
+ * transaction failed it drops them and calls `rollback`. `StoreFailure` passes through and is never caught here.
+ */
+export class Messaging {
+  readonly #context: Context
+  readonly #contacts: Contacts
+  readonly #settings: SettingsTable
+  readonly #journal: Journal
+  readonly #prekeys: Prekeys
+  readonly #sessions: Sessions
+  readonly #outbox: Outbox
+  readonly #lanes: Lanes
+  readonly #receipts: Receipts
+  readonly #links: Links
+  readonly #introductions: Introductions
+  readonly #inbox: Inbox
+  readonly #commands: Commands
+  #isLoaded = false
+  #isChanged = true
+  #leadMs = Number.NEGATIVE_INFINITY
+  #maintenanceAt = 0
+  #retryAt = 0
+
+  constructor(options: MessagingOptions) {
+    const context = new Context(options, options.identity, { ...defaultMessagingLimits, ...options.limits })
+    this.#context = context
+    const contacts = new Contacts(context)
+    const settings = new SettingsTable(context)
+    const history = new History(context, contacts)
+    const journal = new Journal(context, {
+      messageAt: (position) => history.at(position),
+      contactById: (id) => {
+        const contact = contacts.byId(id)
+        return contact && contactView(contact)
+      },
+      settings: () => settings.get(),
+    })
+    const prekeys = new Prekeys(context)
+    const sessions = new Sessions(context, prekeys)
+    const outbox = new Outbox(context, { contacts, sessions, history, journal })
+    const lanes = new Lanes(context, { contacts, sessions, outbox, settings })
+    const receipts = new Receipts(context, sessions, settings)
+    const onContactsChanged = (): void => {
+      this.#isChanged = true
+    }
+    const common = { contacts, lanes, settings, journal, onContactsChanged }
+    const links = new Links(context, { ...common, outbox, prekeys, receipts })
+    const introductions = new Introductions(context, common)
+    const inbox = new Inbox(context, {
+      ...common,
+      sessions,
+      links,
+      outbox,
+      receipts,
+      history,
+      introductions,
+    })
+    this.#contacts = contacts
+    this.#settings = settings
+    this.#journal = journal
+    this.#prekeys = prekeys
+    this.#sessions = sessions
+    this.#outbox = outbox
+    this.#lanes = lanes
+    this.#receipts = receipts
+    this.#links = links
+    this.#introductions = introductions
+    this.#inbox = inbox
+    this.#commands = new Commands(context, { ...common, links, outbox, inbox, history, introductions })
+  }
+
+  /** Inside the caller's transaction. The outputs of the whole batch are those of each `handle` and of `flush`. */
+  handle(now: Now, input: MessagingInput): MessagingOutput[] {
+    this.#begin(now)
+    switch (input.type) {
+      case 'link-up':
+        this.#links.up(input)
+        break
+      case 'link-down':
+        this.#links.down(input.peerId)
+        break
+      case 'frame':
+        this.#frame(input)
+        break
+      case 'command':
+        this.#command(input.id, input.command)
+        break
+      case 'wake':
+        this.#wake()
+    }
+    return this.#context.takeOutputs()
+  }
+
+  /** Ends a batch, inside the same transaction: receipts, the sessions that moved, and what has changed. */
+  flush(now: Now): MessagingOutput[] {
+    this.#begin(now)
+    this.#receipts.flush()
+    this.#sessions.flush()
+    this.#contacts.flush()
+    this.#journal.flush()
+    if (this.#isChanged) this.#tellNetwork()
+    return this.#context.takeOutputs()
+  }
+
+  /** The transaction failed: everything is read from the store again at the next input. The links stay. */
+  rollback(): void {
+    this.#context.takeOutputs()
+    this.#receipts.reset()
+    this.#sessions.reset()
+    this.#prekeys.reset()
+    this.#settings.reset()
+    this.#lanes.reset()
+    this.#links.forgetGreetings()
+    this.#isLoaded = false
+    this.#isChanged = true
+    this.#retryAt = this.#context.now.mono + failureWaitMs
+  }
+
+  /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
+  deadline(): number {
+    if (!this.#isLoaded) return this.#retryAt
+    return Math.min(this.#lanes.deadline(), this.#outbox.deadline(), this.#maintenanceAt)
+  }
+
+  /** Contacts, requests and blocked accounts as last committed or handled; empty before the first input. */
+  contacts(): ContactView[] {
+    return this.#contacts.shown().map(contactView)
+  }
+
+  #begin(now: Now): void {
+    this.#context.now = now
+    const leadMs = now.wall - now.mono
+    const isBack = leadMs < this.#leadMs - leapMs
+    const isAhead = leadMs > this.#leadMs + leapMs && this.#isLoaded
+    if (isBack || leadMs > this.#leadMs) this.#leadMs = leadMs
+    if (!this.#isLoaded) this.#load()
+    else if (isBack || isAhead) {
+      this.#outbox.clampDeadlines()
+      this.#lanes.rescanAll()
+      this.#maintenanceAt = now.mono
+    }
+  }
+
+  #load(): void {
+    this.#contacts.load()
+    this.#journal.load()
+    this.#outbox.load()
+    this.#inbox.load()
+    this.#isLoaded = true
+    this.#maintenanceAt = this.#context.now.mono
+    this.#links.greetAll()
+  }
+
+  #wake(): void {
+    const { now } = this.#context
+    if (now.mono >= this.#maintenanceAt) {
+      this.#prekeys.maintain()
+      this.#sessions.maintain(defaultSkippedLimits.lifetimeMs)
+      this.#introductions.maintain()
+      this.#maintenanceAt = now.mono + maintenanceMs
+    }
+    this.#outbox.expire()
+    this.#lanes.wake()
+  }
+
+  #frame(input: Extract<MessagingInput, { type: 'frame' }>): void {
+    const { peerId, frameType, payload } = input
+    const link = this.#links.get(peerId)
+    if (!link) {
+      this.#context.drop('no-link')
+      return
+    }
+    if (this.#links.isRefused(link)) {
+      this.#context.drop('blocked')
+      return
+    }
+    switch (frameType) {
+      case frameTypes.directMessage:
+      case frameTypes.deliveryReceipt:
+        this.#inbox.envelope(link, payload)
+        return
+      case frameTypes.peerAnnouncement:
+        this.#links.announcement(link, payload)
+        return
+      case frameTypes.peerQuery:
+        this.#links.query(link, payload)
+        return
+    }
+    const device = this.#links.deviceOf(link)
+    if (!device) {
+      this.#context.drop('stranger')
+      return
+    }
+    switch (frameType) {
+      case frameTypes.peerResponse:
+        this.#lanes.response(device, payload)
+        return
+      case frameTypes.status:
+        this.#links.status(device, payload)
+        return
+      case frameTypes.typing:
+        this.#links.typing(device, payload)
+        return
+      default:
+        this.#context.drop('unexpected-frame')
+    }
+  }
+
+  #command(id: number, command: MessagingCommand): void {
+    const result = this.#commands.run(command)
+    this.#context.output({ type: 'reply', id, result })
+  }
+
+  /** Whom to stay linked with, and who shall recognise us on the LAN. */
+  #tellNetwork(): void {
+    this.#isChanged = false
+    const addressesByPeer = new Map<PeerId, readonly string[]>()
+    const hintKeys: Uint8Array[] = []
+    const recognise: { key: Uint8Array; peerId: PeerId }[] = []
+    for (const contact of this.#contacts.shown()) {
+      if (contact.state !== 'contact') continue
+      if (contact.ownHintKey) hintKeys.push(contact.ownHintKey)
+      for (const { peerId, addresses, state } of contact.devices) {
+        if (state === 'revoked') continue
+        addressesByPeer.set(peerId, [...(addressesByPeer.get(peerId) ?? []), ...addresses])
+        if (contact.hintKey) recognise.push({ key: contact.hintKey, peerId })
+      }
+    }
+    const peers = [...addressesByPeer].map(([peerId, addresses]) => ({ peerId, addresses }))
+    this.#context.output({ type: 'wanted', peers })
+    const { discoverable } = this.#settings.get()
+    this.#context.output({ type: 'visibility', discoverable, hintKeys, recognise })
+  }
+}

@@ -1,0 +1,118 @@
+import type { AccountId, MessageId, PeerId, SessionId } from '@miaou/core'
+import type { RatchetState } from '@miaou/crypto'
+import type { ContactState } from './views.ts'
+
+/** A person, as kept in memory; the table `contacts` is the truth. `stranger`: has a session and has not written yet. */
+export interface Contact {
+  readonly id: number
+  readonly account: AccountId
+  readonly accountKey: Uint8Array
+  state: ContactState | 'stranger'
+  /** What they call themselves. */
+  name: string
+  /** What we call them; empty for none. */
+  alias: string
+  verified: boolean
+  forked: boolean
+  /** Verified entries of the device list, oldest first. */
+  deviceList: readonly Uint8Array[]
+  /** By this key they recognise us on the LAN. */
+  ownHintKey: Uint8Array | undefined
+  /** By this key we recognise them. */
+  hintKey: Uint8Array | undefined
+  /** Of the invite that brought us, until they have answered. */
+  inviteToken: Uint8Array | undefined
+  unreadCount: number
+  messageCount: number
+  readonly addedAt: number
+  lastMessageAt: number | undefined
+  readonly devices: Device[]
+}
+
+/** A device of a person. `claimed`: an invite named it, its account's list has not confirmed it yet. */
+export interface Device {
+  readonly id: number
+  readonly peerId: PeerId
+  readonly key: Uint8Array
+  readonly contact: Contact
+  state: 'claimed' | 'listed' | 'revoked'
+  /** Pinned: what its first certificate said. */
+  sessionKey: Uint8Array | undefined
+  addresses: readonly string[]
+  /** Id of the hello we owe it; undefined when it has answered. */
+  helloId: Uint8Array | undefined
+  /** In order of preference for sending; undefined until read from the store. */
+  sessions: Session[] | undefined
+  /** Only while a link with it stands and its account's list confirms it. */
+  lane: Lane | undefined
+  /** Messages in a row that did not decrypt. */
+  failures: number
+  /** New sessions started since the last message that decrypted. */
+  restarts: number
+  /** Monotonic ms before which no new session is started. */
+  restartAt: number
+}
+
+/** One ratchet session with a device. */
+export interface Session {
+  /** Key of its row. */
+  readonly row: number
+  readonly id: SessionId
+  readonly idBytes: Uint8Array
+  readonly generation: number
+  readonly associatedData: Uint8Array
+  confirmed: boolean
+  /** PQXDH header that goes in front until the other side has answered. */
+  header: Uint8Array | undefined
+  state: RatchetState
+  isDirty: boolean
+}
+
+/** A message of ours as it was stored. */
+export interface OutgoingMessage {
+  readonly position: number
+  readonly id: MessageId
+  readonly idBytes: Uint8Array
+  readonly text: string
+  readonly sentAt: number
+  readonly storedAt: number
+  readonly expiresAt: number
+}
+
+/** A message on its way to one device, without a receipt. */
+export interface InFlight {
+  readonly message: OutgoingMessage
+  readonly size: number
+  /** Sends in all. */
+  attempts: number
+  readonly refusals: number
+  /** Sends since the link or the session began. */
+  tries: number
+  /** Monotonic ms of the next send. */
+  dueAt: number
+}
+
+/** Sending to a linked device. */
+export interface Lane {
+  readonly inFlight: Map<MessageId, InFlight>
+  inFlightSize: number
+  /** Not later than the earliest `dueAt`. */
+  dueAt: number
+  /** Positions up to this one were taken in flight, or passed over. */
+  scannedTo: number
+  /** There may be deliveries behind `scannedTo`. */
+  hasMore: boolean
+  /** Monotonic ms at which deliveries that were passed over are looked at again. */
+  rescanAt: number
+  /** One message of those that wait for our acceptance is on its way, to ask again. */
+  isProbing: boolean
+  /** Monotonic ms of the next hello, while one is owed. */
+  helloAt: number
+  helloTries: number
+  /** Asked for a prekey bundle and waiting. */
+  query: { requestId: number; dueAt: number; tries: number } | undefined
+  /** The next bundle replaces the sessions there are. */
+  wantsRestart: boolean
+  /** They showed themselves, so their leaving is news. */
+  wasPresent: boolean
+}
