@@ -12,7 +12,7 @@ import { projectEnv, root, runPart } from './run/part.ts'
 const tarballs = join(root, 'build', 'tarballs')
 
 function packStaged(stage: string): string {
-  const packed = spawnSync('npm', ['pack', '--json', '--pack-destination', tarballs], {
+  const packed = spawnSync('npm', ['pack', '--json', '--loglevel=error', '--pack-destination', tarballs], {
     cwd: stage,
     env: projectEnv(),
     encoding: 'utf8',

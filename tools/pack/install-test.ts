@@ -36,7 +36,7 @@ function npmInstall(folder: string, what: readonly string[]): void {
   mkdirSync(folder, { recursive: true })
   const allowScripts = { node: true, 'better-sqlite3-multiple-ciphers': false }
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'empty', private: true, allowScripts }))
-  const ran = run('npm', ['install', '--no-audit', '--no-fund', ...what], folder)
+  const ran = run('npm', ['install', '--loglevel=error', '--no-audit', '--no-fund', ...what], folder)
   expectThat(ran.status === 0, `npm install ${what.length > 2 ? `${what.length} tarballs` : what.join(' ')}`, ran)
 }
 
@@ -61,7 +61,7 @@ function testOn(program: string, node: string, app: string, version: string, fol
   const bin = join(app, 'node_modules/miaou/bin/miaou.js')
   const versioned = run(program, [bin, '--version'], app, env)
   expectThat(versioned.status === 0 && versioned.stdout.includes(version), `Node ${node}: miaou --version`, versioned)
-  const identity = run(program, [bin, 'id', '--json', '--no-passphrase'], app, env)
+  const identity = run(program, [bin, 'id', '--json', '--no-passphrase', '--name', 'Ada'], app, env)
   expectThat(identity.status === 0 && isJsonObject(identity.stdout), `Node ${node}: miaou id --json`, identity)
   const names =
     "for (const name of ['@miaou/sdk', '@miaou/sdk/http']) console.log(Object.keys(await import(name)).join(' '))"
