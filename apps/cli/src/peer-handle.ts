@@ -98,7 +98,9 @@ export interface HostStartOptions {
   readonly home: string
   /** UTF-8; undefined for a home made without one. */
   readonly passphrase: Uint8Array | undefined
+  /** Port to listen on; the next free one when taken, unless `portIsExact`. */
   readonly port?: number
+  readonly portIsExact?: boolean
   readonly loopbackOnly?: boolean
   readonly log?: Log
 }

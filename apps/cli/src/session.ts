@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { connect, MiaouClient, MiaouError } from '@miaou/sdk'
+import { connect, type MiaouClient, MiaouError } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
 import { type ApiFile, readApiFile, removeApiFile, writeApiFile } from './api/api-file.ts'
 import type { Context } from './context.ts'
@@ -18,7 +18,7 @@ export interface Session {
 }
 
 /** What a peer started by a command may be told. */
-export type PeerOptions = Pick<HostStartOptions, 'port' | 'loopbackOnly'>
+export type PeerOptions = Pick<HostStartOptions, 'port' | 'portIsExact' | 'loopbackOnly'>
 
 /** The running daemon of the home, else a peer in this process for the duration of the command. */
 export async function openSession(context: Context, options: PeerOptions = {}): Promise<Session> {
@@ -138,7 +138,11 @@ function wordTable(words: readonly string[]): string {
 }
 
 /** Serves the peer of this process to the other commands of the same home; the returned function ends that. */
-export async function serve(peer: PeerHandle, kind: ApiFile['kind'], port = 0): Promise<{ url: string; close: () => Promise<void> }> {
+export async function serve(
+  peer: PeerHandle,
+  kind: ApiFile['kind'],
+  port = 0,
+): Promise<{ url: string; close: () => Promise<void> }> {
   const { startApi } = await import('./api/server.ts')
   const api = await startApi(peer, { port })
   writeApiFile(peer.home, { url: api.url, token: api.token, pid: process.pid, kind })

@@ -5,11 +5,15 @@ import type { HostError } from './peer-handle.ts'
 const codes: Readonly<Record<string, ErrorCode>> = {
   'home-absent': 'no-home',
   'in-use': 'home-in-use',
-  'unwritable': 'home-unwritable',
-  'damaged': 'home-damaged',
-  'corrupted': 'home-damaged',
-  'incomplete': 'home-damaged',
-  'newer': 'home-newer',
+  'no-keyring': 'home-damaged',
+  'wrong-key': 'home-damaged',
+  full: 'disk-full',
+  io: 'home-unwritable',
+  unwritable: 'home-unwritable',
+  damaged: 'home-damaged',
+  corrupted: 'home-damaged',
+  incomplete: 'home-damaged',
+  newer: 'home-newer',
   'unsupported-version': 'home-newer',
 }
 
@@ -25,7 +29,8 @@ export function toStartError(error: HostError, place: Place): MiaouError {
   if ('error' in error && isHostError(error.error)) return toStartError(error.error, place)
   const code = codes[error.type] ?? (isErrorCode(error.type) ? error.type : undefined)
   if (code === undefined) return new MiaouError('start-failed', { detail: describe(error) })
-  if (code === 'home-damaged' || code === 'home-unwritable') return new MiaouError(code, { detail: describe(error), ...facts })
+  if (code === 'home-damaged' || code === 'home-unwritable')
+    return new MiaouError(code, { detail: describe(error), ...facts })
   if (code === 'home-in-use') return new MiaouError(code, { pid: '?', ...facts, command: secondCommand(place) })
   return new MiaouError(code, facts)
 }
@@ -41,4 +46,9 @@ function isHostError(value: unknown): value is HostError {
 
 function describe(error: HostError): string {
   return 'detail' in error && typeof error.detail === 'string' ? `${error.type}: ${error.detail}` : error.type
+}
+
+/** A peer of this home runs already, in another window. */
+export function runningError(pid: number, place: Place): MiaouError {
+  return new MiaouError('home-in-use', { home: place.home, pid, command: secondCommand(place) })
 }

@@ -29,7 +29,11 @@ export function fill(
 ): string {
   const count = parameters['count']
   const template =
-    typeof phrase === 'string' ? phrase : isOne(language, typeof count === 'number' ? count : 2) ? phrase.one : phrase.other
+    typeof phrase === 'string'
+      ? phrase
+      : isOne(language, typeof count === 'number' ? count : 2)
+        ? phrase.one
+        : phrase.other
   return template.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = parameters[name]
     if (value === undefined) return '?'

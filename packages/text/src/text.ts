@@ -40,6 +40,10 @@ export interface Text {
   state(state: string): string
   /** Words for why a message is where it is. */
   reason(reason: string): string
+  /** Words for why a connection was closed. */
+  closeReason(reason: string): string
+  /** Words for the outcome of a check (`ok`, `failed`, `not-configured`). */
+  diagnosis(state: string): string
 }
 
 /** What people read, in one language. `clean` makes what others wrote safe for the place where it is shown. */
@@ -61,6 +65,8 @@ export function createText(language: Language, clean: (text: string) => string =
     },
     state: (state: string) => look(`state.${state}`, {}) ?? state,
     reason: (reason: string) => look(`reason.${reason}`, {}) ?? reason,
+    closeReason: (reason: string) => look(`close.${reason}`, {}) ?? reason,
+    diagnosis: (state: string) => look(`diagnosis.${state}`, {}) ?? state,
   })
 }
 

@@ -16,11 +16,14 @@ export async function findContact(peer: PeerHandle, who: string): Promise<Contac
   return pickContact(result.value, who)
 }
 
+interface Named {
+  readonly account: string
+  readonly name: string
+  readonly devices: readonly string[]
+}
+
 /** Throws `unknown-contact` with suggestions, or `ambiguous-contact` with the candidates. */
-export function pickContact<T extends Pick<ContactView, 'account' | 'name' | 'devices'>>(
-  contacts: readonly T[],
-  who: string,
-): T {
+export function pickContact<T extends Named>(contacts: readonly T[], who: string): T {
   const byId = contacts.find(({ account, devices }) => account === who || devices.some((peerId) => peerId === who))
   if (byId !== undefined) return byId
   for (const candidates of [

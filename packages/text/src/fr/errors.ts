@@ -4,16 +4,20 @@ import type { Phrase } from '../phrase.ts'
 export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.unknown-contact': 'Personne parmi tes contacts ne s’appelle {account}.',
   'error.unknown-contact.suggest': 'Tu voulais dire {suggestions} ?',
-  'error.unknown-contact.hint': 'Pour voir qui est là : miaou contacts. Pour ajouter quelqu’un : miaou contacts add <invitation>.',
+  'error.unknown-contact.hint':
+    'Pour voir qui est là : miaou contacts. Pour ajouter quelqu’un : miaou contacts add <invitation>.',
   'error.ambiguous-contact': 'Plusieurs contacts s’appellent {account} : {candidates}.',
-  'error.ambiguous-contact.hint': 'Utilise l’identifiant plutôt que le nom, ou renomme l’un d’eux : miaou contacts rename.',
+  'error.ambiguous-contact.hint':
+    'Utilise l’identifiant plutôt que le nom, ou renomme l’un d’eux : miaou contacts rename.',
   'error.unknown-message': 'Il n’y a pas de message {id} ici.',
   'error.unknown-message.hint': 'Les identifiants sont dans miaou history <qui> --json.',
   'error.unknown-peer': 'Le pair {peerId} est inconnu : on ne l’a pas vu sur ce réseau et aucun contact ne l’a.',
   'error.unknown-peer.suggest': 'Tu voulais dire {suggestions} ?',
-  'error.unknown-peer.hint': 'Vérifie que l’autre fait tourner Miaou sur le même réseau : miaou net list-peers. Ou demande une invitation.',
+  'error.unknown-peer.hint':
+    'Vérifie que l’autre fait tourner Miaou sur le même réseau : miaou net list-peers. Ou demande une invitation.',
   'error.not-an-invite': 'Ce n’est pas une invitation Miaou.',
-  'error.not-an-invite.hint': 'Une invitation commence par miaou:invite/ et tient sur une seule longue ligne. Copie-la en entier.',
+  'error.not-an-invite.hint':
+    'Une invitation commence par miaou:invite/ et tient sur une seule longue ligne. Copie-la en entier.',
   'error.damaged-invite': 'Cette invitation est abîmée : il en manque une partie, ou elle a changé en route.',
   'error.damaged-invite.hint': 'Copie-la à nouveau d’un seul tenant, ou demandes-en une autre.',
   'error.newer-invite': 'Cette invitation vient d’un Miaou plus récent que le tien.',
@@ -36,7 +40,8 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.wrong-state.hint': 'Regarde d’abord l’état actuel : miaou history <qui>, ou miaou contacts.',
   'error.key-reused': 'Cette clé d’idempotence appartient déjà à un autre message.',
   'error.key-reused.hint': 'Prends une nouvelle clé pour un nouveau message.',
-  'error.cursor-expired': 'Des nouvelles aussi anciennes ne sont plus gardées ; la plus ancienne a le curseur {oldest}.',
+  'error.cursor-expired':
+    'Des nouvelles aussi anciennes ne sont plus gardées ; la plus ancienne a le curseur {oldest}.',
   'error.cursor-expired.hint': 'Lis les messages eux-mêmes, puis suis les nouvelles à partir de maintenant.',
   'error.too-many': 'Il y en a déjà trop ({what}) : {countMax} au plus.',
   'error.too-many.hint': 'Enlève ce dont tu n’as plus besoin.',
@@ -54,7 +59,8 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.bad-certificate': 'L’autre côté n’a pas pu prouver qui il est : {detail}.',
   'error.bad-certificate.hint': 'Rien n’a été envoyé. Compare le numéro de sûreté avec la personne avant de continuer.',
   'error.wrong-peer': 'Quelqu’un d’autre a répondu : {actual} au lieu de {expected}.',
-  'error.wrong-peer.hint': 'Rien n’a été envoyé. L’adresse a peut-être changé de mains ; demande une nouvelle invitation.',
+  'error.wrong-peer.hint':
+    'Rien n’a été envoyé. L’adresse a peut-être changé de mains ; demande une nouvelle invitation.',
   'error.channel-binding-mismatch': 'Quelqu’un entre vous deux a modifié la connexion : elle a été fermée.',
   'error.channel-binding-mismatch.hint': 'Rien n’a été envoyé. Essaie sur un autre réseau.',
   'error.self': 'C’est cet appareil lui-même.',
@@ -64,7 +70,8 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.undecryptable': 'Quelque chose est arrivé qui ne se déchiffre pas : la connexion a été fermée.',
   'error.undecryptable.hint': 'Elle se rétablit toute seule. Rien n’est perdu.',
   'error.unreachable': 'L’autre côté est injoignable : {detail}.',
-  'error.unreachable.hint': 'Vérifie qu’il fait tourner Miaou sur un réseau que tu peux joindre. Les messages attendent et partent tout seuls.',
+  'error.unreachable.hint':
+    'Vérifie qu’il fait tourner Miaou sur un réseau que tu peux joindre. Les messages attendent et partent tout seuls.',
   'error.silent': 'L’autre côté ne répond plus depuis {forMs} ms.',
   'error.silent.hint': 'Il s’est peut-être endormi. Les messages attendent et partent tout seuls.',
   'error.broken': 'La connexion s’est rompue : {detail}.',
@@ -72,13 +79,15 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.refused': 'L’autre côté a fermé la connexion : {reason}.',
   'error.refused.hint': 'Recommence plus tard, ou demande à la personne.',
   'error.no-address': 'On ne connaît aucun chemin vers ce pair.',
-  'error.no-address.hint': 'Il doit faire tourner Miaou sur ce réseau, ou te donner une invitation : miaou contacts add <invitation>.',
+  'error.no-address.hint':
+    'Il doit faire tourner Miaou sur ce réseau, ou te donner une invitation : miaou contacts add <invitation>.',
   'error.timeout': 'Cela a duré plus de {afterMs} ms.',
   'error.timeout.hint': 'Recommence, ou laisse plus de temps avec --timeout.',
   'error.bad-address': '{address} n’est pas une adresse que l’on peut appeler.',
   'error.bad-address.hint': 'Une adresse ressemble à ws://192.168.1.7:9999.',
   'error.address-in-use': 'Un autre programme utilise déjà {address}.',
-  'error.address-in-use.hint': 'Choisis un autre port avec --port, ou enlève l’option : le prochain port libre est pris.',
+  'error.address-in-use.hint':
+    'Choisis un autre port avec --port, ou enlève l’option : le prochain port libre est pris.',
   'error.unavailable': 'Ce n’est pas disponible ici : {detail}.',
   'error.unavailable.hint': 'Miaou marche sans ; miaou net diagnostics montre ce qui ne marche pas.',
   'error.too-large': 'C’est trop gros : {size} octets, {sizeMax} au plus.',
@@ -110,13 +119,15 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.home-in-use': 'Miaou tourne déjà avec {home} (processus {pid}).',
   'error.home-in-use.hint': 'Pour être une deuxième personne sur cette machine : {command}.',
   'error.home-damaged': 'Les fichiers de {home} sont abîmés : {detail}.',
-  'error.home-damaged.hint': 'Ta phrase secrète n’est pas en cause : ce sont les fichiers. Remets une copie du dossier, ou recommence avec tes 24 mots.',
+  'error.home-damaged.hint':
+    'Ta phrase secrète n’est pas en cause : ce sont les fichiers. Remets une copie du dossier, ou recommence avec tes 24 mots.',
   'error.home-newer': '{home} a été écrit par un Miaou plus récent que celui-ci.',
   'error.home-newer.hint': 'Mets Miaou à jour.',
   'error.home-unwritable': 'Impossible d’écrire dans {home} : {detail}.',
   'error.home-unwritable.hint': 'Vérifie les droits et la place libre, ou choisis un autre endroit avec --home.',
   'error.passphrase-needed': 'Il faut une phrase secrète, et il n’y a pas de terminal pour la demander.',
-  'error.passphrase-needed.hint': 'Donne-la avec --passphrase-file <fichier> ou la variable MIAOU_PASSPHRASE ; pour un nouveau dossier qui n’en a pas : --no-passphrase.',
+  'error.passphrase-needed.hint':
+    'Donne-la avec --passphrase-file <fichier> ou la variable MIAOU_PASSPHRASE ; pour un nouveau dossier qui n’en a pas : --no-passphrase.',
   'error.wrong-passphrase': 'La phrase secrète n’est pas la bonne.',
   'error.wrong-passphrase.hint': 'Essaie encore ; les majuscules comptent.',
   'error.bad-words': 'Ce ne sont pas 24 mots de secours.',
@@ -127,7 +138,8 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.bad-request': 'Cette demande n’est pas comprise : {detail}.',
   'error.bad-request.hint': 'La forme de chaque demande est dans spec/openapi.json.',
   'error.unauthorised': 'Le jeton manque, ou n’est pas le bon.',
-  'error.unauthorised.hint': 'Envoie l’en-tête Authorization: Bearer <jeton>, avec le jeton de api.json dans le dossier.',
+  'error.unauthorised.hint':
+    'Envoie l’en-tête Authorization: Bearer <jeton>, avec le jeton de api.json dans le dossier.',
   'error.forbidden-host': 'Les demandes pour l’hôte {host} sont refusées ici.',
   'error.forbidden-host.hint': 'Utilise 127.0.0.1 ou localhost avec le port de api.json.',
   'error.forbidden-origin': 'Les demandes de la page {origin} sont refusées.',

@@ -18,5 +18,6 @@ export const states: Readonly<Record<keyof typeof english, Phrase>> = {
   'reason.too-old': 'il était trop vieux en arrivant ; renvoie-le s’il compte encore',
   'reason.expired': 'ses appareils sont restés injoignables sept jours ; renvoie-le s’il compte encore',
   'reason.refused-too-often': 'son appareil l’a refusé dix fois ; demande-lui par un autre moyen',
-  'reason.device-list-fork': 'il existe deux listes différentes de ses appareils ; compare le numéro de sûreté avant de continuer',
+  'reason.device-list-fork':
+    'il existe deux listes différentes de ses appareils ; compare le numéro de sûreté avant de continuer',
 }

@@ -1,0 +1,37 @@
+/** Every command that has two spellings: as the specification writes it, and as it is documented. */
+export const commandNames: readonly (readonly [hyphenated: string, spaced: readonly string[]])[] = [
+  ['net-start', ['net', 'start']],
+  ['net-list-peers', ['net', 'list-peers']],
+  ['net-connect', ['net', 'connect']],
+  ['net-send', ['send']],
+  ['net-history', ['history']],
+  ['net-info', ['net', 'info']],
+  ['net-ping', ['net', 'ping']],
+  ['net-diagnostics', ['net', 'diagnostics']],
+  ['net-unified-list-peers', ['net', 'list-peers', '--follow']],
+  ['key-generate', ['key', 'generate']],
+  ['key-list', ['key', 'list']],
+  ['key-export', ['key', 'export']],
+  ['key-sign', ['sign']],
+  ['key-verify', ['verify']],
+  ['aead-encrypt', ['aead', 'encrypt']],
+  ['aead-decrypt', ['aead', 'decrypt']],
+]
+
+/** Options of the whole program that take a value: the word after them is no command. */
+const valueOptions = new Set(['--home', '--profile', '--lang', '--passphrase-file', '--name', '--words-file'])
+
+/** Rewrites the words of a command to its documented spelling; everything else stays as it is. */
+export function toSpaced(argv: readonly string[]): string[] {
+  let index = 0
+  while (index < argv.length && (argv[index] ?? '').startsWith('-'))
+    index += valueOptions.has(argv[index] ?? '') ? 2 : 1
+  for (let count = 3; count >= 1; count--) {
+    const words = argv.slice(index, index + count)
+    if (words.length < count) continue
+    const name = words.join('-')
+    const entry = commandNames.find(([hyphenated]) => hyphenated === name)
+    if (entry !== undefined) return [...argv.slice(0, index), ...entry[1], ...argv.slice(index + count)]
+  }
+  return [...argv]
+}

@@ -1,0 +1,66 @@
+import { connect } from '@miaou/sdk'
+import { Conversation, showInvite } from '../chat/conversation.ts'
+import type { Context } from '../context.ts'
+import { type ExitCode, exitCodes } from '../exit-code.ts'
+import { hasTerminal } from '../passphrase.ts'
+import { peerConnection } from '../peer/connection.ts'
+import { findDaemon, openSession, type PeerOptions, type Session, serve, startPeer } from '../session.ts'
+import { runningError } from '../start-errors.ts'
+import { pause } from '../terminal/progress.ts'
+import { sanitiseLine } from '../terminal/sanitise.ts'
+import { up } from './up.ts'
+
+/** How long the first list waits for who else is on the network, ms. */
+const browseMs = 1_200
+
+/** `miaou start`: everything a newcomer needs, on one screen. Without a terminal it is the daemon. */
+export async function start(context: Context, options: PeerOptions): Promise<ExitCode> {
+  if (!hasTerminal(context) || context.io.stdout.isTTY !== true) return up(context, options)
+  const running = await findDaemon(context.home)
+  // Two newcomers on one machine: the second window must be a second person, not a second view of the first.
+  if (running?.kind === 'chat') throw runningError(running.pid, context)
+  return withServedSession(context, options, async (session) => {
+    const { out, text } = context
+    const { name } = await session.client.identity.get()
+    out.line(out.styles.bold(text('start.hello', { name: sanitiseLine(name) })))
+    out.line(text('start.private'))
+    await showInvite({ context: () => context, session: () => session, print: (line) => out.line(line) })
+    out.line(text('start.how'))
+    if (session.daemon === undefined) await pause(browseMs)
+    await new Conversation(context, session).run(undefined)
+    return exitCodes.ok
+  })
+}
+
+/** `miaou chat <contact>`. Lines from a pipe are sent one by one. */
+export function chat(context: Context, who: string): Promise<ExitCode> {
+  return withServedSession(context, {}, async (session) => {
+    await new Conversation(context, session).run(who)
+    return exitCodes.ok
+  })
+}
+
+/** A session that lasts: a peer of this process is served to the other commands of the home meanwhile. */
+async function withServedSession<T>(
+  context: Context,
+  options: PeerOptions,
+  body: (session: Session) => Promise<T>,
+): Promise<T> {
+  if ((await findDaemon(context.home)) !== undefined) {
+    const session = await openSession(context)
+    try {
+      return await body(session)
+    } finally {
+      await session.close()
+    }
+  }
+  const peer = await startPeer(context, options)
+  const api = await serve(peer, 'chat')
+  const client = connect(peerConnection(peer, { isOwner: true }))
+  try {
+    return await body({ client, daemon: undefined, close: () => client.close() })
+  } finally {
+    await api.close()
+    await client.close()
+  }
+}

@@ -1,0 +1,134 @@
+import { type Contact, MiaouError } from '@miaou/sdk'
+import type { Context } from '../context.ts'
+import { type ExitCode, exitCodes } from '../exit-code.ts'
+import { hasTerminal } from '../passphrase.ts'
+import { type Session, withSession } from '../session.ts'
+import { formatTable, formatWhen, shortId } from '../terminal/format.ts'
+import { ask } from '../terminal/prompt.ts'
+import { sanitiseLine } from '../terminal/sanitise.ts'
+
+export function listContacts(context: Context): Promise<ExitCode> {
+  return withSession(context, async ({ client }) => {
+    const { out, text } = context
+    const contacts = await client.contacts.list()
+    for (const contact of contacts) out.object(contact)
+    if (contacts.length === 0) out.line(text('contacts.none'))
+    else out.line(formatTable(contacts.map((contact) => contactRow(context, contact))))
+    return exitCodes.ok
+  })
+}
+
+/** One line of a listing: name, what they are to us, unread, id. */
+export function contactRow(context: Context, contact: Contact): string[] {
+  const { out, text } = context
+  const { styles } = out
+  const notes = [
+    contact.state === 'request' ? styles.accent(text('contacts.request')) : '',
+    contact.state === 'blocked' ? styles.bad(text('contacts.blocked')) : '',
+    contact.forked ? styles.bad(text('contacts.forked')) : '',
+    contact.verified ? styles.good(text('contacts.verified')) : '',
+    contact.unreadCount > 0 ? styles.accent(text('contacts.unread', { count: contact.unreadCount })) : '',
+  ].filter((note) => note !== '')
+  const when = contact.lastMessageAt === undefined ? '' : formatWhen(context, contact.lastMessageAt)
+  return [styles.bold(sanitiseLine(contact.name)), shortId(contact.account), when, notes.join(', ')]
+}
+
+function change(
+  context: Context,
+  act: (session: Session) => Promise<Contact>,
+  words: (contact: Contact) => string,
+): Promise<ExitCode> {
+  return withSession(context, async (session) => {
+    const contact = await act(session)
+    context.out.object(contact)
+    context.out.line(words(contact))
+    return exitCodes.ok
+  })
+}
+
+/** `invite`: a link, or the peer id of a device on this network. */
+export function addContact(context: Context, invite: string, name: string | undefined): Promise<ExitCode> {
+  const named = name === undefined ? {} : { name }
+  return change(
+    context,
+    async ({ client }) => {
+      if (!invite.startsWith('12D3KooW')) return client.contacts.add({ invite, ...named })
+      // The account behind a device is known once it is linked.
+      await client.network.connect(invite)
+      return client.contacts.add({ peerId: invite, ...named })
+    },
+    (contact) => context.text('contacts.added', { name: contact.name }),
+  )
+}
+
+export function acceptContact(context: Context, who: string): Promise<ExitCode> {
+  return change(
+    context,
+    ({ client }) => client.contacts.accept(who),
+    ({ name }) => context.text('contacts.accepted', { name }),
+  )
+}
+
+export function blockContact(context: Context, who: string, blocked: boolean): Promise<ExitCode> {
+  return change(
+    context,
+    ({ client }) => client.contacts.block(who, blocked),
+    ({ name }) => context.text(blocked ? 'contacts.now-blocked' : 'contacts.now-unblocked', { name }),
+  )
+}
+
+export function renameContact(context: Context, who: string, name: string): Promise<ExitCode> {
+  return change(
+    context,
+    ({ client }) => client.contacts.rename(who, name),
+    (contact) => context.text('contacts.renamed', { name: contact.name }),
+  )
+}
+
+export function removeContact(context: Context, who: string): Promise<ExitCode> {
+  return withSession(context, async ({ client }) => {
+    context.out.object(await client.contacts.remove(who))
+    context.out.line(context.text('contacts.removed', { name: who }))
+    return exitCodes.ok
+  })
+}
+
+/** Shows the safety number; marks the contact as verified once the person says that both numbers are the same. */
+export function verifyContact(
+  context: Context,
+  who: string,
+  options: { readonly yes?: boolean; readonly undo?: boolean },
+): Promise<ExitCode> {
+  return withSession(context, async ({ client }) => {
+    const { io, out, text } = context
+    if (options.undo === true) {
+      const contact = await client.contacts.verify(who, false)
+      out.object(await client.contacts.safetyNumber(who))
+      out.line(text('verify.undone', { name: contact.name }))
+      return exitCodes.ok
+    }
+    const { safetyNumber, verified } = await client.contacts.safetyNumber(who)
+    if (!out.isJson) out.line(`\n${safetyNumber}\n\n${text('verify.explain', { name: who })}`)
+    let isSame = options.yes === true
+    if (!isSame && !verified && hasTerminal(context)) {
+      const answer = await ask(io, `${text('verify.ask')} `)
+      isSame = /^(y|yes|o|oui)$/i.test(answer?.trim() ?? '')
+      if (!isSame) out.line(text('verify.not', { name: who }))
+    }
+    if (isSame) await client.contacts.verify(who)
+    if (isSame || verified) out.line(text('verify.done', { name: who }))
+    out.object({ safetyNumber, verified: verified || isSame })
+    return exitCodes.ok
+  })
+}
+
+/** The contact that is meant; a peer on this network that is none yet becomes one, since the person names it. */
+export async function contactOrPeer({ client }: Session, who: string): Promise<string> {
+  if (!who.startsWith('12D3KooW')) return who
+  const contacts = await client.contacts.list()
+  if (contacts.some(({ devices }) => devices.includes(who))) return who
+  const { peerId } = await client.network.connect(who)
+  const { account, state } = await client.contacts.add({ peerId })
+  if (state === 'blocked') throw new MiaouError('blocked-contact', { account })
+  return account
+}

@@ -1,0 +1,8 @@
+export { type ApiOptions, type ApiServer, createApi, defaultApiOptions, startApi } from './api/server.ts'
+export { commandNames, toSpaced } from './command-names.ts'
+export type { ExitCode } from './exit-code.ts'
+export { exitCodes } from './exit-code.ts'
+export type { Io } from './io.ts'
+export { peerConnection } from './peer/connection.ts'
+export type { PeerHandle, PeerHost } from './peer-handle.ts'
+export { run } from './run.ts'

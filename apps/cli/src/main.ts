@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs'
+import { processIo } from './io.ts'
+import { run } from './run.ts'
+
+/** The program: `bin/miaou.js` calls it once Node is known to be new enough. */
+export async function main(): Promise<void> {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  // Output into a pipe that nobody reads any more (`miaou history | head`) is no error of ours.
+  process.stdout.on('error', (error) => {
+    if ('code' in error && error.code === 'EPIPE') process.exit(0)
+  })
+  process.exitCode = await run(processIo(), String(version))
+}

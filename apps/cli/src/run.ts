@@ -1,0 +1,29 @@
+import { MiaouError } from '@miaou/sdk'
+import { toSpaced } from './command-names.ts'
+import { createContext } from './context.ts'
+import { type ExitCode, exitCodeOf, exitCodes } from './exit-code.ts'
+import type { Io } from './io.ts'
+import { createProgram, exitCodeOfCommander } from './program.ts'
+
+/** Runs one command line to its end and gives its exit code. Never throws. */
+export async function run(io: Io, version: string): Promise<ExitCode> {
+  let code: ExitCode = exitCodes.ok
+  const argv = toSpaced(io.argv)
+  const program = createProgram(io, version, (given) => {
+    code = given
+  })
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return code
+  } catch (error) {
+    const fromCommander = exitCodeOfCommander(error)
+    if (fromCommander !== undefined) return fromCommander
+    const known = error instanceof MiaouError ? error : new MiaouError('internal', {}, { cause: error })
+    const { out } = createContext(io, program.opts())
+    out.error(known)
+    // A mistake of ours: whoever looks into it needs the place; nobody else needs to see it.
+    if (known.code === 'internal' && io.env['MIAOU_DEBUG'] && known.cause instanceof Error)
+      out.note(known.cause.stack ?? '')
+    return exitCodeOf(known.code)
+  }
+}

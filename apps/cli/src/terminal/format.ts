@@ -1,0 +1,88 @@
+import type { Contact, Message, MessageState } from '@miaou/sdk'
+import { formatDay, formatTime, formatTimestamp, isSameDay } from '@miaou/text'
+import type { Context } from '../context.ts'
+import { sanitise, sanitiseLine } from './sanitise.ts'
+
+/** One sign a state, so that a glance is enough; the word stands beside it wherever there is room. */
+const marks: Readonly<Record<MessageState, string>> = {
+  queued: '·',
+  sent: '✓',
+  held: '◦',
+  delivered: '✓✓',
+  read: '✓✓',
+  refused: '✗',
+  expired: '✗',
+  cancelled: '–',
+}
+
+/** `✓✓ delivered`, with the reason where it says more. */
+export function formatState({ text, out }: Context, message: Message): string {
+  const { state, reason } = message
+  const isBad = state === 'refused' || state === 'expired'
+  const style = isBad ? out.styles.bad : state === 'delivered' || state === 'read' ? out.styles.good : out.styles.soft
+  const words = style(`${marks[state]} ${text.state(state)}`)
+  const isObvious = state === 'delivered' || state === 'read' || reason === undefined || reason === state
+  return isObvious ? words : `${words} (${text.reason(reason)})`
+}
+
+/** Where a message that waits goes from here, as one sentence. */
+export function formatOutlook({ text, io }: Context, message: Message): string | undefined {
+  if (message.state !== 'queued' || message.expiresAt === undefined) return undefined
+  const now = io.now()
+  return text('send.until', { day: formatDay(text.language, message.expiresAt, io.timeZoneOffset(now), now) })
+}
+
+/** `14:05`, with the date when it is not today. */
+export function formatWhen({ io }: Context, ms: number): string {
+  const offset = io.timeZoneOffset(ms)
+  return isSameDay(ms, io.now(), offset) ? formatTime(ms, offset) : formatTimestamp(ms, offset)
+}
+
+/** A message as a listing shows it; further lines of its text are set under the first. */
+export function formatMessage(context: Context, message: Message, name: string): string {
+  const { text, out } = context
+  const { styles } = out
+  const isOwn = message.direction === 'out'
+  const when = formatWhen(context, message.sentAt)
+  const who = isOwn ? text('message.me') : sanitiseLine(name)
+  const indent = ' '.repeat(when.length + 2)
+  const body = sanitise(message.text).replaceAll('\n', `\n${indent}`)
+  const state = isOwn ? `\n${indent}${formatState(context, message)}` : ''
+  return `${styles.soft(when)}  ${isOwn ? styles.soft(who) : styles.accent(who)}: ${body}${state}`
+}
+
+/** First and last characters of a peer id or an account id: for display only, never for comparison. */
+export function shortId(id: string): string {
+  const rest = id.startsWith('12D3KooW') ? id.slice(8) : id.startsWith('z6Mk') ? id.slice(4) : id
+  return `${rest.slice(0, 4)}…${rest.slice(-4)}`
+}
+
+/** Names by account, for showing messages. */
+export function namesOf(contacts: readonly Contact[]): (account: string) => string {
+  const byAccount = new Map(contacts.map(({ account, name }) => [account, name]))
+  return (account) => byAccount.get(account) || shortId(account)
+}
+
+/** Rows under each other, columns as wide as their widest cell; the last column is free. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) {
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, width(cell))
+  }
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) =>
+          column === row.length - 1 ? cell : cell + ' '.repeat((widths[column] ?? 0) - width(cell)),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** Visible width of a text without line breaks: colours take no room. */
+function width(text: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: our own colours begin with ESC
+  return [...text.replace(/\u001b\[\d+m/g, '')].length
+}

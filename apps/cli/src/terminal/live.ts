@@ -1,0 +1,71 @@
+import type { Contact, MiaouEvent, PeerView } from '@miaou/sdk'
+import type { Context } from '../context.ts'
+import { formatState, formatWhen, namesOf, shortId } from './format.ts'
+import { sanitiseLine } from './sanitise.ts'
+
+/** Whom ids stand for, as far as it is known. */
+export interface Names {
+  account(account: string): string
+  peer(peerId: string): string
+}
+
+export function createNames(contacts: readonly Contact[], peers: readonly PeerView[] = []): Names {
+  const account = namesOf(contacts)
+  const byPeer = new Map<string, string>()
+  for (const { peerId, name } of peers) if (name) byPeer.set(peerId, name)
+  for (const contact of contacts) for (const peerId of contact.devices) byPeer.set(peerId, account(contact.account))
+  return { account, peer: (peerId) => byPeer.get(peerId) || shortId(peerId) }
+}
+
+/** One line of the live display (row I17), or undefined for what needs no line. */
+export function formatEvent(context: Context, { at, event }: MiaouEvent, names: Names): string | undefined {
+  const words = eventWords(context, event, names)
+  return words === undefined ? undefined : `${context.out.styles.soft(formatWhen(context, at))}  ${words}`
+}
+
+function eventWords(context: Context, event: MiaouEvent['event'], names: Names): string | undefined {
+  const { text } = context
+  switch (event.type) {
+    case 'connection-established': {
+      const facts = { name: names.peer(event.peerId), transport: event.transport, setupMs: Math.round(event.setupMs) }
+      return event.latencyMs === undefined
+        ? text('live.connected', facts)
+        : text('live.connected-latency', { ...facts, latencyMs: round(event.latencyMs) })
+    }
+    case 'connection-closed':
+      // The better connection that took its place was announced already.
+      if (event.reason === 'upgraded' || event.reason === 'duplicate') return undefined
+      return text('live.closed', { name: names.peer(event.peerId), reason: text.closeReason(event.reason) })
+    case 'connection-error': {
+      const { type, ...facts } = event.error
+      return text('live.failed', {
+        name: event.peerId === undefined ? '?' : names.peer(event.peerId),
+        message: text.error(type, facts).message,
+      })
+    }
+    case 'peer-seen':
+      return text('live.seen', { name: names.peer(event.peerId), peerId: event.peerId })
+    case 'peer-gone':
+      return text('live.gone', { name: names.peer(event.peerId) })
+    case 'message-received':
+      return text('live.received', { name: names.account(event.message.contact) })
+    case 'message-state':
+      if (event.message.direction === 'in') return undefined
+      return `${text('live.state', { name: names.account(event.message.contact) })} ${formatState(context, event.message)}`
+    case 'contact-changed':
+      if (event.contact.state !== 'request') return undefined
+      return text('live.request', { name: sanitiseLine(event.contact.name) })
+    case 'invite-used':
+      return text('live.invite-used', { name: names.account(event.account) })
+    case 'presence':
+    case 'typing':
+    case 'contact-removed':
+    case 'settings-changed':
+      return undefined
+  }
+}
+
+/** Milliseconds a person can read: two digits below ten, else whole. */
+export function round(ms: number): number {
+  return ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)
+}
