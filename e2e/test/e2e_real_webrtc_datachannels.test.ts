@@ -102,7 +102,7 @@ test('test_e2e_real_webrtc_with_turn_config', async () => {
     const urls = `turn:127.0.0.1:${port}`
     for (const name of ['alice', 'bob']) {
       mkdirSync(house.home(name), { recursive: true, mode: 0o700 })
-      const config = { iceServers: [{ urls, username: 'miaou', credential: 'secret' }] }
+      const config = { loopbackOnly: true, port: 0, iceServers: [{ urls, username: 'miaou', credential: 'secret' }] }
       writeFileSync(join(house.home(name), 'config.json'), JSON.stringify(config))
     }
     await alliedPair()

@@ -31,6 +31,7 @@ describe('config.json of a home', () => {
     ['a list', '[]'],
     ['an unknown setting', '{"prot": 1}'],
     ['a port out of range', '{"port": 70000}'],
+    ['a loopbackOnly that is text', '{"loopbackOnly": "yes"}'],
     ['a port that is text', '{"port": "9999"}'],
     ['a server of another scheme', '{"iceServers": [{"urls": "http://x"}]}'],
     ['a TURN server without credentials', '{"iceServers": [{"urls": "turn:x:3478"}]}'],

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type MiaouClient } from '@miaou/sdk'
@@ -21,12 +21,21 @@ export interface CommandResult {
   readonly stderr: string
 }
 
+/** A home whose peers talk to this machine only, on any free port: no test disturbs a network. */
+function confine(home: string): void {
+  const path = join(home, 'config.json')
+  if (existsSync(path)) return
+  mkdirSync(home, { recursive: true, mode: 0o700 })
+  writeFileSync(path, JSON.stringify({ loopbackOnly: true, port: 0 }))
+}
+
 /** Runs `miaou` with arguments to its end. The home is made without a passphrase. */
 export function runMiaou(
   home: string,
   args: readonly string[],
   options: { readonly environment?: NodeJS.ProcessEnv; readonly input?: string } = {},
 ): Promise<CommandResult> {
+  confine(home)
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [bin, ...args], {
       env: { ...cleanEnvironment(home), MIAOU_HOME: home, ...options.environment },
@@ -76,11 +85,11 @@ export class Daemon {
 
   /** Starts it on `home` (made when missing) and returns when its API answers. */
   static async start(home: string, args: readonly string[] = []): Promise<Daemon> {
-    const child = spawn(
-      process.execPath,
-      [bin, 'up', '--no-passphrase', '--loopback-only', '--port', '0', '--json', ...args],
-      { env: { ...cleanEnvironment(home), MIAOU_HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] },
-    )
+    confine(home)
+    const child = spawn(process.execPath, [bin, 'up', '--no-passphrase', '--json', ...args], {
+      env: { ...cleanEnvironment(home), MIAOU_HOME: home },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let output = ''
     const collect = (chunk: Buffer): void => {
       // Enough to explain a failure, not enough to fill the memory.

@@ -11,8 +11,10 @@ export interface IceServer {
 
 /** What `config.json` in a home may set. Everything is optional, and no host is contacted that is not named here. */
 export interface Config {
-  /** Port to listen on, 1–65535. */
+  /** Port to listen on, 1–65535; 0 for any free one. */
   readonly port?: number
+  /** Talk to this machine only, mDNS included: for trying Miaou out without touching a network. */
+  readonly loopbackOnly?: boolean
   /** At most 8. */
   readonly iceServers?: readonly IceServer[]
 }
@@ -20,6 +22,7 @@ export interface Config {
 export type ConfigError = { readonly type: 'bad-config'; readonly path: string; readonly detail: string }
 
 const iceServersMax = 8
+const settingNames: readonly string[] = ['port', 'loopbackOnly', 'iceServers']
 const urlsPattern = /^(stun|stuns|turn|turns):[^\s/?]+(\?transport=(udp|tcp))?$/
 
 export function configPath(home: string): string {
@@ -49,11 +52,14 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
     return bad(error instanceof Error ? error.message : 'not JSON')
   }
   if (!isRecord(document)) return bad('it must be one JSON object')
-  const unknown = Object.keys(document).find((key) => key !== 'port' && key !== 'iceServers')
-  if (unknown !== undefined) return bad(`"${unknown}" is not a setting; there are "port" and "iceServers"`)
-  const { port, iceServers } = document
-  if (port !== undefined && !(Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
-    return bad('"port" must be a whole number from 1 to 65535')
+  const unknown = Object.keys(document).find((key) => !settingNames.includes(key))
+  if (unknown !== undefined) return bad(`"${unknown}" is not a setting; there are: ${settingNames.join(', ')}`)
+  const { port, loopbackOnly, iceServers } = document
+  if (loopbackOnly !== undefined && typeof loopbackOnly !== 'boolean') {
+    return bad('"loopbackOnly" must be true or false')
+  }
+  if (port !== undefined && !(Number.isInteger(port) && Number(port) >= 0 && Number(port) <= 65_535)) {
+    return bad('"port" must be a whole number from 0 (any free one) to 65535')
   }
   if (iceServers !== undefined && !(Array.isArray(iceServers) && iceServers.length <= iceServersMax)) {
     return bad(`"iceServers" must be a list of at most ${iceServersMax}`)
@@ -68,6 +74,7 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
   }
   return ok({
     ...(port === undefined ? {} : { port: Number(port) }),
+    ...(loopbackOnly === undefined ? {} : { loopbackOnly }),
     ...(iceServers === undefined ? {} : { iceServers: servers }),
   })
 }
@@ -81,14 +88,15 @@ function toIceServer(entry: unknown): IceServer | undefined {
   return { urls, username, credential }
 }
 
-function isRecord(value: unknown): value is {
-  readonly [key: string]: unknown
-  port?: unknown
-  iceServers?: unknown
-} & {
-  urls?: unknown
-  username?: unknown
-  credential?: unknown
-} {
+interface JsonObject {
+  readonly port?: unknown
+  readonly loopbackOnly?: unknown
+  readonly iceServers?: unknown
+  readonly urls?: unknown
+  readonly username?: unknown
+  readonly credential?: unknown
+}
+
+function isRecord(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
