@@ -1,16 +1,3 @@
-export { freshPipe, RecordingHost, startRecorded } from './contracts/recording-host.ts'
-export type { StoreContractOptions, StoreHarness } from './contracts/store.ts'
-export { describeStoreContract } from './contracts/store.ts'
-export type { SignalledTransportPair, TransportPair, TransportTraits } from './contracts/transport.ts'
-export { describeSignalledTransportContract, describeTransportContract } from './contracts/transport.ts'
-export type { DiskFullReport } from './disk-full.ts'
-export type { MemoryHubOptions, MemoryTransportOptions } from './memory-transport.ts'
-export {
-  defaultMemoryHubOptions,
-  defaultMemoryTransportOptions,
-  MemoryHub,
-  MemoryTransport,
-} from './memory-transport.ts'
 export {
   describeDiscoveryContract,
   freshAdvertisement,
@@ -18,4 +5,17 @@ export {
   untilPeers,
   untilSeen,
 } from './contracts/discovery.ts'
+export { freshPipe, RecordingHost, startRecorded } from './contracts/recording-host.ts'
+export type { StoreContractOptions, StoreHarness } from './contracts/store.ts'
+export { describeStoreContract } from './contracts/store.ts'
+export type { SignalledTransportPair, TransportPair, TransportTraits } from './contracts/transport.ts'
+export { describeSignalledTransportContract, describeTransportContract } from './contracts/transport.ts'
+export type { DiskFullReport } from './disk-full.ts'
 export { MemoryDiscovery, MemoryLan } from './memory-discovery.ts'
+export type { MemoryHubOptions, MemoryTransportOptions } from './memory-transport.ts'
+export {
+  defaultMemoryHubOptions,
+  defaultMemoryTransportOptions,
+  MemoryHub,
+  MemoryTransport,
+} from './memory-transport.ts'
