@@ -10,6 +10,7 @@ import {
   StoreFailure,
 } from '@miaou/messaging'
 import {
+  type Advertisement,
   type ConnectionView,
   Network,
   type NetworkIdentity,
@@ -18,7 +19,7 @@ import {
   type PipeId,
 } from '@miaou/network'
 import type { PeerInput, PeerOutput } from './interface.ts'
-import { Neighbourhood, type SeenPeer } from './neighbourhood.ts'
+import { Neighbourhood, type SeenPeer, type Sightings } from './neighbourhood.ts'
 
 /** Row C04: what a peer says of itself on the LAN. */
 export const advertisedVersion = '0.2.0'
@@ -50,6 +51,8 @@ export class Peer {
   readonly #neighbourhood: Neighbourhood
   /** Transactions that failed, by kind. */
   readonly #failures = new Map<string, number>()
+  /** As JSON: what the host was told last. Undefined is silence, which a host begins with. */
+  #advertised: string | undefined
 
   constructor(options: PeerOptions) {
     const { crypto, random, jitter, store, features, webrtc } = options
@@ -122,17 +125,28 @@ export class Peer {
         messagingInputs.push(input)
         return
       case 'listening':
-        outputs.push({ type: 'advertise', advertisement: this.#neighbourhood.listening(input.port) })
+        this.#advertise(this.#neighbourhood.listening(input.port), outputs)
         return
-      case 'discovered': {
-        const { seen, changed, gone } = this.#neighbourhood.update(input.peers)
-        for (const { peerId, addresses } of [...seen, ...changed]) {
-          this.#drive(now, { type: 'addresses', peerId, addresses }, outputs, messagingInputs)
-        }
-        for (const { peerId } of seen) outputs.push({ type: 'event', event: { type: 'peer-seen', peerId } })
-        for (const peerId of gone) outputs.push({ type: 'event', event: { type: 'peer-gone', peerId } })
-      }
+      case 'discovered':
+        this.#meet(now, this.#neighbourhood.update(input.peers), outputs, messagingInputs)
     }
+  }
+
+  #meet(now: Now, sightings: Sightings, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
+    const { seen, changed, gone } = sightings
+    for (const { peerId, addresses } of [...seen, ...changed]) {
+      this.#drive(now, { type: 'addresses', peerId, addresses }, outputs, messagingInputs)
+    }
+    for (const { peerId } of seen) outputs.push({ type: 'event', event: { type: 'peer-seen', peerId } })
+    for (const peerId of gone) outputs.push({ type: 'event', event: { type: 'peer-gone', peerId } })
+  }
+
+  /** Only what differs: each new advertisement says goodbye to the LAN first, and others would see us go and come. */
+  #advertise(advertisement: Advertisement | undefined, outputs: PeerOutput[]): void {
+    const text = JSON.stringify(advertisement)
+    if (text === this.#advertised) return
+    this.#advertised = text
+    outputs.push({ type: 'advertise', advertisement })
   }
 
   #drive(now: Now, input: NetworkInput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
@@ -204,9 +218,12 @@ export class Peer {
       case 'fleeting':
         outputs.push({ type: 'event', event: output })
         return
-      case 'visibility':
-        outputs.push({ type: 'advertise', advertisement: this.#neighbourhood.setVisibility(output) })
+      case 'visibility': {
+        const { advertisement, ...sightings } = this.#neighbourhood.setVisibility(output)
+        this.#advertise(advertisement, outputs)
+        this.#meet(now, sightings, outputs, followUps)
         return
+      }
       case 'unlink':
         this.#drive(now, { type: 'disconnect', peerId: output.peerId, reason: 'blocked' }, outputs, followUps)
         return
