@@ -25,13 +25,14 @@ function packStaged(stage: string): string {
   return join(tarballs, entry.filename)
 }
 
-const compiled = await runPart({ name: 'compile', command: ['tsc', '-b'] })
+const packages = publicPackages()
+const compiled = await runPart({ name: 'compile', command: ['tsc', '-b', ...packages.map(({ folder }) => folder)] })
 if (!compiled.passed) process.exit(1)
 rmSync(tarballs, { recursive: true, force: true })
 mkdirSync(tarballs, { recursive: true })
 const started = performance.now()
 let version = ''
-const packed = publicPackages().map((one) => {
+const packed = packages.map((one) => {
   const stage = join(root, 'build', 'stage', one.folder)
   stagePackage(one, stage)
   version = stagedVersion(stage)
