@@ -16,6 +16,7 @@ describe('config.json of a home', () => {
       ok: true,
       value: {
         port: 9999,
+          loopbackOnly: true,
         iceServers: [
           { urls: 'stun:stun.miaou.chat:3478' },
           { urls: 'stun:stun.l.google.com:19302' },
