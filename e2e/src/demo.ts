@@ -40,7 +40,8 @@ function compare(what: string, sent: readonly string[], received: readonly Messa
   const texts = received.map(({ text }) => text)
   const wrong = sent.findIndex((text, i) => texts[i] !== text)
   if (wrong >= 0 || texts.length !== sent.length) {
-    throw new Error(`${what}: ${sent.length} sent, ${texts.length} received, first difference at ${wrong}`)
+    const around = [...sent.slice(wrong, wrong + 3), '…', ...texts.slice(wrong, wrong + 3)].join(' | ')
+    throw new Error(`${what}: ${sent.length} sent, ${texts.length} received, first difference at ${wrong}: ${around}`)
   }
   return `${sent.length} sent, ${texts.length} received, 0 lost, 0 doubled`
 }
