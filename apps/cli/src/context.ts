@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { defaultProfile, homePath } from '@miaou/host-node/home-path'
+import { MiaouError } from '@miaou/sdk'
 import { createText, isLanguage, type Language, type Text } from '@miaou/text'
 import type { Io } from './io.ts'
 import { createOutput, type Output } from './terminal/output.ts'
@@ -29,13 +30,13 @@ export interface Context {
 
 export function createContext(io: Io, options: GlobalOptions): Context {
   const text = createText(languageOf(io, options.lang), sanitiseLine)
-  const profile = options.profile ?? 'default'
+  const profile = options.profile ?? defaultProfile
   return {
     io,
     text,
     out: createOutput(io, text, options.json ?? false),
     options,
-    home: homeOf(io, options, profile),
+    home: homeOf(io, options),
     profile,
   }
 }
@@ -47,11 +48,16 @@ export function languageOf(io: Pick<Io, 'env'>, asked?: string): Language {
   return isLanguage(language) ? language : 'en'
 }
 
-/** `--home`, else `--profile` of the data folder, else MIAOU_HOME, else the default profile (DECISIONS "Command line"). */
-function homeOf(io: Pick<Io, 'env'>, options: GlobalOptions, profile: string): string {
-  if (options.home !== undefined) return resolve(options.home)
-  const fromEnvironment = io.env['MIAOU_HOME']
-  if (options.profile === undefined && fromEnvironment) return resolve(fromEnvironment)
-  const data = io.env['XDG_DATA_HOME'] || join(io.env['HOME'] || homedir(), '.local', 'share')
-  return join(data, 'miaou', profile)
+/** `--home`, else `--profile`, else MIAOU_HOME, else the default profile (DECISIONS "Command line"). */
+function homeOf(io: Pick<Io, 'env'>, { home, profile }: GlobalOptions): string {
+  const choice = { ...(home === undefined ? {} : { home }), ...(profile === undefined ? {} : { profile }) }
+  const path = homePath(choice, {
+    platform: process.platform,
+    env: io.env,
+    userDirectory: io.env['HOME'] || homedir(),
+    workingDirectory: process.cwd(),
+  })
+  if (path.ok) return path.value
+  const { type, ...facts } = path.error
+  throw new MiaouError(type, facts)
 }

@@ -45,6 +45,10 @@ const byCode: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
   'home-unwritable': exitCodes.home,
   'passphrase-needed': exitCodes.home,
   'wrong-passphrase': exitCodes.home,
+  'empty-passphrase': exitCodes.home,
+  'bad-config': exitCodes.home,
+  'bad-profile-name': exitCodes.usage,
+  'home-and-profile': exitCodes.usage,
 }
 
 export function exitCodeOf(code: ErrorCode): ExitCode {

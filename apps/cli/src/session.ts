@@ -5,7 +5,7 @@ import { type ApiFile, readApiFile, removeApiFile, writeApiFile } from './api/ap
 import type { Context } from './context.ts'
 import { attemptsMax, hasTerminal, newName, newPassphrase, openingPassphrase } from './passphrase.ts'
 import { peerConnection } from './peer/connection.ts'
-import type { HostStartOptions, PeerHandle, PeerHost } from './peer-handle.ts'
+import type { PeerHandle, PeerHost, StartPeerOptions } from './peer-handle.ts'
 import { toStartError } from './start-errors.ts'
 import { ask } from './terminal/prompt.ts'
 
@@ -18,7 +18,7 @@ export interface Session {
 }
 
 /** What a peer started by a command may be told. */
-export type PeerOptions = Pick<HostStartOptions, 'port' | 'portIsExact' | 'loopbackOnly'>
+export type PeerOptions = Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly'>
 
 /** The running daemon of the home, else a peer in this process for the duration of the command. */
 export async function openSession(context: Context, options: PeerOptions = {}): Promise<Session> {

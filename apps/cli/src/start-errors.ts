@@ -1,20 +1,41 @@
-import { type ErrorCode, isErrorCode, MiaouError } from '@miaou/sdk'
-import type { HostError } from './peer-handle.ts'
+import { type ErrorCode, MiaouError } from '@miaou/sdk'
+import type { StartError } from './peer-handle.ts'
 
-/** The API's code for what the host says of a home or a start. */
-const codes: Readonly<Record<string, ErrorCode>> = {
+/** Every word the host has for why a home cannot be used: the errors of the store and the listener come unwrapped. */
+type Inner<E> = E extends { readonly type: 'store' | 'listen'; readonly error: infer Wrapped } ? Wrapped : E
+type HostType = Inner<StartError>['type']
+
+const codes: Readonly<Record<HostType, ErrorCode>> = {
   'home-absent': 'no-home',
+  'home-exists': 'home-exists',
+  'keyring-exists': 'home-exists',
+  'home-in-use': 'home-in-use',
   'in-use': 'home-in-use',
   'no-keyring': 'home-damaged',
-  'wrong-key': 'home-damaged',
-  full: 'disk-full',
-  io: 'home-unwritable',
-  unwritable: 'home-unwritable',
   damaged: 'home-damaged',
-  corrupted: 'home-damaged',
-  incomplete: 'home-damaged',
-  newer: 'home-newer',
+  'damaged-identity': 'home-damaged',
+  'wrong-key': 'home-damaged',
+  'bad-key-size': 'home-damaged',
+  'cost-refused': 'home-damaged',
   'unsupported-version': 'home-newer',
+  'newer-database': 'home-newer',
+  unwritable: 'home-unwritable',
+  io: 'home-unwritable',
+  full: 'disk-full',
+  'bad-name': 'bad-name',
+  'bad-config': 'bad-config',
+  'empty-passphrase': 'empty-passphrase',
+  'passphrase-needed': 'passphrase-needed',
+  'wrong-passphrase': 'wrong-passphrase',
+  'out-of-memory': 'out-of-memory',
+  unreachable: 'unreachable',
+  timeout: 'timeout',
+  'bad-address': 'bad-address',
+  'address-in-use': 'address-in-use',
+  unavailable: 'unavailable',
+  'too-large': 'too-large',
+  'too-many-pipes': 'too-many-pipes',
+  broken: 'broken',
 }
 
 interface Place {
@@ -23,32 +44,22 @@ interface Place {
 }
 
 /** One error of the API for an error of the host, with what a person needs to go on. */
-export function toStartError(error: HostError, place: Place): MiaouError {
-  const facts: Record<string, unknown> = { home: place.home, ...error, type: undefined }
-  // The store and the listener wrap the error that matters.
-  if ('error' in error && isHostError(error.error)) return toStartError(error.error, place)
-  const code = codes[error.type] ?? (isErrorCode(error.type) ? error.type : undefined)
-  if (code === undefined) return new MiaouError('start-failed', { detail: describe(error) })
-  if (code === 'home-damaged' || code === 'home-unwritable')
-    return new MiaouError(code, { detail: describe(error), ...facts })
-  if (code === 'home-in-use') return new MiaouError(code, { pid: '?', ...facts, command: secondCommand(place) })
-  return new MiaouError(code, facts)
-}
-
-/** What to type to be a second person on this machine. */
-export function secondCommand({ profile }: Place): string {
-  return `npm start -- --profile ${profile === 'bob' ? 'carol' : 'bob'}`
-}
-
-function isHostError(value: unknown): value is HostError {
-  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
-}
-
-function describe(error: HostError): string {
-  return 'detail' in error && typeof error.detail === 'string' ? `${error.type}: ${error.detail}` : error.type
+export function toStartError(error: StartError, place: Place): MiaouError {
+  const inner = error.type === 'store' || error.type === 'listen' ? error.error : error
+  const { type, ...facts } = inner
+  const code = codes[type]
+  if (code === 'home-in-use') return runningError('pid' in inner ? inner.pid : undefined, place)
+  // What is damaged or cannot be written has a name, whichever layer found it.
+  const what = 'what' in inner ? inner.what : 'detail' in inner ? inner.detail : type
+  return new MiaouError(code, { home: place.home, detail: what, ...facts })
 }
 
 /** A peer of this home runs already, in another window. */
-export function runningError(pid: number, place: Place): MiaouError {
-  return new MiaouError('home-in-use', { home: place.home, pid, command: secondCommand(place) })
+export function runningError(pid: number | undefined, place: Place): MiaouError {
+  return new MiaouError('home-in-use', { home: place.home, pid: pid ?? '?', command: secondCommand(place) })
+}
+
+/** What to type to be a second person on this machine. */
+function secondCommand({ profile }: Place): string {
+  return `npm start -- --profile ${profile === 'bob' ? 'carol' : 'bob'}`
 }

@@ -67,7 +67,11 @@ export const errorKinds = {
   'home-unwritable': { status: 500, facts: ['home', 'detail'] },
   'passphrase-needed': { status: 500, facts: [] },
   'wrong-passphrase': { status: 500, facts: [] },
-  'bad-words': { status: 400, facts: [] },
+  'empty-passphrase': { status: 500, facts: [] },
+  'bad-profile-name': { status: 400, facts: ['profile'] },
+  'home-and-profile': { status: 400, facts: [] },
+  'bad-config': { status: 500, facts: ['path', 'detail'] },
+  'out-of-memory': { status: 500, facts: ['memoryKiB'] },
   'start-failed': { status: 500, facts: ['detail'] },
   // The way between a client and the peer.
   'bad-request': { status: 400, facts: ['detail'] },

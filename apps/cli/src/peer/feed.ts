@@ -1,5 +1,5 @@
 import { type EventOptions, EventQueue, MiaouError, type MiaouEvent } from '@miaou/sdk'
-import type { HostPeerEvent, PeerHandle } from '../peer-handle.ts'
+import type { PeerEvent, PeerHandle } from '../peer-handle.ts'
 
 /** Stored events read back at once. */
 const pageSize = 200
@@ -56,7 +56,7 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
     this.#queue.end(error)
   }
 
-  #heard(event: HostPeerEvent): void {
+  #heard(event: PeerEvent): void {
     if (event.type === 'stored') {
       const { cursor, at, event: news } = event.stored
       this.#announced = cursor

@@ -1,4 +1,5 @@
 import { bytesToHex, hexToBytes, type MessageId, type PeerId, parsePeerId, type Result } from '@miaou/core'
+import type { UserKeyError } from '@miaou/host-node'
 import {
   type ErrorCode,
   type Key,
@@ -7,7 +8,7 @@ import {
   type OperationName,
   type OperationOutput,
 } from '@miaou/sdk'
-import type { HostError, HostKeyView, PeerHandle } from '../peer-handle.ts'
+import type { PeerHandle, UserKeyView } from '../peer-handle.ts'
 import { findContact } from './who.ts'
 
 type Handlers = {
@@ -142,7 +143,7 @@ function unwrap<T>(result: Result<T, { readonly type: ErrorCode }>): T {
 }
 
 /** Errors of a person's own keys; where a link has the same word for something else, the API has another. */
-const keyErrorCodes: Readonly<Record<string, ErrorCode>> = {
+const keyErrorCodes: Readonly<Record<UserKeyError['type'], ErrorCode>> = {
   'unknown-key': 'unknown-key',
   'wrong-kind': 'wrong-kind',
   'key-exists': 'key-exists',
@@ -150,17 +151,16 @@ const keyErrorCodes: Readonly<Record<string, ErrorCode>> = {
   'too-many-keys': 'too-many-keys',
   'bad-size': 'bad-size',
   undecryptable: 'wrong-key-or-data',
+  keyring: 'keyring-failed',
 }
 
-function unwrapKey<T>(result: Result<T, HostError>): T {
+function unwrapKey<T>(result: Result<T, UserKeyError>): T {
   if (result.ok) return result.value
   const { type, ...facts } = result.error
-  const code = keyErrorCodes[type]
-  if (code === undefined) throw new MiaouError('keyring-failed', { detail: type, ...facts })
-  throw new MiaouError(code, facts)
+  throw new MiaouError(keyErrorCodes[type], facts)
 }
 
-function toKey({ keyId, kind, publicKey, createdAt }: HostKeyView): Key {
+function toKey({ keyId, kind, publicKey, createdAt }: UserKeyView): Key {
   return { keyId, kind, createdAt, ...(publicKey === undefined ? {} : { publicKey: bytesToHex(publicKey) }) }
 }
 
