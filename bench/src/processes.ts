@@ -32,7 +32,8 @@ export class Remote<To extends object, From extends { readonly type: string }> {
   readonly #child: ChildProcess
   readonly #inbox: From[] = []
   readonly #ended: Promise<number | null>
-  #wake: () => void = () => undefined
+  /** Those who wait for a message, of whatever type. */
+  #waiting: (() => void)[] = []
   #isEnded = false
 
   constructor(program: string, args: readonly string[]) {
@@ -64,9 +65,7 @@ export class Remote<To extends object, From extends { readonly type: string }> {
       const index = this.#inbox.findIndex((message) => message.type === type)
       if (index >= 0) return this.#inbox.splice(index, 1)[0] as Extract<From, { type: T }>
       if (this.#isEnded) throw new Error(`the process ended where '${type}' was due`)
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
   }
 
@@ -77,5 +76,9 @@ export class Remote<To extends object, From extends { readonly type: string }> {
 
   kill(): void {
     if (!this.#isEnded) this.#child.kill('SIGKILL')
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
