@@ -1,9 +1,12 @@
 import { MiaouError } from '@miaou/sdk'
+import { createText } from '@miaou/text'
 import { toSpaced } from './command-names.ts'
-import { createContext } from './context.ts'
+import { languageOf } from './context.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from './exit-code.ts'
 import type { Io } from './io.ts'
 import { createProgram, exitCodeOfCommander } from './program.ts'
+import { createOutput } from './terminal/output.ts'
+import { sanitiseLine } from './terminal/sanitise.ts'
 
 /** Runs one command line to its end and gives its exit code. Never throws. */
 export async function run(io: Io, version: string): Promise<ExitCode> {
@@ -19,7 +22,8 @@ export async function run(io: Io, version: string): Promise<ExitCode> {
     const fromCommander = exitCodeOfCommander(error)
     if (fromCommander !== undefined) return fromCommander
     const known = error instanceof MiaouError ? error : new MiaouError('internal', {}, { cause: error })
-    const { out } = createContext(io, program.opts())
+    const { json, lang } = program.opts<{ json?: boolean; lang?: string }>()
+    const out = createOutput(io, createText(languageOf(io, lang), sanitiseLine), json ?? false)
     out.error(known)
     // A mistake of ours: whoever looks into it needs the place; nobody else needs to see it.
     if (known.code === 'internal' && io.env['MIAOU_DEBUG'] && known.cause instanceof Error)

@@ -21,7 +21,7 @@ export const errorAnswerSchema: z.ZodType<ErrorAnswer> = z
       facts: z.record(z.string(), z.unknown()).describe('What the code is about: ids, sizes, limits'),
     }),
   })
-  .meta({ title: 'Error' })
+  .meta({ id: 'Error' })
 
 const english = createText('en')
 

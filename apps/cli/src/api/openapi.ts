@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
-import { jsonSchemaTransform } from 'fastify-type-provider-zod'
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 
 /** Makes the OpenAPI 3.1 document from the routes added after it. */
 export async function addOpenApi(app: FastifyInstance): Promise<void> {
@@ -21,5 +21,17 @@ export async function addOpenApi(app: FastifyInstance): Promise<void> {
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
     },
     transform: jsonSchemaTransform,
+    transformObject: (document) => withoutInputTwins(jsonSchemaTransformObject(document)),
   })
+}
+
+/** Named shapes are written twice, as they come in and as they go out; ours only go out. */
+function withoutInputTwins<T extends object>(document: T): T {
+  if (!('components' in document) || typeof document.components !== 'object' || document.components === null)
+    return document
+  if (!('schemas' in document.components)) return document
+  const { schemas } = document.components
+  if (typeof schemas !== 'object' || schemas === null) return document
+  const kept = Object.fromEntries(Object.entries(schemas).filter(([name]) => !name.endsWith('Input')))
+  return { ...document, components: { ...document.components, schemas: kept } }
 }

@@ -34,7 +34,7 @@ function addRoute<N extends OperationName>(app: FastifyInstance, connection: Con
         ? {}
         : { params: z.object(Object.fromEntries(fields.filter(([field]) => inPath.has(field)))) }),
       ...(hasBody ? { body: rest } : { querystring: rest }),
-      response: { 200: operation.output, ...errorResponses(operation) },
+      response: { 200: answer('Done', operation.output), ...errorResponses(operation) },
     },
     preValidation: async (request) => {
       if (hasBody) request.body ??= {}
@@ -48,14 +48,15 @@ function addRoute<N extends OperationName>(app: FastifyInstance, connection: Con
   })
 }
 
-function errorResponses(operation: Operation): Record<number, z.ZodType> {
+/** By status: the codes that it may stand for, and the one shape they all have. */
+function errorResponses(operation: Operation): Record<number, object> {
   const codes = [...new Set([...commonErrors, ...operation.errors])]
   const byStatus = Map.groupBy(codes, (code) => errorKinds[code].status)
-  return Object.fromEntries(
-    [...byStatus]
-      .sort(([a], [b]) => a - b)
-      .map(([status, list]) => [status, errorAnswerSchema.describe(list.join(', '))]),
-  )
+  return Object.fromEntries([...byStatus].map(([status, list]) => [status, answer(list.join(', '), errorAnswerSchema)]))
+}
+
+function answer(description: string, schema: z.ZodType): object {
+  return { description, content: { 'application/json': { schema } } }
 }
 
 /** Query values are texts; a field whose schema refuses a text is read as a number or a truth value. */

@@ -5,7 +5,7 @@ import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
 /** Us. */
 export const identitySchema = z
   .object({ account: accountIdSchema, peerId: peerIdSchema, name: z.string() })
-  .meta({ title: 'Identity' })
+  .meta({ id: 'Identity' })
 export type Identity = Frozen<z.output<typeof identitySchema>>
 
 /** `contact`: may write. `request`: wrote first and waits for an answer. `blocked`: dropped in silence. */
@@ -24,17 +24,17 @@ export const contactSchema = z
     addedAt: timeSchema,
     lastMessageAt: timeSchema.exactOptional(),
   })
-  .meta({ title: 'Contact' })
+  .meta({ id: 'Contact' })
 export type Contact = Frozen<z.output<typeof contactSchema>>
 
 export const safetyNumberSchema = z
   .object({ safetyNumber: z.string(), verified: z.boolean() })
-  .meta({ title: 'SafetyNumber' })
+  .meta({ id: 'SafetyNumber' })
 export type SafetyNumber = Frozen<z.output<typeof safetyNumberSchema>>
 
 export const inviteSchema = z
   .object({ invite: z.string().describe('miaou:invite/…'), uses: z.number().int() })
-  .meta({ title: 'Invite' })
+  .meta({ id: 'Invite' })
 export type Invite = Frozen<z.output<typeof inviteSchema>>
 
 export const settingsSchema = z
@@ -44,5 +44,5 @@ export const settingsSchema = z
     presence: z.boolean().describe('Tell contacts when we are there'),
     discoverable: z.enum(['everyone', 'contacts', 'off']).describe('Who sees us on the local network'),
   })
-  .meta({ title: 'Settings' })
+  .meta({ id: 'Settings' })
 export type Settings = Frozen<z.output<typeof settingsSchema>>

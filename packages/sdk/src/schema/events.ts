@@ -59,7 +59,7 @@ export type News = Frozen<z.output<typeof newsSchema>>
 /** One event of the stream. With a cursor it is durable: a client that has seen it may resume after that cursor. */
 export const miaouEventSchema = z
   .object({ cursor: z.number().int().exactOptional(), at: timeSchema, event: newsSchema })
-  .meta({ title: 'Event' })
+  .meta({ id: 'Event' })
 export type MiaouEvent = Frozen<z.output<typeof miaouEventSchema>>
 
 /**

@@ -26,5 +26,5 @@ export const keySchema = z
     publicKey: hexSchema.exactOptional().describe('32 bytes; absent for symmetric keys'),
     createdAt: timeSchema,
   })
-  .meta({ title: 'Key' })
+  .meta({ id: 'Key' })
 export type Key = Frozen<z.output<typeof keySchema>>

@@ -38,7 +38,7 @@ export const deliverySchema = z
     attempts: z.number().int(),
     nextTryAt: timeSchema.exactOptional(),
   })
-  .meta({ title: 'Delivery' })
+  .meta({ id: 'Delivery' })
 export type Delivery = Frozen<z.output<typeof deliverySchema>>
 
 export const messageSchema = z
@@ -56,5 +56,5 @@ export const messageSchema = z
     deliveries: z.array(deliverySchema),
     position: z.number().int().describe('Place in the history of this home: the cursor of paging'),
   })
-  .meta({ title: 'Message' })
+  .meta({ id: 'Message' })
 export type Message = Frozen<z.output<typeof messageSchema>>

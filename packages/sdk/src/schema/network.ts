@@ -49,7 +49,7 @@ export const linkErrorSchema = z
     z.object({ type: z.literal('refused'), reason: closeReasonSchema }),
     z.object({ type: z.literal('no-address') }),
   ])
-  .meta({ title: 'LinkError' })
+  .meta({ id: 'LinkError' })
 export type LinkFailure = Frozen<z.output<typeof linkErrorSchema>>
 
 /** Row D28. */
@@ -76,7 +76,7 @@ export const connectionViewSchema = z
     error: linkErrorSchema.exactOptional(),
     nextTryAt: z.number().exactOptional().describe("Milliseconds of the peer's own clock, not a date"),
   })
-  .meta({ title: 'Connection' })
+  .meta({ id: 'Connection' })
 export type ConnectionView = Frozen<z.output<typeof connectionViewSchema>>
 
 /** A peer on the LAN, of a contact, or linked with us. */
@@ -87,10 +87,10 @@ export const peerViewSchema = connectionViewSchema
     seenBy: z.enum(['mdns', 'contact', 'link']),
     shouldInitiate: z.boolean().describe('This side makes the WebRTC offer: the smaller peer id does'),
   })
-  .meta({ title: 'Peer' })
+  .meta({ id: 'Peer' })
 export type PeerView = Frozen<z.output<typeof peerViewSchema>>
 
-export const connectedSchema = connectionViewSchema.extend({ setupMs: z.number() }).meta({ title: 'Connected' })
+export const connectedSchema = connectionViewSchema.extend({ setupMs: z.number() }).meta({ id: 'Connected' })
 export type Connected = Frozen<z.output<typeof connectedSchema>>
 
 /** Row I15, with `queuedMessages` from messaging. */
@@ -106,10 +106,10 @@ export const networkInfoSchema = z
     webrtc: z.enum(['wrtc', 'werift', 'none']),
     discoverable: z.enum(['everyone', 'contacts', 'off']),
   })
-  .meta({ title: 'NetworkInfo' })
+  .meta({ id: 'NetworkInfo' })
 export type NetworkInfo = Frozen<z.output<typeof networkInfoSchema>>
 
-export const pingSchema = z.object({ peerId: peerIdSchema, latencyMs: z.number() }).meta({ title: 'Ping' })
+export const pingSchema = z.object({ peerId: peerIdSchema, latencyMs: z.number() }).meta({ id: 'Ping' })
 export type Ping = Frozen<z.output<typeof pingSchema>>
 
 /** Row I16: one line of the diagnosis. */
@@ -120,5 +120,5 @@ export const diagnosticSchema = z
     ms: z.number().exactOptional(),
     detail: z.string(),
   })
-  .meta({ title: 'Diagnostic' })
+  .meta({ id: 'Diagnostic' })
 export type Diagnostic = Frozen<z.output<typeof diagnosticSchema>>
