@@ -23,9 +23,14 @@ export function findUndeclaredWorkspaces(files: readonly SourceFile[]): Violatio
   return [...folders].flatMap(([, folder]) => compare(files, folders, folder, used.get(folder) ?? new Map()))
 }
 
+/** Whether users install it: then a declaration too many is a download too many. */
+function isShipped(folder: string): boolean {
+  return /^(?:packages|apps)\//.test(folder)
+}
+
 /** Of a library's files only `src` counts; all files of e2e and its like are what the package is for. */
 function isTestOf(own: string, path: string): boolean {
-  return /^(?:packages|apps)\//.test(own) && !path.startsWith(`${own}/src/`)
+  return isShipped(own) && !path.startsWith(`${own}/src/`)
 }
 
 function compare(
@@ -47,7 +52,7 @@ function compare(
     .filter(([target]) => !declared.has(target))
     .map(([target, at]) => ({ rule: 'declared', ...at, message: `${target} is imported but not in ${path}` }))
   const spare = [...declared]
-    .filter((target) => !used.has(target))
+    .filter((target) => isShipped(folder) && !used.has(target))
     .map((target) => ({ rule: 'declared', path, message: `${target} is declared but not imported` }))
   return [...missing, ...spare]
 }
