@@ -16,7 +16,7 @@ describe('config.json of a home', () => {
       ok: true,
       value: {
         port: 9999,
-          loopbackOnly: true,
+        loopbackOnly: true,
         iceServers: [
           { urls: 'stun:stun.miaou.chat:3478' },
           { urls: 'stun:stun.l.google.com:19302' },
@@ -40,5 +40,13 @@ describe('config.json of a home', () => {
   ])('%s is refused with the path and the reason', (_, text) => {
     const config = parseConfig(text, '/home/config.json')
     expect(config).toMatchObject({ ok: false, error: { type: 'bad-config', path: '/home/config.json' } })
+  })
+
+  test('[D20] the reason a file is refused does not quote the passwords in it', () => {
+    for (const text of ['{"iceServers":[{"credential":"hunter2" oops}]}', '{"credential": hunter2}', 'hunter2']) {
+      const config = parseConfig(text, 'x')
+      expect(config.ok).toBe(false)
+      expect(JSON.stringify(config)).not.toContain('hunter2')
+    }
   })
 })

@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import Database from 'better-sqlite3-multiple-ciphers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { atomicWriteFile } from '../src/home/files.ts'
+import { atomicWriteFile, removeTemporaryFiles } from '../src/home/files.ts'
 import { findHomeHolder, type HomeLock, lockHome } from '../src/home/lock.ts'
 import { type HomeSurroundings, homePath } from '../src/home/paths.ts'
 import { fileSecureStorage } from '../src/home/secure-storage.ts'
@@ -87,6 +88,14 @@ describe('atomic files', () => {
     expect(() => atomicWriteFile(path, Buffer.from('x'))).toThrow()
     expect(readdirSync(directory)).toEqual(['folder'])
   })
+})
+
+test('what writes that were cut off left behind is removed, and nothing else', () => {
+  for (const name of ['a.0123456789ab.tmp', 'a', 'b.tmp', 'a.0123456789ab.tmp.txt']) {
+    writeFileSync(join(directory, name), 'x')
+  }
+  removeTemporaryFiles(directory)
+  expect(readdirSync(directory).sort()).toEqual(['a', 'a.0123456789ab.tmp.txt', 'b.tmp'])
 })
 
 describe('secure storage in files', () => {
@@ -198,6 +207,19 @@ describe('one writer per home', () => {
     expect(findHomeHolder(directory)?.apiUrl).toBe('http://127.0.0.1:1')
     held.release()
     expect(existsSync(path)).toBe(false)
+  })
+
+  test('one who only looks neither sees another who looks nor keeps the home from being free', () => {
+    lock().release()
+    const looking = new Database(join(directory, 'lock'), { readonly: true })
+    looking.exec('BEGIN')
+    looking.prepare('SELECT count(*) FROM sqlite_master').get()
+    try {
+      expect(findHomeHolder(directory)).toBeUndefined()
+    } finally {
+      looking.close()
+    }
+    lock()
   })
 
   test('a home that cannot be made is told as such', () => {

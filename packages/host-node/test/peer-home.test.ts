@@ -1,11 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { textToBytes } from '@miaou/core'
 import { createLibsodiumCrypto, wordsToEntropy } from '@miaou/crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createHome, homeState, keysPath, openHome } from '../src/peer/home.ts'
+import { findHomeHolder } from '../src/home/lock.ts'
+import { createHome, databasePath, homeState, keysPath, openHome } from '../src/peer/home.ts'
 import { hostStretch } from '../src/peer/passphrase.ts'
+import { startPeer } from '../src/peer/peer-host.ts'
 
 let home: string
 const passphrase = textToBytes('quatre petits chats gris')
@@ -76,10 +78,39 @@ describe('a home', () => {
     }
   })
 
-  test.each(['', 'x'.repeat(65), 'é'.repeat(33)])('the name %j is refused with the limit', async (name) => {
-    const created = await createHome({ home, passphrase: undefined, name })
-    expect(created).toEqual({ ok: false, error: { type: 'bad-name', sizeMax: 64 } })
+  test('a change of passphrase that was cut off does not make a locked home look open', async () => {
+    await createHome({ home, passphrase, name: 'Minette' })
+    writeFileSync(join(keysPath(home), 'keyring-plain-key'), 'of a change that did not finish')
+    writeFileSync(join(keysPath(home), 'keyring-lock.0123456789ab.tmp'), 'of another')
+    expect(homeState(home)).toBe('locked')
+    expect(await openHome(home, passphrase)).toMatchObject({ ok: true })
+    expect(readdirSync(keysPath(home)).filter((name) => !name.startsWith('key-'))).toEqual(['keyring-lock'])
   })
+
+  test('messages whose keys are gone are not put behind new keys that cannot open them', async () => {
+    mkdirSync(home)
+    writeFileSync(databasePath(home), 'messages')
+    const created = await createHome({ home, passphrase: undefined, name: 'Minette' })
+    expect(created).toMatchObject({ error: { type: 'unwritable', detail: expect.stringContaining('miaou.db') } })
+    expect(homeState(home)).toBe('absent')
+  })
+
+  test('keys that cannot be read are an error of the start, and the home is free again', async () => {
+    await createHome({ home, passphrase: undefined, name: 'Minette' })
+    const plainKey = join(keysPath(home), 'keyring-plain-key')
+    rmSync(plainKey)
+    mkdirSync(plainKey)
+    expect(await startPeer({ home, passphrase: undefined })).toMatchObject({ error: { type: 'unwritable', home } })
+    expect(findHomeHolder(home)).toBeUndefined()
+  })
+
+  test.each(['', 'x'.repeat(65), 'é'.repeat(33), 'two\nlines', '\u001b[31mred', 'left\u202eright', '\ud800'])(
+    'the name %j is refused with the limit',
+    async (name) => {
+      const created = await createHome({ home, passphrase: undefined, name })
+      expect(created).toEqual({ ok: false, error: { type: 'bad-name', sizeMax: 64 } })
+    },
+  )
 })
 
 test("Node's Argon2id and libsodium's give the same key", async () => {

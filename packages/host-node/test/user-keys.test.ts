@@ -74,3 +74,31 @@ describe('misuse', () => {
     }
   })
 })
+
+test('a disk that refuses is an error of the call, not the end of the daemon', async () => {
+  class RefusingStorage extends MemoryStorage {
+    isRefusing = false
+
+    override store(name: string, bytes: Uint8Array): void {
+      if (this.isRefusing) throw new Error('ENOSPC: no space left on device')
+      super.store(name, bytes)
+    }
+
+    override remove(name: string): void {
+      if (this.isRefusing) throw new Error('EROFS: read-only file system')
+      super.remove(name)
+    }
+  }
+  const crypto = await createLibsodiumCrypto()
+  const storage = new RefusingStorage()
+  const keyring = must(createKeyring({ crypto, random: systemRandom, storage, passphrase: undefined }))
+  const userKeys = openUserKeys(crypto, systemRandom, keyring, () => 42)
+  must(userKeys.generate('signing', 'kept'))
+  storage.isRefusing = true
+  expect(userKeys.generate('signing', 'new')).toEqual({
+    ok: false,
+    error: { type: 'keyring', detail: 'ENOSPC: no space left on device' },
+  })
+  expect(userKeys.remove('kept')).toMatchObject({ error: { type: 'keyring' } })
+  expect(must(userKeys.list())).toHaveLength(1)
+})

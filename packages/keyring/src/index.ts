@@ -13,7 +13,7 @@ export type {
 } from './keyring.ts'
 export { createKeyring, Keyring, openKeyring } from './keyring.ts'
 export type { CostError, MemoryError, Protection, Stretch } from './lock.ts'
-export { costMax, defaultCost } from './lock.ts'
+export { costMax, defaultCost, peekProtection } from './lock.ts'
 export type { FileError } from './sealed-file.ts'
 export type { SecureStorage } from './storage.ts'
 export { MemoryStorage } from './storage.ts'

@@ -10,7 +10,8 @@ import {
   textToBytes,
 } from '@miaou/core'
 import type { Argon2Cost, Crypto } from '@miaou/crypto'
-import { type FileError, frameFile, unframeFile } from './sealed-file.ts'
+import { type FileError, fileHeaderBytes, frameFile, unframeFile } from './sealed-file.ts'
+import type { SecureStorage } from './storage.ts'
 
 export type Protection = 'passphrase' | 'none'
 
@@ -94,6 +95,16 @@ export function decodeLock(crypto: Crypto, bytes: Uint8Array): Result<Lock, File
   const cost = { memoryKiB, passes, parallelism: 1 } as const
   if (parallelism !== 1 || !isCostAllowed(cost)) return err({ type: 'cost-refused', memoryKiB, passes })
   return ok({ protection: protection === 1 ? 'passphrase' : 'none', cost, salt, commitment, nonce, wrappedKey })
+}
+
+/**
+ * What a lock file says opens it, undefined when there is none. Unchecked: whether it is whole, and whether the way
+ * works, only opening tells. A file that says nothing sensible counts as protected.
+ */
+export function peekProtection(storage: SecureStorage): Protection | undefined {
+  const bytes = storage.load(lockName)
+  if (bytes === undefined) return undefined
+  return bytes[fileHeaderBytes] === 0 ? 'none' : 'passphrase'
 }
 
 /** Closes a data key behind a root key: the stretched passphrase, or the plain key kept beside. */

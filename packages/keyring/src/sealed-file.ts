@@ -13,6 +13,8 @@ export const formatSuite = 1
 
 const magicBytes = 4
 const checksumBytes = 32
+/** Bytes in front of the body. */
+export const fileHeaderBytes: number = magicBytes + 2
 
 /**
  * Every file of the keyring: magic (4 bytes) ‖ version u8 ‖ suite u8 ‖ body ‖ SHA-256 of all before it. The checksum

@@ -1,16 +1,39 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
-import { dirname } from 'node:path'
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 
 /** Only the owner reads, writes and enters. */
 export const directoryMode = 0o700
 /** Only the owner reads and writes. */
 export const fileMode = 0o600
 
-/** Creates `path` and its missing parents, readable by the owner only; an existing folder is closed to others. */
+/**
+ * Creates `path` and its missing parents, readable by the owner only and durable; an existing folder is closed to
+ * others.
+ */
 export function makePrivateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: directoryMode })
-  if (process.platform !== 'win32') chmodSync(path, directoryMode)
+  const whole = resolve(path)
+  const first = mkdirSync(whole, { recursive: true, mode: directoryMode })
+  if (process.platform === 'win32') return
+  chmodSync(whole, directoryMode)
+  if (first === undefined) return
+  for (let made = whole; made.length >= first.length; made = dirname(made)) {
+    try {
+      syncDirectory(dirname(made))
+    } catch {
+      // A parent that may be entered and not read cannot be synced; the folder is there all the same.
+    }
+  }
 }
 
 /** Makes a rename or a removal inside `directory` durable. Windows cannot open a folder for this and does not need it. */
@@ -22,6 +45,16 @@ export function syncDirectory(directory: string): void {
   } finally {
     closeSync(descriptor)
   }
+}
+
+const temporaryPattern = /\.[0-9a-f]{12}\.tmp$/
+
+/**
+ * Removes what writes that a crash cut off left in `directory`: such a file may hold a lock that another passphrase
+ * opens. Only for the one who holds the home.
+ */
+export function removeTemporaryFiles(directory: string): void {
+  for (const name of readdirSync(directory)) if (temporaryPattern.test(name)) rmSync(join(directory, name))
 }
 
 /**

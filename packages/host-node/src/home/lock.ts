@@ -44,6 +44,8 @@ const holderName = 'running.json'
 /** Guess: a process that just took the lock needs this long at most to say who it is. */
 const holderWaitMs = 20
 const holderAttemptsMax = 15
+/** The lock may be held for the blink of another's look at it, and the note be of a process long gone. Guess. */
+const lookAttemptsMax = 3
 
 /** Takes the home for this process. The folder is made when missing. */
 export function lockHome(home: string, wallMs: number = Date.now()): Result<HomeLock, LockHomeError> {
@@ -53,7 +55,8 @@ export function lockHome(home: string, wallMs: number = Date.now()): Result<Home
       const db = takeLock(join(home, lockName))
       if (db !== undefined) return ok(new HeldHome(home, db, wallMs))
       const holder = readHolder(home)
-      if ((holder === undefined || !isAlive(holder.pid)) && attempt < holderAttemptsMax) {
+      const isTold = holder !== undefined && isAlive(holder.pid)
+      if (attempt < (isTold ? lookAttemptsMax : holderAttemptsMax)) {
         pauseMs(holderWaitMs)
         continue
       }
@@ -69,15 +72,21 @@ export function lockHome(home: string, wallMs: number = Date.now()): Result<Home
 export function findHomeHolder(home: string): HomeHolder | undefined {
   const path = join(home, lockName)
   if (!existsSync(path)) return undefined
+  return isHeld(path) ? (readHolder(home) ?? { pid: 0, since: 0 }) : undefined
+}
+
+/** Looks without taking: two who look at once do not see each other. */
+function isHeld(path: string): boolean {
   let db: Database | undefined
   try {
-    db = takeLock(path)
-  } catch {
-    return undefined
+    db = new Database(path, { timeout: 0, readonly: true })
+    db.prepare('SELECT count(*) FROM sqlite_master').get()
+    return false
+  } catch (thrown) {
+    return isBusy(thrown)
+  } finally {
+    db?.close()
   }
-  if (db === undefined) return readHolder(home) ?? { pid: 0, since: 0 }
-  db.close()
-  return undefined
 }
 
 /** The database that holds the lock, undefined when another holds it. */
@@ -88,9 +97,13 @@ function takeLock(path: string): Database | undefined {
     return db
   } catch (thrown) {
     db.close()
-    if (sqliteCode(thrown)?.startsWith('SQLITE_BUSY') === true) return undefined
+    if (isBusy(thrown)) return undefined
     throw thrown
   }
+}
+
+function isBusy(thrown: unknown): boolean {
+  return sqliteCode(thrown)?.startsWith('SQLITE_BUSY') === true
 }
 
 class HeldHome implements HomeLock {

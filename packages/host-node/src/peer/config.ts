@@ -49,7 +49,7 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
   try {
     document = JSON.parse(text.replace(/^\s*\/\/.*$/gm, ''))
   } catch (error) {
-    return bad(error instanceof Error ? error.message : 'not JSON')
+    return bad(`it is not JSON${placeOf(error)}`)
   }
   if (!isRecord(document)) return bad('it must be one JSON object')
   const unknown = Object.keys(document).find((key) => !settingNames.includes(key))
@@ -77,6 +77,12 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
     ...(loopbackOnly === undefined ? {} : { loopbackOnly }),
     ...(iceServers === undefined ? {} : { iceServers: servers }),
   })
+}
+
+/** Where the parser stopped. The rest of its message quotes the file, in which there may be a TURN password. */
+function placeOf(error: unknown): string {
+  const [place] = (error instanceof Error && /line \d+ column \d+|at position \d+/.exec(error.message)) || []
+  return place === undefined ? '' : `: ${place}`
 }
 
 function toIceServer(entry: unknown): IceServer | undefined {

@@ -39,22 +39,27 @@ export class DriveLoop {
     this.#schedule()
   }
 
-  /** Handles what is queued, now. */
+  /**
+   * Handles all that is queued, now: what comes meanwhile waits for the next turn. The queue thus holds no more than
+   * one turn of the event loop brings, and a peer that sends faster than we handle is slowed down by its socket.
+   */
   drain(): void {
     this.#isScheduled = false
     if (this.#isStopped) return
     const { peer, clock, perform, onCrash } = this.#options
-    const batch = this.#inputs.length <= batchMax ? this.#inputs : this.#inputs.slice(0, batchMax)
-    this.#inputs = batch === this.#inputs ? [] : this.#inputs.slice(batchMax)
+    const queued = this.#inputs
+    this.#inputs = []
     try {
-      for (const output of peer.handle(clock.now(), batch)) perform(output)
+      for (let at = 0; at < queued.length && !this.#isStopped; at += batchMax) {
+        for (const output of peer.handle(clock.now(), queued.slice(at, at + batchMax))) perform(output)
+      }
     } catch (error) {
       this.stop()
       onCrash(error)
       return
     }
     if (this.#inputs.length > 0) this.#schedule()
-    this.#arm()
+    if (!this.#isStopped) this.#arm()
   }
 
   stop(): void {

@@ -8,8 +8,10 @@ import {
   type Keyring,
   type OpenKeyringError,
   openKeyring,
+  peekProtection,
 } from '@miaou/keyring'
-import { makePrivateDirectory } from '../home/files.ts'
+import { isName, nameSizeMax } from '@miaou/protocol'
+import { makePrivateDirectory, removeTemporaryFiles, syncDirectory } from '../home/files.ts'
 import { type LockHomeError, lockHome } from '../home/lock.ts'
 import { fileSecureStorage } from '../home/secure-storage.ts'
 import { createIdentity, type IdentityError, loadIdentity, type PeerIdentity } from './identity.ts'
@@ -27,9 +29,11 @@ export function databasePath(home: string): string {
 /** `absent`: nothing there. `locked`: a passphrase opens it. `open`: made with no passphrase. */
 export type HomeState = 'absent' | 'locked' | 'open'
 
+/** The lock decides, not the plain key beside it: a change of passphrase that was cut off leaves a useless one. */
 export function homeState(home: string): HomeState {
-  if (!existsSync(join(keysPath(home), 'keyring-lock'))) return 'absent'
-  return existsSync(join(keysPath(home), 'keyring-plain-key')) ? 'open' : 'locked'
+  const protection = peekProtection(fileSecureStorage(keysPath(home)))
+  if (protection === undefined) return 'absent'
+  return protection === 'none' ? 'open' : 'locked'
 }
 
 export type CreateHomeError =
@@ -42,7 +46,7 @@ export interface CreateHomeOptions {
   readonly home: string
   /** UTF-8; undefined keeps the keys in the clear (the app warns). */
   readonly passphrase: Uint8Array | undefined
-  /** What contacts see; 1 to 64 bytes. */
+  /** What contacts see; 1 to 64 bytes on one line (`isName`). */
   readonly name: string
   /** 32 bytes behind the recovery words; fresh ones by default. */
   readonly entropy?: Uint8Array
@@ -56,13 +60,10 @@ export interface CreatedHome {
   readonly words: readonly string[]
 }
 
-const nameBytesMax = 64
-
 /** Makes a home with a new account and device. A crash leaves no half-made home: the keys appear in one rename. */
 export async function createHome(options: CreateHomeOptions): Promise<Result<CreatedHome, CreateHomeError>> {
   const { home, passphrase, name, language = 'en' } = options
-  const nameSize = Buffer.byteLength(name)
-  if (nameSize === 0 || nameSize > nameBytesMax) return err({ type: 'bad-name', sizeMax: nameBytesMax })
+  if (name === '' || !isName(name)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
   const crypto = await createLibsodiumCrypto()
   try {
     makePrivateDirectory(home)
@@ -74,6 +75,10 @@ export async function createHome(options: CreateHomeOptions): Promise<Result<Cre
   const fresh = `${keysPath(home)}.new`
   try {
     if (homeState(home) !== 'absent') return err({ type: 'home-exists', home })
+    // New keys would not open it, and it would not be told from a damaged home ever after.
+    if (existsSync(databasePath(home))) {
+      return err({ type: 'unwritable', home, detail: `${databasePath(home)} is there without its keys: move it away` })
+    }
     rmSync(fresh, { recursive: true, force: true })
     const keyring = createKeyring({
       crypto,
@@ -90,6 +95,8 @@ export async function createHome(options: CreateHomeOptions): Promise<Result<Cre
     keyring.value.close()
     if (identity?.ok !== true) return err({ type: 'unwritable', home, detail: 'the new keys could not be read back' })
     renameSync(fresh, keysPath(home))
+    // Before the words are shown: a power loss must not take back an account that its owner believes to have.
+    syncDirectory(home)
     const { network, messaging } = identity.value
     const account = keyToAccountId(messaging.accountKey)
     return ok({ account, peerId: network.peerId, words: entropyToWords(entropy, language) })
@@ -114,6 +121,7 @@ export async function openHome(
 > {
   if (homeState(home) === 'absent') return err({ type: 'home-absent', home })
   const crypto = await createLibsodiumCrypto()
+  removeTemporaryFiles(keysPath(home))
   const storage = fileSecureStorage(keysPath(home))
   const keyring = openKeyring({ crypto, random: systemRandom, storage, passphrase, stretch: hostStretch(crypto) })
   if (!keyring.ok) return keyring

@@ -67,7 +67,14 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
   if (!config.ok) return config
   const lock = lockHome(options.home)
   if (!lock.ok) return lock
-  const opened = await openHome(options.home, options.passphrase)
+  const opened = await openHome(options.home, options.passphrase).catch((thrown: unknown) => {
+    // What the system refuses to read or write; anything else is a bug of ours.
+    if (thrown instanceof Error && 'code' in thrown) {
+      return err({ type: 'unwritable', home: options.home, detail: thrown.message } as const)
+    }
+    lock.value.release()
+    throw thrown
+  })
   if (!opened.ok) return release(lock.value, opened)
   const { crypto, keyring, identity } = opened.value
   const store = openSqliteStore({ path: databasePath(options.home), key: keyring.storeKey('database') })

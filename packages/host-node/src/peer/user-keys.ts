@@ -79,7 +79,9 @@ class KeyringUserKeys implements UserKeys {
   }
 
   list(): Result<readonly UserKeyView[], UserKeyError> {
-    const views = this.#keyring.list().flatMap(({ keyId, kind, publicKey, createdAt }) => {
+    const keys = this.#attempt(() => ok(this.#keyring.list()))
+    if (!keys.ok) return keys
+    const views = keys.value.flatMap(({ keyId, kind, publicKey, createdAt }) => {
       const userKind = toUserKind(kind)
       if (!keyId.startsWith(prefix) || userKind === undefined) return []
       return [toView(keyId.slice(prefix.length), userKind, publicKey, createdAt)]
@@ -96,7 +98,7 @@ class KeyringUserKeys implements UserKeys {
     const publicKey = this.#publicKey(kind, secret)
     const createdAt = this.#wallNow()
     const info = publicKey === undefined ? { createdAt } : { createdAt, publicKey }
-    const put = this.#keyring.put(prefix + keyId, kindPrefix + kind, secret, info)
+    const put = this.#attempt(() => this.#keyring.put(prefix + keyId, kindPrefix + kind, secret, info))
     this.#crypto.wipe(secret)
     if (put.ok) return ok(toView(keyId, kind, publicKey, createdAt))
     switch (put.error.type) {
@@ -106,6 +108,8 @@ class KeyringUserKeys implements UserKeys {
         return err({ type: 'too-many-keys', countMax: put.error.keysMax })
       case 'invalid-key-id':
         return err({ type: 'bad-key-id' })
+      case 'keyring':
+        return err(put.error)
       default:
         return unreachable(put.error)
     }
@@ -149,7 +153,20 @@ class KeyringUserKeys implements UserKeys {
   }
 
   remove(keyId: string): Result<undefined, UserKeyError> {
-    return this.#keyring.remove(prefix + keyId) ? ok(undefined) : err({ type: 'unknown-key', keyId })
+    const removed = this.#attempt(() => ok(this.#keyring.remove(prefix + keyId)))
+    if (!removed.ok) return removed
+    return removed.value ? ok(undefined) : err({ type: 'unknown-key', keyId })
+  }
+
+  /** The storage below the keyring throws what the system refuses: a full disk, a folder that may not be written. */
+  #attempt<T, E = never>(
+    operation: () => Result<T, E>,
+  ): Result<T, E | { readonly type: 'keyring'; readonly detail: string }> {
+    try {
+      return operation()
+    } catch (thrown) {
+      return err({ type: 'keyring', detail: thrown instanceof Error ? thrown.message : 'unknown' })
+    }
   }
 
   #publicKey(kind: UserKeyKind, secret: Uint8Array): Uint8Array | undefined {
@@ -162,11 +179,10 @@ class KeyringUserKeys implements UserKeys {
     wanted: UserKeyKind | undefined,
     use: (secret: Uint8Array) => Result<T, UserKeyError>,
   ): Result<T, UserKeyError> {
-    const key = this.#keyring.get(prefix + keyId)
+    const key = this.#attempt(() => this.#keyring.get(prefix + keyId))
     if (!key.ok) {
-      return key.error.type === 'unknown-key'
-        ? err({ type: 'unknown-key', keyId })
-        : err({ type: 'keyring', detail: key.error.type })
+      if (key.error.type === 'unknown-key') return err({ type: 'unknown-key', keyId })
+      return key.error.type === 'keyring' ? err(key.error) : err({ type: 'keyring', detail: key.error.type })
     }
     const kind = toUserKind(key.value.kind)
     if (kind === undefined) return err({ type: 'unknown-key', keyId })
