@@ -163,6 +163,7 @@ export class Linking {
       features: peer.features,
     })
     this.#established(pipe, connection, now.mono - pipe.startedAt)
+    if (this.#isAwaiting(connection)) connection.holdUntil = now.mono + this.#state.settings.limits.holdMs
   }
 
   #established(pipe: Pipe, connection: Connection, setupMs: number): void {
@@ -243,7 +244,8 @@ export class Linking {
   #frame(now: Now, pipe: Pipe, channel: number, frameType: FrameType, payload: Uint8Array): void {
     const connection = this.#state.connectionOf(pipe)
     if (connection === undefined) return
-    if (connection.holdUntil === undefined || connection.active !== pipe || channel !== 0) {
+    const isHeld = connection.active === pipe || connection.held.some((frame) => frame.pipe === pipe)
+    if (connection.holdUntil === undefined || !isHeld || channel !== 0) {
       this.#deliver(now, connection, frameType, payload)
       return
     }
@@ -268,11 +270,23 @@ export class Linking {
   #release(now: Now, connection: Connection): void {
     connection.holdUntil = undefined
     connection.heldBytes = 0
-    for (const { frameType, payload } of connection.held.splice(0)) this.#deliver(now, connection, frameType, payload)
+    // A link that was replaced while its frames were held sent them before its heir sent any.
+    const frames = connection.held.splice(0).sort((a, b) => a.pipe.upOrder - b.pipe.upOrder)
+    for (const { frameType, payload } of frames) this.#deliver(now, connection, frameType, payload)
   }
 
   #releaseWhenAlone(now: Now, connection: Connection): void {
-    if (connection.retiring.size === 0 && connection.holdUntil !== undefined) this.#release(now, connection)
+    if (connection.holdUntil !== undefined && !this.#isAwaiting(connection)) this.#release(now, connection)
+  }
+
+  /** Whether frames sent before those of the link in use may still come: on a replaced link, or on a lesser new one. */
+  #isAwaiting({ active, retiring, peerId }: Connection): boolean {
+    if (retiring.size > 0) return true
+    for (const pipe of this.#state.pipes.values()) {
+      if (pipe === active || pipe.peerId !== peerId || !pipe.link?.isConfirming || active === undefined) continue
+      if (transportRanks[pipe.transport] <= transportRanks[active.transport]) return true
+    }
+    return false
   }
 
   #cutExcess(now: Now, connection: Connection): void {
@@ -306,7 +320,10 @@ export class Linking {
     else if (connection?.retiring.delete(pipe)) {
       this.#closed(pipe, connection, reason)
       this.#releaseWhenAlone(now, connection)
-    } else this.#neverUp(now, pipe, connection, reason, error)
+    } else {
+      this.#neverUp(now, pipe, connection, reason, error)
+      if (connection !== undefined) this.#releaseWhenAlone(now, connection)
+    }
   }
 
   #lost(now: Now, pipe: Pipe, connection: Connection, reason: CloseReason, error: LinkError | undefined): void {

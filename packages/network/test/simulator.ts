@@ -131,7 +131,9 @@ export class Simulator {
   #startNode(node: SimNode): void {
     node.starts += 1
     const seed =
-      this.options.fault === 'same-ephemeral' ? 5 : this.options.seed * 1000 + this.nodes.length * 10 + node.starts
+      this.options.fault === 'same-ephemeral'
+        ? 5
+        : (this.options.seed * 100 + this.nodes.indexOf(node)) * 10_000 + node.starts
     const random = new SeededRandom(seed)
     const frozen = { bytes: (size: number) => new SeededRandom(5).bytes(size) }
     node.network = new Network(
