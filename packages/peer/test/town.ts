@@ -1,0 +1,246 @@
+import { type AccountId, keyToAccountId, keyToPeerId, type PeerId, type Result } from '@miaou/core'
+import { openSqliteStore } from '@miaou/host-node'
+import {
+  type CommandError,
+  type CommandResults,
+  type MessagingCommand,
+  type MessagingIdentity,
+  migrate,
+  type SqlRow,
+  type SqlValue,
+  type Store,
+  StoreFailure,
+} from '@miaou/messaging'
+import type { NetworkIdentity, PipeId } from '@miaou/network'
+import { signDeviceCertificate, signDeviceListEntry } from '@miaou/protocol'
+import { MemoryHub, type MemoryTransport } from '@miaou/testkit'
+import { Peer, type PeerInput, type PeerOutput } from '../src/index.ts'
+import { crypto, SeededRandom } from './ports.ts'
+
+export const startWall = 1_760_000_000_000
+
+export function unwrap<T, E>(result: Result<T, E>): T {
+  if (!result.ok) throw new Error(`unexpected ${JSON.stringify(result.error)}`)
+  return result.value
+}
+
+/** A store that can be told to fail, and that writes down what was asked of it. */
+export class TestStore implements Store {
+  readonly #inner: Store
+  /** Transactions that were begun. */
+  transactionCount = 0
+  /** Which writes fail, and as what. */
+  refuses: (parameters: readonly SqlValue[]) => Error | undefined = () => undefined
+  /** What the commit of a transaction fails with. */
+  commitFailure: Error | undefined
+
+  constructor(pageCountMax?: number) {
+    const store = openSqliteStore({ path: ':memory:', ...(pageCountMax === undefined ? {} : { pageCountMax }) })
+    this.#inner = unwrap(store)
+    unwrap(migrate(this.#inner))
+  }
+
+  run(sql: string, parameters: readonly SqlValue[] = []): { changes: number; lastInsertRowid: number } {
+    const failure = this.refuses(parameters)
+    if (failure !== undefined) throw failure
+    return this.#inner.run(sql, parameters)
+  }
+
+  get(sql: string, parameters: readonly SqlValue[] = []): SqlRow | undefined {
+    return this.#inner.get(sql, parameters)
+  }
+
+  all(sql: string, parameters: readonly SqlValue[] = []): readonly SqlRow[] {
+    return this.#inner.all(sql, parameters)
+  }
+
+  script(sql: string): void {
+    this.#inner.script(sql)
+  }
+
+  transaction<T>(body: () => T): T {
+    this.transactionCount += 1
+    return this.#inner.transaction(() => {
+      const value = body()
+      if (this.commitFailure !== undefined) throw this.commitFailure
+      return value
+    })
+  }
+
+  close(): void {
+    this.#inner.close()
+  }
+}
+
+/** Refuses to store a text, as a disk does that has room for everything else. */
+export function refuseText(text: string, kind: 'full' | 'io' = 'full'): TestStore['refuses'] {
+  return (parameters) =>
+    parameters.some((value) => typeof value === 'string' && value.includes(text))
+      ? new StoreFailure(kind, `refused: ${kind}`)
+      : undefined
+}
+
+type Reply<C extends MessagingCommand> = Result<CommandResults[C['type']], CommandError>
+
+/** One peer on the memory network, with a store of its own. */
+export class Home {
+  readonly peerId: PeerId
+  readonly account: AccountId
+  readonly store: TestStore
+  readonly peer: Peer
+  readonly address: string
+  /** Everything the peer put out, in order. */
+  readonly outputs: PeerOutput[] = []
+  readonly #town: Town
+  readonly #transport: MemoryTransport
+  readonly #queue: PeerInput[] = []
+  #commandId = 0
+
+  constructor(town: Town, name: string, seed: number, pageCountMax?: number) {
+    const random = new SeededRandom(seed)
+    const identity = identityOf(name, random)
+    this.#town = town
+    this.peerId = identity.network.peerId
+    this.account = keyToAccountId(identity.messaging.accountKey)
+    this.address = `ws://${name}:9999`
+    this.store = new TestStore(pageCountMax)
+    // It stands in for WebSocket, whose addresses invites can carry.
+    this.#transport = town.hub.transport(name, { kind: 'websocket', channels: 1, padded: true })
+    this.peer = new Peer({
+      crypto,
+      random,
+      jitter: random,
+      store: this.store,
+      network: identity.network,
+      messaging: identity.messaging,
+      features: ['chat'],
+      webrtc: false,
+      nextPipe: town.nextPipe,
+    })
+    void this.#transport.start({
+      emit: (event) => this.#queue.push({ type: 'network', input: { type: 'transport', event } }),
+      nextPipe: town.nextPipe,
+    })
+  }
+
+  /** One batch, whose outputs are returned and then performed. */
+  handle(...inputs: readonly PeerInput[]): PeerOutput[] {
+    const outputs = this.peer.handle(this.#town.now, inputs)
+    for (const output of outputs) this.#perform(output)
+    this.outputs.push(...outputs)
+    return outputs
+  }
+
+  /** Handles what the network has brought, in one batch; false when it brought nothing. */
+  step(): boolean {
+    const inputs = this.#queue.splice(0)
+    if (this.peer.deadline() <= this.#town.now.mono) inputs.push({ type: 'wake' })
+    if (inputs.length === 0) return false
+    this.handle(...inputs)
+    return true
+  }
+
+  input<C extends MessagingCommand>(command: C): Extract<PeerInput, { type: 'command' }> {
+    return { type: 'command', id: ++this.#commandId, command }
+  }
+
+  ask<C extends MessagingCommand>(command: C): Reply<C> {
+    const input = this.input(command)
+    return replyTo<C>(this.handle(input), input.id)
+  }
+
+  texts(other: Home): string[] {
+    return unwrap(this.ask({ type: 'messages-list', account: other.account })).map(({ text }) => text)
+  }
+
+  #perform(output: PeerOutput): void {
+    if (output.type === 'dial') {
+      this.#transport.dial(output.pipe, output.address.replace(/^ws:\/\/([^:]+):\d+$/, 'memory:$1'))
+    } else if (output.type === 'write') this.#transport.send(output.pipe, output.channel, output.bytes)
+    else if (output.type === 'close') this.#transport.close(output.pipe)
+  }
+}
+
+/** The reply to a command; the engine answers each with the result of its own type. */
+export function replyTo<C extends MessagingCommand>(outputs: readonly PeerOutput[], id: number): Reply<C> {
+  const replies = outputs.filter((output) => output.type === 'reply').filter((reply) => reply.id === id)
+  const [reply] = replies
+  if (reply === undefined || replies.length > 1) throw new Error(`${replies.length} replies to command ${id}`)
+  return reply.result as Reply<C>
+}
+
+/** Peers on one memory network and one clock that a test moves. */
+export class Town {
+  readonly hub = new MemoryHub()
+  readonly homes: Home[] = []
+  now = { mono: 0, wall: startWall }
+  #pipeCount = 0
+
+  readonly nextPipe = (): PipeId => ++this.#pipeCount as PipeId
+
+  add(name: string, pageCountMax?: number): Home {
+    const home = new Home(this, name, this.homes.length + 1, pageCountMax)
+    this.homes.push(home)
+    home.handle({ type: 'listening', port: 9999 }, { type: 'wake' })
+    return home
+  }
+
+  advance(ms: number): void {
+    this.now = { mono: this.now.mono + ms, wall: this.now.wall + ms }
+  }
+
+  /** Delivers until nothing moves. A town that never rests is a fault of the engines: they must not feed each other. */
+  settle(): void {
+    for (let round = 0; round < 1000; round++) {
+      let hasMoved = this.hub.flush() > 0
+      for (const home of this.homes) hasMoved = home.step() || hasMoved
+      if (!hasMoved) return
+    }
+    throw new Error('the town does not come to rest')
+  }
+}
+
+/** Makes two homes contacts of each other by an invite, and waits until their link stands. */
+export function befriend(town: Town, host: Home, guest: Home): void {
+  const { invite } = unwrap(host.ask({ type: 'invite-create', addresses: [host.address], uses: 1 }))
+  unwrap(guest.ask({ type: 'contact-add-invite', invite }))
+  town.settle()
+}
+
+function identityOf(
+  name: string,
+  random: SeededRandom,
+): { readonly network: NetworkIdentity; readonly messaging: MessagingIdentity } {
+  const account = crypto.ed25519KeyPair(random.bytes(32))
+  const device = crypto.ed25519KeyPair(random.bytes(32))
+  const linkKey = crypto.x25519KeyPair(random.bytes(32))
+  const sessionKey = crypto.x25519KeyPair(random.bytes(32))
+  const certificate = signDeviceCertificate(crypto, device.secretKey, {
+    accountKey: account.publicKey,
+    linkKey: linkKey.publicKey,
+    sessionKey: sessionKey.publicKey,
+    createdAt: startWall,
+  })
+  const entry = signDeviceListEntry(crypto, account.secretKey, {
+    action: 'add',
+    accountKey: account.publicKey,
+    deviceKey: device.publicKey,
+    deviceName: name,
+    height: 0,
+    previous: new Uint8Array(32),
+    signer: 'account',
+    rights: [],
+    createdAt: startWall,
+  })
+  return {
+    network: { peerId: keyToPeerId(device.publicKey), certificate, linkKey },
+    messaging: {
+      accountKey: account.publicKey,
+      deviceKey: device,
+      certificate,
+      sessionKey,
+      deviceList: [entry],
+      name,
+    },
+  }
+}
