@@ -1,7 +1,7 @@
 import type { AccountId, MessageId, PeerId, Result } from '@miaou/core'
 import { err, keyToAccountId, ok, parseAccountId, parseMessageId, textToBytes } from '@miaou/core'
 import { safetyNumber } from '@miaou/crypto'
-import { isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
+import { inviteAddressesMax, isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
 import type { History } from './history.ts'
@@ -36,6 +36,8 @@ type CommandResult<T> = Result<T, CommandError>
 const eventsPerReplyMax = 1000
 const inviteUsesMax = 1000
 const idempotencyKeyLengthMax = 64
+// Ways to reach one device: those of its last two invites.
+const addressesMax = 2 * inviteAddressesMax
 
 /** What a person asks. Each command is one function; errors are facts, the words for them are others' matter. */
 export class Commands {
@@ -141,7 +143,7 @@ export class Commands {
     const device =
       contact.devices.find(({ key }) => key.every((byte, index) => byte === deviceKey[index])) ??
       contacts.addDevice(contact, deviceKey, 'claimed')
-    device.addresses = [...new Set([...addresses, ...device.addresses])].slice(0, addresses.length + 6)
+    device.addresses = [...new Set([...addresses, ...device.addresses])].slice(0, addressesMax)
     contacts.saveDevice(device)
     if (contact.state !== 'contact' || contact.hintKey === undefined) contact.inviteToken = token
     const link = links.get(device.peerId)
@@ -191,6 +193,9 @@ export class Commands {
       contact.state = 'contact'
       contacts.save(contact)
       this.#parts.introductions.befriend(contact)
+      for (const link of links.all()) {
+        if (link.account === contact.account && link.list) links.adopt(contact, link.list)
+      }
       return ok(contactView(contact))
     }
     contact.state = 'blocked'
@@ -239,7 +244,9 @@ export class Commands {
     const size = textToBytes(text).length
     if (size > textSizeMax) return err({ type: 'text-too-long', size, sizeMax: textSizeMax })
     if (key !== undefined) {
-      if (key.length > idempotencyKeyLengthMax) return err({ type: 'key-reused' })
+      if (key.length > idempotencyKeyLengthMax) {
+        return err({ type: 'too-many', what: 'key characters', countMax: idempotencyKeyLengthMax })
+      }
       const known = history.byKey(key)
       if (known) {
         const view = history.view(known)
@@ -284,10 +291,11 @@ export class Commands {
   }
 
   #setSettings(changes: Partial<Settings>): Settings {
-    const { settings, journal, onContactsChanged } = this.#parts
+    const { settings, journal, lanes, links, onContactsChanged } = this.#parts
     const before = settings.get()
     const after = settings.set(changes)
     if (before.discoverable !== after.discoverable) onContactsChanged()
+    if (!before.presence && after.presence) for (const device of lanes.linked()) links.sendPresence(device)
     journal.settingsChanged(after)
     return after
   }

@@ -81,12 +81,20 @@ export class Inbox {
     this.#content(device, opened.plaintext)
     const after = this.#parts.sessions.sending(device)
     if (before && after && after.generation > before.generation) this.#parts.lanes.replaced(device)
-    else if (!before) this.#parts.lanes.pump(device)
+    else if (!before) {
+      this.#parts.receipts.addReads(device.contact, device)
+      this.#parts.lanes.pump(device)
+    }
   }
 
   /** Somebody we know nothing of opens a session: kept, but shown only once they write. */
   #fromStranger(link: Link, envelope: Envelope): void {
     const { contacts, links, sessions } = this.#parts
+    if (link.account === this.#context.account) {
+      // Our own other devices: keeping them in step is not built yet, and they are no strangers.
+      this.#context.drop('own-account')
+      return
+    }
     if (!link.list) {
       this.#context.drop('unannounced')
       return

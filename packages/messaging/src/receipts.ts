@@ -53,7 +53,7 @@ export class Receipts {
     )
     for (const row of rows) {
       const sender = contact.devices.find(({ id }) => id === row['device'])
-      if (!sender?.lane || (device && sender !== device)) continue
+      if (!sender?.lane || (device && sender !== device) || !this.#sessions.sending(sender)) continue
       this.add(sender, 'read', bytesOf(row, 'id'))
       store.run('UPDATE messages SET state = ? WHERE position = ?', [messageCodes.read, numberOf(row, 'position')])
     }

@@ -198,7 +198,8 @@ export class Sessions {
       header: undefined,
       state: decrypted.state,
     })
-    new SkippedKeysTable(this.#context.store, session.row).apply(decrypted)
+    // With as many sessions as may be, a less preferred one is gone again.
+    if (this.of(device).includes(session)) new SkippedKeysTable(this.#context.store, session.row).apply(decrypted)
     if (header.oneTimePrekeyId !== undefined) this.#prekeys.consume(header.oneTimePrekeyId)
     if (header.kemOneTime) this.#prekeys.consume(header.kemPrekeyId)
     if (header.oneTimePrekeyId === undefined && !header.kemOneTime) this.#rememberStart(idBytes)
