@@ -43,6 +43,11 @@ describe('two peers', () => {
     const discovered = { ...advertisement, addresses: ['ws://bob:9999'] } as Advertisement & { addresses: string[] }
     const seen = alice.handle({ type: 'discovered', peers: [discovered] })
     expect(seen).toContainEqual({ type: 'event', event: { type: 'peer-seen', peerId: bob.peerId } })
+    const block = (blocked: boolean) =>
+      alice.handle(alice.input({ type: 'contact-block', account: bob.account, blocked }))
+    // The LAN told nothing new meanwhile: it is the key that goes and comes.
+    expect(block(true)).toContainEqual({ type: 'event', event: { type: 'peer-gone', peerId: bob.peerId } })
+    expect(block(false)).toContainEqual({ type: 'event', event: { type: 'peer-seen', peerId: bob.peerId } })
     expect(carol.handle({ type: 'discovered', peers: [discovered] })).toEqual([])
     befriend(town, bob, carol)
     // Bob's hints have changed with his contacts: what Carol saw before was of no use to her, the next is.
