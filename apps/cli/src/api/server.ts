@@ -14,6 +14,8 @@ import { addRoutes } from './routes.ts'
 export interface ApiOptions {
   /** 0 takes a free one. */
   readonly port: number
+  /** What callers must show; empty makes a fresh one of 32 random bytes. */
+  readonly token: string
   /** Larger bodies are refused before they are read. 256 KiB: twice the longest text, as JSON escapes it. */
   readonly bodyBytesMax: number
   /** Guess: far above any program that works as meant. */
@@ -33,6 +35,7 @@ export interface ApiOptions {
 
 export const defaultApiOptions: ApiOptions = {
   port: 0,
+  token: '',
   bodyBytesMax: 256 * 1024,
   requestsPerSecond: 5_000,
   requestsBurst: 10_000,
@@ -59,7 +62,7 @@ export async function startApi(
   log: Log = silentLog,
 ): Promise<ApiServer> {
   const settings = { ...defaultApiOptions, ...options }
-  const token = randomBytes(32).toString('base64url')
+  const token = settings.token || randomBytes(32).toString('base64url')
   let port = 0
   const app = await createApi(peer, settings, token, () => port, log)
   const sockets = new EventSockets(peer, settings, token, () => port)
@@ -99,6 +102,7 @@ export async function createApi(
     keepAliveTimeout: 5_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, maxHeaderSize: 16 * 1024 },
   })
+  app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   const limit = new RateLimit(options.requestsPerSecond, options.requestsBurst, performance.now())

@@ -89,7 +89,7 @@ export function info(context: Context): Promise<ExitCode> {
         [text('info.connected'), String(facts.connectedPeers)],
         [text('info.queued'), String(facts.queuedMessages)],
         [text('info.uptime'), formatDuration(text.language, facts.uptimeMs)],
-        [text('info.webrtc'), facts.webrtc === 'none' ? text('info.webrtc-none') : facts.webrtc],
+        [text('info.webrtc'), facts.webrtc],
         [text('info.discoverable'), facts.discoverable],
       ]),
     )
@@ -255,10 +255,6 @@ async function upgrade(
 ): Promise<void> {
   const peer = (await client.network.peers()).find((known) => known.peerId === peerId)
   const isOurs = peer?.shouldInitiate ?? true
-  if ((await client.network.info()).webrtc === 'none') {
-    step('no-webrtc', text('connect.no-webrtc'))
-    return
-  }
   step('offer', text(isOurs ? 'connect.offer-made' : 'connect.offer-awaited'), { by: isOurs ? 'us' : 'them' })
   const { upgraded } = await client.network.upgraded(peerId, timeoutMs)
   if (upgraded)

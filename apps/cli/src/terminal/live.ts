@@ -39,7 +39,7 @@ function eventWords(context: Context, event: MiaouEvent['event'], names: Names):
     case 'connection-error': {
       const { type, ...facts } = event.error
       return text('live.failed', {
-        name: event.peerId === undefined ? '?' : names.peer(event.peerId),
+        name: event.peerId === undefined ? (event.address ?? '?') : names.peer(event.peerId),
         message: text.error(type, facts).message,
       })
     }

@@ -43,6 +43,7 @@ export const networkNewsSchema = z.discriminatedUnion('type', [
     type: z.literal('connection-error'),
     connectionId: z.string(),
     peerId: peerIdSchema.exactOptional(),
+    address: z.string().exactOptional().describe('Dialled without knowing who answers'),
     error: linkErrorSchema,
   }),
 ])

@@ -103,7 +103,7 @@ export const networkInfoSchema = z
     queuedMessages: z.number().int(),
     uptimeMs: z.number(),
     counters: z.record(z.string(), z.number()).describe('Dropped input and failures, by reason'),
-    webrtc: z.enum(['wrtc', 'werift', 'none']),
+    webrtc: z.enum(['wrtc', 'werift']),
     discoverable: z.enum(['everyone', 'contacts', 'off']),
   })
   .meta({ id: 'NetworkInfo' })

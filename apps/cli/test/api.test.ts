@@ -1,0 +1,290 @@
+import { request } from 'node:http'
+import { connect, type MiaouError, type MiaouEvent } from '@miaou/sdk'
+import { httpConnection } from '@miaou/sdk/http'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { type ApiServer, startApi } from '../src/api/server.ts'
+import { FakeNetwork, FakePeer } from './fake-peer.ts'
+
+let alice: FakePeer
+let bob: FakePeer
+let api: ApiServer
+
+beforeEach(async () => {
+  const network = new FakeNetwork()
+  alice = new FakePeer(network, '/alice', 'Alice')
+  bob = new FakePeer(network, '/bob', 'Bob')
+  alice.makeContact(bob, 'contact')
+  bob.makeContact(alice, 'contact')
+  api = await startApi(alice)
+})
+
+afterEach(() => api.close())
+
+interface Answer {
+  readonly status: number
+  readonly body: string
+}
+
+/** A request with every header under the test's control: fetch would set Host and refuse Origin. */
+function ask(path: string, headers: Record<string, string> = {}, body?: string | Buffer): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const method = body === undefined ? 'GET' : 'POST'
+    const sent = request({ host: '127.0.0.1', port: api.port, path, method, headers }, (response) => {
+      let text = ''
+      response.on('data', (chunk) => {
+        text += String(chunk)
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text }))
+    })
+    sent.on('error', reject)
+    sent.end(body)
+  })
+}
+
+const bearer = () => ({ authorization: `Bearer ${api.token}` })
+const codeOf = ({ body }: Answer): string => JSON.parse(body).error.code
+
+describe('who may call the API', () => {
+  test('the right token, from a program of this machine', async () => {
+    const answer = await ask('/v1/identity', bearer())
+    expect(answer.status).toBe(200)
+    expect(JSON.parse(answer.body)).toEqual({ account: alice.account, peerId: alice.peerId, name: 'Alice' })
+  })
+
+  test('no token, or another one', async () => {
+    for (const headers of [{}, { authorization: 'Bearer nope' }, { authorization: `Basic ${api.token}` }]) {
+      const answer = await ask('/v1/identity', headers)
+      expect([answer.status, codeOf(answer)]).toEqual([401, 'unauthorised'])
+    }
+  })
+
+  test('a name that somebody let point here (DNS rebinding)', async () => {
+    for (const host of ['evil.example', `evil.example:${api.port}`, '127.0.0.1', `127.0.0.1:${api.port + 1}`]) {
+      const answer = await ask('/v1/identity', { ...bearer(), host })
+      expect([answer.status, codeOf(answer)]).toEqual([403, 'forbidden-host'])
+    }
+    for (const host of [`localhost:${api.port}`, `[::1]:${api.port}`]) {
+      expect((await ask('/v1/identity', { ...bearer(), host })).status).toBe(200)
+    }
+  })
+
+  test('a page of somebody else', async () => {
+    for (const origin of ['https://evil.example', 'null', `http://127.0.0.1:${api.port + 1}`]) {
+      const answer = await ask('/v1/identity', { ...bearer(), origin })
+      expect([answer.status, codeOf(answer)]).toEqual([403, 'forbidden-origin'])
+    }
+    expect((await ask('/v1/identity', { ...bearer(), origin: `http://127.0.0.1:${api.port}` })).status).toBe(200)
+  })
+
+  test('the document and unknown paths need the token too', async () => {
+    expect((await ask('/v1/openapi.json')).status).toBe(401)
+    expect((await ask('/nothing')).status).toBe(401)
+    expect(JSON.parse((await ask('/v1/openapi.json', bearer())).body).openapi).toBe('3.1.0')
+    expect(codeOf(await ask('/nothing', bearer()))).toBe('unknown-operation')
+  })
+})
+
+describe('bad requests', () => {
+  const json = () => ({ ...bearer(), 'content-type': 'application/json' })
+
+  test('10 MB of JSON', async () => {
+    const body = JSON.stringify({ to: 'Bob', text: 'x'.repeat(10_000_000) })
+    const answer = await ask('/v1/messages', { ...json(), 'content-length': String(body.length) }, body)
+    expect([answer.status, codeOf(answer)]).toEqual([413, 'request-too-large'])
+    expect((await ask('/v1/identity', bearer())).status).toBe(200)
+    expect(alice.messages).toEqual([])
+  })
+
+  test('the bound itself: 256 KiB are read, one byte more is not', async () => {
+    const frame = JSON.stringify({ to: 'Bob', text: '', pad: '' })
+    const body = (size: number) => JSON.stringify({ to: 'Bob', text: '', pad: 'x'.repeat(size - frame.length) })
+    expect(codeOf(await ask('/v1/messages', json(), body(256 * 1024)))).toBe('empty-text')
+    expect(codeOf(await ask('/v1/messages', json(), body(256 * 1024 + 1)))).toBe('request-too-large')
+  })
+
+  test.each([
+    ['not JSON', '{', 'bad-request'],
+    ['another shape', '{"to":5}', 'bad-request'],
+    ['a list', '[]', 'bad-request'],
+    ['a prototype', '{"__proto__":{"to":"Bob"},"text":"x"}', 'bad-request'],
+    ['nothing', '', 'bad-request'],
+  ])('%s', async (_name, body, code) => {
+    const answer = await ask('/v1/messages', json(), body)
+    expect([answer.status, codeOf(answer)]).toEqual([400, code])
+    expect(answer.body).not.toMatch(/node_modules|\.ts:|at /)
+  })
+
+  test('another media type', async () => {
+    const answer = await ask('/v1/messages', { ...bearer(), 'content-type': 'text/plain' }, '{}')
+    expect([answer.status, codeOf(answer)]).toEqual([415, 'wrong-media-type'])
+  })
+
+  test('what goes wrong inside says nothing of the inside', async () => {
+    alice.command = () => Promise.reject(new Error('secret key 0xdeadbeef at /home/alice'))
+    const answer = await ask('/v1/identity', bearer())
+    expect([answer.status, codeOf(answer)]).toEqual([500, 'internal'])
+    expect(answer.body).not.toMatch(/deadbeef|alice|stack/)
+  })
+
+  test('too many in a short time', async () => {
+    await api.close()
+    api = await startApi(alice, { requestsPerSecond: 1, requestsBurst: 2 })
+    await ask('/v1/identity', bearer())
+    await ask('/v1/identity', bearer())
+    const answer = await ask('/v1/identity', bearer())
+    expect([answer.status, codeOf(answer)]).toEqual([429, 'rate-limited'])
+  })
+})
+
+describe('the client over HTTP', () => {
+  const client = () => connect(httpConnection(api))
+
+  test('sends, lists, searches, reads', async () => {
+    const miaou = client()
+    const sent = await miaou.messages.send('bob', 'hello', { key: 'k1' })
+    expect((await miaou.messages.send(bob.account, 'hello', { key: 'k1' })).id).toBe(sent.id)
+    alice.receive(bob, 'hi there')
+    expect(await miaou.messages.list({ with: 'Bob', unread: true, limit: 5 })).toMatchObject([{ text: 'hi there' }])
+    expect(await miaou.messages.search('there')).toHaveLength(1)
+    expect(await miaou.messages.read('Bob', 100)).toEqual({ count: 1 })
+    expect(await miaou.network.info()).toMatchObject({ queuedMessages: 0, natType: 'unknown' })
+    await miaou.close()
+    await expect(miaou.identity.get()).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  test('errors keep code, facts and words', async () => {
+    const error: MiaouError = await client()
+      .messages.send('Bobb', 'x')
+      .catch((thrown) => thrown)
+    expect(error).toMatchObject({ name: 'MiaouError', code: 'unknown-contact' })
+    expect(error.facts).toEqual({ account: 'Bobb', suggestions: ['Bob'] })
+    expect(error.message).toMatch(/Bobb/)
+    expect(error.hint).toMatch(/Did you mean Bob/)
+  })
+
+  test('a daemon that is not there', async () => {
+    const gone = connect(httpConnection({ url: 'http://127.0.0.1:1', token: 'x' }))
+    await expect(gone.identity.get()).rejects.toMatchObject({ code: 'no-peer' })
+  })
+
+  test('names with every character in a path', async () => {
+    const odd = 'Zoé / “#?%” …'
+    await client().contacts.rename('Bob', odd)
+    expect((await client().contacts.safetyNumber(odd)).verified).toBe(false)
+  })
+})
+
+describe('the event stream', () => {
+  test('the same checks as for calls', async () => {
+    const open = (protocols: string[], options: object = {}) =>
+      new Promise<number>((resolve) => {
+        const socket = new WebSocket(`ws://127.0.0.1:${api.port}/v1/events`, protocols, options)
+        socket.on('open', () => resolve(101))
+        socket.on('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0))
+        socket.on('error', () => undefined)
+      })
+    const own = ['miaou.v1', `bearer.${api.token}`]
+    expect(await open(['miaou.v1'])).toBe(401)
+    expect(await open(['miaou.v1', 'bearer.nope'])).toBe(401)
+    expect(await open(own, { headers: { host: 'evil.example' } })).toBe(403)
+    expect(await open(own, { origin: 'https://evil.example' })).toBe(403)
+    expect(await open(own)).toBe(101)
+  })
+
+  test('live events, and those since a cursor', async () => {
+    const miaou = connect(httpConnection(api))
+    for (const text of ['one', 'two', 'three']) alice.receive(bob, text)
+    const events = miaou.events({ after: 1 })
+    expect(await texts(events, 2)).toEqual(['two', 'three'])
+    alice.receive(bob, 'four')
+    expect(await texts(events, 1)).toEqual(['four'])
+    alice.emit({ type: 'peer-seen', peerId: bob.peerId })
+    expect((await events.next()).value?.event).toEqual({ type: 'peer-seen', peerId: bob.peerId })
+    await miaou.close()
+    expect((await events.next()).done).toBe(true)
+  })
+
+  test('more events than one page and one buffer hold: none lost, none twice, in order', async () => {
+    const miaou = connect(httpConnection(api))
+    const count = 2_500
+    const events = miaou.events({ after: 0, fleeting: false })
+    const first = events.next()
+    for (let i = 0; i < count; i++) alice.receive(bob, String(i))
+    const [head] = [(await first).value]
+    const rest = await texts(events, count - 1)
+    expect([head === undefined ? '' : textOf(head), ...rest]).toEqual(
+      Array.from({ length: count }, (_, i) => String(i)),
+    )
+    await miaou.close()
+  })
+
+  test('a cursor that is too old is told', async () => {
+    alice.oldest = 10
+    const miaou = connect(httpConnection(api))
+    await expect(miaou.events({ after: 2 }).next()).rejects.toMatchObject({
+      code: 'cursor-expired',
+      facts: { oldest: 10 },
+    })
+  })
+
+  test('a stream that breaks resumes by itself where it was', async () => {
+    const miaou = connect(httpConnection(api))
+    const events = miaou.events({ after: 0, fleeting: false })
+    alice.receive(bob, 'before')
+    expect(await texts(events, 1)).toEqual(['before'])
+    const { port, token } = api
+    await api.close()
+    alice.receive(bob, 'meanwhile')
+    api = await restart(port, token)
+    expect(await texts(events, 1)).toEqual(['meanwhile'])
+    await miaou.close()
+  })
+
+  test('at most so many streams', async () => {
+    await api.close()
+    api = await startApi(alice, { streamsMax: 1 })
+    const first = new WebSocket(`ws://127.0.0.1:${api.port}/v1/events`, ['miaou.v1', `bearer.${api.token}`])
+    await new Promise((resolve) => first.on('open', resolve))
+    const second = new WebSocket(`ws://127.0.0.1:${api.port}/v1/events`, ['miaou.v1', `bearer.${api.token}`])
+    const status = await new Promise((resolve) =>
+      second.on('unexpected-response', (_, response) => resolve(response.statusCode)),
+    )
+    second.on('error', () => undefined)
+    expect(status).toBe(503)
+    first.terminate()
+  })
+
+  test('a reader that takes nothing is cut, and the peer goes on', async () => {
+    await api.close()
+    api = await startApi(alice, { streamBytesMax: 64 * 1024, streamSlowMs: 200 })
+    const slow = new WebSocket(`ws://127.0.0.1:${api.port}/v1/events?after=0`, ['miaou.v1', `bearer.${api.token}`])
+    await new Promise((resolve) => slow.on('open', resolve))
+    slow.pause()
+    const big = 'x'.repeat(20_000)
+    for (let i = 0; i < 1_500; i++) alice.receive(bob, big)
+    // A paused socket does not hear its own close: the server's side shows it.
+    const miaou = connect(httpConnection(api))
+    await expect.poll(() => alice.listenerCount, { timeout: 20_000 }).toBe(0)
+    expect((await miaou.identity.get()).name).toBe('Alice')
+    slow.terminate()
+  })
+})
+
+function textOf({ event }: MiaouEvent): string {
+  return event.type === 'message-received' ? event.message.text : event.type
+}
+
+async function texts(events: AsyncIterator<MiaouEvent>, count: number): Promise<string[]> {
+  const heard: string[] = []
+  while (heard.length < count) {
+    const { value, done } = await events.next()
+    if (done === true || value === undefined) throw new Error('the stream ended')
+    heard.push(textOf(value))
+  }
+  return heard
+}
+
+function restart(port: number, token: string): Promise<ApiServer> {
+  return startApi(alice, { port, token })
+}
