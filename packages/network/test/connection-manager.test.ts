@@ -1,0 +1,644 @@
+import type { PeerId } from '@miaou/core'
+import { encodeSignal, frameTypes } from '@miaou/protocol'
+import { describe, expect, test } from 'vitest'
+import { Network, type NetworkOptions } from '../src/connection-manager.ts'
+import type { NetworkInput, NetworkOutput } from '../src/interface.ts'
+import { Link } from '../src/link.ts'
+import type { PipeId, TransportEvent } from '../src/ports.ts'
+import { crypto, SeededRandom, type TestIdentity, testIdentity } from './identities.ts'
+import { alice, at, bob, carol, linkOptions } from './link-pair.ts'
+import { Simulator } from './simulator.ts'
+
+/** One engine whose host is the test: jitter is a half, so that no wait is spread. */
+class Host {
+  readonly network: Network
+  now = 0
+  #nextPipe = 1
+
+  constructor(options: Partial<NetworkOptions> = {}) {
+    const base = { crypto, random: new SeededRandom(3), jitter: { next: () => 0.5 }, features: ['chat'], webrtc: false }
+    this.network = new Network({ ...base, identity: alice, ...options }, () => this.#nextPipe++ as PipeId)
+  }
+
+  do(input: NetworkInput): NetworkOutput[] {
+    return this.network.handle(at(this.now), input)
+  }
+
+  event(event: TransportEvent): NetworkOutput[] {
+    return this.do({ type: 'transport', event })
+  }
+
+  wakeAt(now: number): NetworkOutput[] {
+    this.now = now
+    return this.do({ type: 'wake' })
+  }
+
+  connect(peerId: PeerId, ...addresses: string[]): NetworkOutput[] {
+    return this.do({ type: 'connect', peerId, addresses })
+  }
+
+  want(...peers: (readonly [PeerId, ...string[]])[]): NetworkOutput[] {
+    return this.do({ type: 'wanted', peers: peers.map(([peerId, ...addresses]) => ({ peerId, addresses })) })
+  }
+
+  opened(pipe: number, direction: 'in' | 'out' = 'out'): NetworkOutput[] {
+    return this.event(openedEvent(pipe, direction))
+  }
+
+  failed(pipe: number): NetworkOutput[] {
+    const error = { type: 'unreachable', detail: 'refused' } as const
+    return this.event({ type: 'closed', pipe: pipe as PipeId, error })
+  }
+
+  /** Somebody dials in and finishes the handshake; the remote end of the pipe is returned. */
+  admit(pipe: number, identity: TestIdentity): { readonly remote: Link; readonly outputs: NetworkOutput[] } {
+    const remote = new Link(linkOptions({ identity, channels: 1 }), at(this.now))
+    const outputs = this.opened(pipe, 'in')
+    let toHost = remote.start(at(this.now))
+    while (toHost.length > 0) {
+      const next: typeof toHost = []
+      for (const output of toHost) {
+        if (output.type === 'proven') next.push(...remote.accept(at(this.now)))
+        if (output.type !== 'write') continue
+        const answers = this.event({ type: 'message', pipe: pipe as PipeId, channel: 0, bytes: output.bytes })
+        outputs.push(...answers)
+        for (const answer of answers) {
+          if (answer.type === 'write') next.push(...remote.receive(at(this.now), 0, answer.bytes))
+        }
+      }
+      toHost = next
+    }
+    return { remote, outputs }
+  }
+
+  counter(name: string): number {
+    return this.network.counters()[name] ?? 0
+  }
+}
+
+function openedEvent(pipe: number, direction: 'in' | 'out'): TransportEvent {
+  const facts = { transport: 'websocket', channels: 1, padded: false, remoteAddress: `somewhere:${pipe}` } as const
+  return { type: 'opened', pipe: pipe as PipeId, direction, ...facts }
+}
+
+function typesOf(outputs: readonly NetworkOutput[]): string[] {
+  return outputs.map((output) => (output.type === 'event' ? output.event.type : output.type))
+}
+
+function dialsOf(outputs: readonly NetworkOutput[]): string[] {
+  return outputs.flatMap((output) => (output.type === 'dial' ? [output.address] : []))
+}
+
+function errorsOf(outputs: readonly NetworkOutput[]): string[] {
+  return outputs.flatMap((output) =>
+    output.type === 'event' && output.event.type === 'connection-error' ? [output.event.error.type] : [],
+  )
+}
+
+describe('dialling', () => {
+  test('[L61] addresses are tried 250 ms apart, at once when one fails, the newest first', () => {
+    const host = new Host()
+    expect(host.connect(bob.peerId, 'ws://1', 'ws://2', 'ws://3', 'ws://4')).toEqual([
+      { type: 'dial', pipe: 1, transport: 'websocket', address: 'ws://1' },
+    ])
+    expect(host.network.views()[0]?.state).toBe('dialing')
+    expect(host.network.deadline()).toBe(250)
+    expect(dialsOf(host.wakeAt(249))).toEqual([])
+    expect(dialsOf(host.wakeAt(250))).toEqual(['ws://2'])
+    host.now = 300
+    expect(dialsOf(host.failed(1))).toEqual(['ws://3'])
+    expect(host.network.deadline()).toBe(550)
+    expect(dialsOf(host.wakeAt(550))).toEqual(['ws://4'])
+    expect(host.network.deadline()).toBe(10_250)
+  })
+
+  test('[L61] the first pipe that proves to be the peer wins; the others are closed', () => {
+    const host = new Host()
+    host.connect(bob.peerId, 'ws://1', 'ws://2', 'ws://3')
+    host.wakeAt(250)
+    const remote = new Link(linkOptions({ role: 'responder', channels: 1 }), at(250))
+    const [hello] = host.opened(2)
+    expect(host.network.views()[0]?.state).toBe('handshaking')
+    expect(hello?.type).toBe('write')
+    const [ack] = remote.receive(at(250), 0, hello?.type === 'write' ? hello.bytes : new Uint8Array(0))
+    const bytes = ack?.type === 'write' ? ack.bytes : new Uint8Array(0)
+    const outputs = host.event({ type: 'message', pipe: 2 as PipeId, channel: 0, bytes })
+    expect(typesOf(outputs)).toEqual(['close', 'write'])
+    expect(outputs[0]).toEqual({ type: 'close', pipe: 1 })
+    expect(host.network.deadline()).toBe(10_250)
+  })
+
+  test('[L62] wrong peers, strangers and silence are passed over; the most telling error explains the failure', () => {
+    const host = new Host()
+    host.connect(bob.peerId, 'ws://1', 'ws://2')
+    const [hello] = host.opened(1)
+    const remote = new Link(linkOptions({ role: 'responder', identity: carol, channels: 1 }), at(0))
+    const [ack] = remote.receive(at(0), 0, hello?.type === 'write' ? hello.bytes : new Uint8Array(0))
+    const bytes = ack?.type === 'write' ? ack.bytes : new Uint8Array(0)
+    const outputs = host.event({ type: 'message', pipe: 1 as PipeId, channel: 0, bytes })
+    expect(typesOf(outputs)).toEqual(['close', 'dial'])
+    expect(errorsOf(host.failed(2))).toEqual(['wrong-peer'])
+    expect(host.network.views()[0]).toMatchObject({
+      state: 'idle',
+      error: { type: 'wrong-peer', expected: bob.peerId, actual: carol.peerId },
+    })
+  })
+
+  test('[L63] a wanted peer is dialled again after 1, 2, 4 … s, at most 5 min', () => {
+    const host = new Host()
+    expect(dialsOf(host.want([bob.peerId, 'ws://1']))).toEqual(['ws://1'])
+    const waits: number[] = []
+    for (let pipe = 1; pipe <= 11; pipe++) {
+      expect(errorsOf(host.failed(pipe))).toEqual(['unreachable'])
+      expect(host.network.views()[0]?.state).toBe('waiting')
+      waits.push((host.network.views()[0]?.nextTryAt ?? 0) - host.now)
+      expect(host.network.deadline()).toBe(host.network.views()[0]?.nextTryAt)
+      expect(dialsOf(host.wakeAt(host.network.deadline()))).toEqual(['ws://1'])
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map((seconds) => seconds * 1_000))
+  })
+
+  test('[L63] waits are spread by lot over ± a quarter', () => {
+    const waits = [0, 0.999].map((lot) => {
+      const host = new Host({ jitter: { next: () => lot } })
+      host.want([bob.peerId, 'ws://1'])
+      host.failed(1)
+      return Math.round(host.network.views()[0]?.nextTryAt ?? 0)
+    })
+    expect(waits).toEqual([750, 1_250])
+  })
+
+  test('[L64] new addresses and a changed network end the wait', () => {
+    const host = new Host()
+    host.want([bob.peerId, 'ws://1'])
+    for (let pipe = 1; pipe <= 5; pipe++) {
+      host.failed(pipe)
+      host.wakeAt(host.network.deadline())
+    }
+    host.failed(6)
+    host.now += 5_000
+    const learnt = { type: 'addresses', peerId: bob.peerId, addresses: ['ws://2'] } as const
+    expect(dialsOf(host.do(learnt))).toEqual(['ws://2'])
+    host.failed(7)
+    host.failed(8)
+    expect(dialsOf(host.do({ type: 'network-changed' }))).toEqual(['ws://2'])
+  })
+
+  test('[L64] the same news over and over does not dial in a loop', () => {
+    const host = new Host()
+    host.want([bob.peerId, 'ws://1'])
+    host.failed(1)
+    const learnt = { type: 'addresses', peerId: bob.peerId, addresses: ['ws://1'] } as const
+    expect(dialsOf(host.do(learnt))).toEqual([])
+    expect(host.network.deadline()).toBe(1_000)
+  })
+
+  test('[L65] at most 16 addresses are kept, and unknown forms are counted', () => {
+    const host = new Host()
+    const addresses = Array.from({ length: 30 }, (_, i) => `ws://${i}`)
+    host.connect(bob.peerId, 'gopher://x', ...addresses)
+    expect(host.network.views()[0]?.addresses).toEqual(addresses.slice(0, 16))
+    expect(host.counter('bad-address')).toBe(1)
+    let dialled = 1
+    for (let pipe = 1; pipe < 40; pipe++) dialled += dialsOf(host.failed(pipe)).length
+    expect(dialled).toBe(16)
+  })
+
+  test('[L66] at most 32 peers are dialled at a time; the others get their turn', () => {
+    const host = new Host()
+    const peers = Array.from({ length: 40 }, (_, i) => [testIdentity(500 + i).peerId, `ws://${i}`] as const)
+    expect(dialsOf(host.want(...peers)).length).toBe(32)
+    expect(host.network.deadline()).toBeGreaterThan(host.now)
+    expect(dialsOf(host.failed(1))).toEqual(['ws://32'])
+    expect(dialsOf(host.failed(2))).toEqual(['ws://33'])
+  })
+
+  test('[L61] a pipe that never opens is given up after 10 s', () => {
+    const host = new Host()
+    host.connect(bob.peerId, 'ws://1')
+    const outputs = host.wakeAt(10_000)
+    expect(typesOf(outputs)).toEqual(['close', 'connection-error'])
+    // It opens all the same, too late: nobody knows it any more.
+    expect(host.opened(1)).toEqual([{ type: 'close', pipe: 1 }])
+  })
+
+  test('[L60] a peer without an address says so', () => {
+    const host = new Host()
+    expect(errorsOf(host.connect(bob.peerId))).toEqual(['no-address'])
+    host.want([carol.peerId])
+    expect(host.network.views().map(({ error }) => error?.type)).toEqual(['no-address', 'no-address'])
+    expect(host.network.deadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  test('[L60] an address is dialled without knowing who answers; its failure names it', () => {
+    const host = new Host()
+    expect(dialsOf(host.do({ type: 'connect-address', address: 'ws://9' }))).toEqual(['ws://9'])
+    const [failed] = host.failed(1)
+    expect(failed).toMatchObject({ type: 'event', event: { type: 'connection-error', address: 'ws://9' } })
+    const [odd] = host.do({ type: 'connect-address', address: 'nonsense' })
+    expect(odd).toMatchObject({ event: { type: 'connection-error', address: 'nonsense' } })
+    expect(host.network.sizes().pipes).toBe(0)
+  })
+
+  test('we are not dialled by ourselves', () => {
+    const host = new Host()
+    expect(errorsOf(host.connect(alice.peerId, 'ws://1'))).toEqual(['self'])
+    expect(host.want([alice.peerId, 'ws://1'])).toEqual([])
+    expect(host.network.views()).toEqual([])
+  })
+})
+
+describe('links that others make', () => {
+  test('[L50] a link is told of once, with who is there; views and counters say the rest', () => {
+    const host = new Host()
+    const { outputs, remote } = host.admit(500, bob)
+    expect(typesOf(outputs)).toEqual(['write', 'write', 'link-up', 'connection-established'])
+    expect(outputs.find(({ type }) => type === 'link-up')).toEqual({
+      type: 'link-up',
+      peerId: bob.peerId,
+      accountKey: bob.accountKey,
+      sessionKey: bob.sessionKey,
+      certificate: bob.certificate,
+      features: ['chat'],
+    })
+    const bytes = remote.send(at(0), frameTypes.directMessage, Uint8Array.of(7), false)?.[0]
+    if (bytes?.type !== 'write') throw new Error('nothing sent')
+    const event = { type: 'message', pipe: 500 as PipeId, channel: 0, bytes: bytes.bytes } as const
+    expect(host.event(event)).toEqual([
+      { type: 'frame', peerId: bob.peerId, frameType: frameTypes.directMessage, payload: Uint8Array.of(7) },
+    ])
+    const send = { type: 'send', peerId: bob.peerId, frameType: frameTypes.directMessage, fleeting: false } as const
+    expect(typesOf(host.do({ ...send, payload: new Uint8Array(3) }))).toEqual(['write'])
+    const [view] = host.network.views()
+    expect(view).toMatchObject({ peerId: bob.peerId, state: 'connected', transport: 'websocket', features: ['chat'] })
+    expect(view?.latencyMs).toBe(0)
+    expect(view?.stats).toMatchObject({
+      messagesSent: 1,
+      messagesReceived: 1,
+      connectedAt: 1_700_000_000_000,
+      currentState: 'connected',
+    })
+    expect(view?.stats.bytesSent).toBeGreaterThan(100)
+    expect(view?.connectionId).toBe(`conn_${alice.peerId}_${bob.peerId}`)
+  })
+
+  test('[L90] a send to a peer without a link is dropped and counted', () => {
+    const host = new Host()
+    const send = { type: 'send', peerId: bob.peerId, frameType: frameTypes.directMessage, fleeting: false } as const
+    expect(host.do({ ...send, payload: new Uint8Array(3) })).toEqual([])
+    expect(host.do({ type: 'ping', peerId: bob.peerId, id: 1 })).toEqual([])
+    expect(host.counter('unlinked-send')).toBe(2)
+    host.admit(500, bob)
+    expect(host.do({ ...send, payload: new Uint8Array(2_000_000) })).toEqual([])
+    expect(host.counter('refused-send')).toBe(1)
+  })
+
+  test('[L51] of many handshakes only 64 are waited for: 10,000 silent pipes cost no more', () => {
+    const host = new Host()
+    for (let pipe = 1_000; pipe < 11_000; pipe++) {
+      const closes = host.opened(pipe, 'in').filter(({ type }) => type === 'close')
+      expect(closes).toEqual(pipe < 1_064 ? [] : [{ type: 'close', pipe: pipe - 64 }])
+    }
+    expect(host.network.sizes()).toEqual({ connections: 0, pipes: 64, handshakesIn: 64 })
+    expect(host.counter('handshakes-dropped')).toBe(10_000 - 64)
+    // Somebody honest still gets in.
+    expect(typesOf(host.admit(20_000, bob).outputs)).toContain('link-up')
+    expect(typesOf(host.wakeAt(10_000)).filter((type) => type === 'close').length).toBe(63)
+    expect(host.network.sizes()).toEqual({ connections: 1, pipes: 1, handshakesIn: 0 })
+    expect(host.counter('handshake-timeout')).toBe(63)
+  })
+
+  test('[L53] at the limit a stranger is told that we are busy, and makes room for a wanted peer', () => {
+    const host = new Host({ limits: { linksMax: 2 } })
+    const [dave, erin] = [testIdentity(901), testIdentity(902)]
+    host.want([erin.peerId])
+    host.admit(500, bob)
+    host.admit(501, carol)
+    const refused = host.admit(502, dave)
+    expect(typesOf(refused.outputs)).not.toContain('link-up')
+    expect(typesOf(refused.outputs).at(-1)).toBe('close')
+    expect(host.counter('links-refused')).toBe(1)
+    const admitted = host.admit(503, erin)
+    expect(typesOf(admitted.outputs)).toContain('link-up')
+    expect(admitted.outputs).toContainEqual({ type: 'link-down', peerId: bob.peerId, reason: 'busy' })
+  })
+
+  test('[L54] a blocked peer is told and refused; one that we left may come back', () => {
+    const host = new Host()
+    host.admit(500, bob)
+    const outputs = host.do({ type: 'disconnect', peerId: bob.peerId, reason: 'blocked' })
+    expect(typesOf(outputs)).toEqual(['write', 'close', 'connection-closed', 'link-down'])
+    expect(typesOf(host.admit(501, bob).outputs)).not.toContain('link-up')
+    host.admit(502, carol)
+    host.do({ type: 'disconnect', peerId: carol.peerId, reason: 'bye' })
+    expect(typesOf(host.admit(503, carol).outputs)).toContain('link-up')
+    host.connect(bob.peerId, 'ws://bob')
+    expect(typesOf(host.admit(504, bob).outputs)).toContain('link-up')
+  })
+
+  test('[L63] a link that breaks is dialled again; one that we ended is not', () => {
+    const host = new Host()
+    host.want([bob.peerId, 'ws://bob'])
+    host.admit(500, bob)
+    const broken = host.event({ type: 'closed', pipe: 500 as PipeId, error: { type: 'broken', detail: 'reset' } })
+    expect(typesOf(broken)).toEqual(['connection-error', 'connection-closed', 'link-down'])
+    expect(host.network.views()[0]).toMatchObject({ state: 'waiting', error: { type: 'broken' } })
+    expect(dialsOf(host.wakeAt(host.network.deadline()))).toEqual(['ws://bob'])
+    host.admit(501, bob)
+    host.do({ type: 'disconnect', peerId: bob.peerId, reason: 'bye' })
+    expect(host.network.deadline()).toBe(Number.POSITIVE_INFINITY)
+    expect(host.network.views()[0]?.state).toBe('closed')
+  })
+
+  test('[L55] strangers that fail are counted by reason, and told of when they said something', () => {
+    const host = new Host()
+    host.opened(500, 'in')
+    const outputs = host.event({ type: 'message', pipe: 500 as PipeId, channel: 0, bytes: new Uint8Array(100) })
+    expect(typesOf(outputs)).toEqual(['close', 'connection-error'])
+    expect(host.counter('unsupported-version')).toBe(1)
+    host.opened(501, 'in')
+    expect(host.event({ type: 'closed', pipe: 501 as PipeId })).toEqual([])
+    expect(host.event({ type: 'message', pipe: 999 as PipeId, channel: 0, bytes: new Uint8Array(9) })).toEqual([])
+    expect(host.counter('unknown-pipe')).toBe(1)
+    expect(host.network.sizes()).toEqual({ connections: 0, pipes: 0, handshakesIn: 0 })
+  })
+
+  test('[L54] stop says goodbye on every link and closes every pipe', () => {
+    const host = new Host()
+    host.admit(500, bob)
+    host.connect(carol.peerId, 'ws://carol')
+    host.opened(501, 'in')
+    const outputs = host.do({ type: 'stop' })
+    expect(outputs.filter(({ type }) => type === 'close').length).toBe(3)
+    expect(outputs).toContainEqual({ type: 'link-down', peerId: bob.peerId, reason: 'shutdown' })
+    expect(host.network.deadline()).toBe(Number.POSITIVE_INFINITY)
+    expect(host.opened(502, 'in')).toEqual([{ type: 'close', pipe: 502 }])
+    expect(host.connect(carol.peerId, 'ws://carol')).toEqual([])
+  })
+
+  test('[L56] peers neither wanted nor linked are remembered up to a bound', () => {
+    const host = new Host()
+    for (let i = 0; i < 400; i++) {
+      host.do({ type: 'addresses', peerId: testIdentity(1_000 + i).peerId, addresses: ['ws://x'] })
+    }
+    expect(host.network.sizes().connections).toBe(256)
+  })
+
+  test('[L53] a thousand peers wanted above the bound are ignored', () => {
+    const host = new Host({ limits: { wantedMax: 3, dialsMax: 1 } })
+    const peers = Array.from({ length: 5 }, (_, i) => [testIdentity(800 + i).peerId, 'ws://x'] as const)
+    host.want(...peers)
+    expect(host.network.sizes().connections).toBe(3)
+  })
+})
+
+describe('upgrades', () => {
+  test('[L71] the smaller peer id offers over the link, each document in a Signal frame', () => {
+    const host = new Host({ webrtc: true })
+    const { outputs } = host.admit(500, bob)
+    expect(outputs).toContainEqual({ type: 'offer', pipe: 1 })
+    expect(host.network.views()[0]?.state).toBe('upgrading')
+    const description = { type: 'offer', sdp: 'v=0' } as const
+    expect(typesOf(host.event({ type: 'description', pipe: 1 as PipeId, description }))).toEqual(['write'])
+    const candidate = { candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }
+    expect(typesOf(host.event({ type: 'candidate', pipe: 1 as PipeId, candidate }))).toEqual(['write'])
+  })
+
+  /** Host, linked with a peer whose signals the test writes. */
+  function signalled(identity: TestIdentity, from: TestIdentity, options: Partial<NetworkOptions> = {}) {
+    const host = new Host({ identity, webrtc: true, ...options })
+    const { remote } = host.admit(500, from)
+    const isSmaller = identity === alice
+    const connectionId = `conn_${(isSmaller ? identity : from).peerId}_${(isSmaller ? from : identity).peerId}`
+    const signal = (document: object): NetworkOutput[] => {
+      const payload = encodeSignal({ connectionId, attempt: 1, ...document } as Parameters<typeof encodeSignal>[0])
+      const [write] = remote.send(at(host.now), frameTypes.signal, payload, false) ?? []
+      if (write?.type !== 'write') throw new Error('nothing sent')
+      return host.event({ type: 'message', pipe: 500 as PipeId, channel: 0, bytes: write.bytes })
+    }
+    return { host, signal, remote }
+  }
+
+  test('[L71] the offer of the larger peer id is dropped', () => {
+    const { host, signal } = signalled(alice, bob)
+    expect(signal({ type: 'offer', sdp: 'v=0' })).toEqual([])
+    expect(host.counter('offers-dropped')).toBe(1)
+  })
+
+  test('[L72] the larger peer id accepts, or refuses where WebRTC is not to be had', () => {
+    const { signal } = signalled(bob, alice)
+    expect(signal({ type: 'offer', sdp: 'v=0' })).toEqual([
+      { type: 'accept', pipe: 1, offer: { type: 'offer', sdp: 'v=0' } },
+    ])
+    expect(signal({ type: 'candidate', candidate: 'c', sdpMid: null, sdpMLineIndex: null })).toEqual([
+      { type: 'add-candidate', pipe: 1, candidate: { candidate: 'c', sdpMid: null, sdpMLineIndex: null } },
+    ])
+    // A new attempt replaces the one before.
+    expect(typesOf(signal({ type: 'offer', sdp: 'v=0', attempt: 2 }))).toEqual(['close', 'accept'])
+    const without = signalled(bob, alice, { webrtc: false })
+    expect(typesOf(without.signal({ type: 'offer', sdp: 'v=0' }))).toEqual(['write'])
+    expect(without.host.counter('offers-refused')).toBe(1)
+  })
+
+  test('[L72] one attempt passes on at most 64 candidates', () => {
+    const { host, signal } = signalled(bob, alice)
+    signal({ type: 'offer', sdp: 'v=0' })
+    let passed = 0
+    for (let i = 0; i < 100; i++) {
+      passed += signal({ type: 'candidate', candidate: `c${i}`, sdpMid: '0', sdpMLineIndex: 0 }).length
+    }
+    expect(passed).toBe(64)
+    expect(host.counter('candidates-dropped')).toBe(36)
+  })
+
+  test('[L73] refused or failed, the link stays and another attempt follows after 10 s, 20 s …', () => {
+    const { host, signal } = signalled(alice, bob)
+    expect(host.network.views()[0]?.state).toBe('upgrading')
+    const refused = signal({ type: 'refuse', reason: 'unavailable' })
+    expect(typesOf(refused)).toEqual(['close', 'connection-error'])
+    expect(host.network.views()[0]).toMatchObject({ state: 'connected', error: { type: 'unreachable' } })
+    expect(host.network.deadline()).toBe(10_000)
+    expect(host.wakeAt(9_999)).toEqual([])
+    expect(host.wakeAt(10_000)).toContainEqual({ type: 'offer', pipe: 2 })
+    signal({ type: 'refuse', reason: 'unavailable', attempt: 2 })
+    expect(host.network.deadline()).toBe(30_000)
+  })
+
+  test('[L73] an attempt that takes 20 s is given up', () => {
+    const { host } = signalled(alice, bob, { linkLimits: { silentMs: 1_000_000 } })
+    expect(typesOf(host.wakeAt(20_000))).toEqual(expect.arrayContaining(['close', 'connection-error']))
+    expect(host.network.views()[0]?.state).toBe('connected')
+  })
+
+  test('[L74] answers are taken once, and signals of other connections or attempts not at all', () => {
+    const { host, signal } = signalled(alice, bob)
+    expect(signal({ type: 'answer', sdp: 'v=0', attempt: 9 })).toEqual([])
+    const foreign = `conn_${alice.peerId}_${carol.peerId}`
+    expect(signal({ type: 'answer', sdp: 'v=0', connectionId: foreign })).toEqual([])
+    expect(host.counter('bad-signal')).toBe(1)
+    expect(signal({ type: 'answer', sdp: 'v=1' })).toEqual([
+      { type: 'answer', pipe: 1, answer: { type: 'answer', sdp: 'v=1' } },
+    ])
+    expect(signal({ type: 'answer', sdp: 'v=2' })).toEqual([])
+    expect(host.counter('bad-signal')).toBe(2)
+  })
+
+  test('[L16] an SDP swapped by the one who carries it shows in the fingerprints: the pipe is closed, the link stays', () => {
+    const { host, signal } = signalled(alice, bob)
+    signal({ type: 'answer', sdp: 'v=1' })
+    const [ours, theirs, mallory] = [1, 2, 3].map((fill) => new Uint8Array(32).fill(fill))
+    if (ours === undefined || theirs === undefined || mallory === undefined) throw new Error('three were made')
+    const facts = { transport: 'webrtc', channels: 2, padded: false, remoteAddress: '' } as const
+    const binding = { local: ours, remote: mallory }
+    const opened = host.event({ type: 'opened', pipe: 1 as PipeId, direction: 'out', ...facts, binding })
+    const [hello] = opened
+    const remote = new Link(
+      linkOptions({ identity: bob, role: 'responder', binding: { local: theirs, remote: mallory } }),
+      at(0),
+    )
+    const [ack] = remote.receive(at(0), 0, hello?.type === 'write' ? hello.bytes : new Uint8Array(0))
+    const bytes = ack?.type === 'write' ? ack.bytes : new Uint8Array(0)
+    const outputs = host.event({ type: 'message', pipe: 1 as PipeId, channel: 0, bytes })
+    expect(typesOf(outputs)).toEqual(['close', 'connection-error'])
+    expect(errorsOf(outputs)).toEqual(['channel-binding-mismatch'])
+    expect(host.network.views()[0]).toMatchObject({ state: 'connected', error: { type: 'channel-binding-mismatch' } })
+  })
+
+  test('[L16] a WebRTC pipe without fingerprints is closed', () => {
+    const { host } = signalled(alice, bob)
+    const facts = { transport: 'webrtc', channels: 2, padded: false, remoteAddress: '' } as const
+    const outputs = host.event({ type: 'opened', pipe: 1 as PipeId, direction: 'out', ...facts })
+    expect(errorsOf(outputs)).toEqual(['channel-binding-mismatch'])
+  })
+})
+
+describe('long lives', () => {
+  test('[L57] after 500 connect and close cycles the tables are as small as after the first (row D32)', () => {
+    const sim = new Simulator({ seed: 7, delayMax: 5 })
+    const [a, b] = [sim.addNode('a'), sim.addNode('b')]
+    for (let cycle = 0; cycle < 500; cycle++) {
+      sim.handle(a, { type: 'connect', peerId: b.identity.peerId, addresses: [sim.address(b)] })
+      expect(sim.run(2_000, () => a.linked.size === 1 && b.linked.size === 1)).toBe(true)
+      if (cycle % 2 === 0) sim.run(500)
+      sim.handle(cycle % 3 === 0 ? b : a, {
+        type: 'disconnect',
+        peerId: (cycle % 3 === 0 ? a : b).identity.peerId,
+        reason: 'bye',
+      })
+      expect(sim.run(2_000, () => a.linked.size === 0 && b.linked.size === 0)).toBe(true)
+      sim.pipes.length = 0
+    }
+    sim.run(30_000)
+    expect(sim.violations).toEqual([])
+    for (const { network } of [a, b]) {
+      expect(network.sizes()).toEqual({ connections: 1, pipes: 0, handshakesIn: 0 })
+      expect(network.deadline()).toBe(Number.POSITIVE_INFINITY)
+    }
+  })
+
+  test('[L58] many connections at once (row D29)', () => {
+    const sim = new Simulator({ seed: 8 })
+    const hub = sim.addNode('hub')
+    const others = Array.from({ length: 40 }, (_, i) => sim.addNode(`n${i}`))
+    for (const node of others) {
+      sim.handle(node, { type: 'wanted', peers: [{ peerId: hub.identity.peerId, addresses: [sim.address(hub)] }] })
+    }
+    expect(sim.run(10_000, () => hub.linked.size === 40 && others.every(({ linked }) => linked.size === 1))).toBe(true)
+    for (const node of others) {
+      sim.send(hub, node)
+      sim.send(node, hub)
+    }
+    sim.run(20_000)
+    sim.checkNothingLost()
+    expect(sim.violations).toEqual([])
+    expect(sim.deliveredCount).toBe(80)
+    expect(hub.network.views().map(({ transport }) => transport)).toEqual(others.map(() => 'webrtc'))
+  })
+
+  test('[L27] a link that nears its last sequence number is dialled anew, and the conversation goes on', () => {
+    const sim = new Simulator({ seed: 9 })
+    const options = { webrtc: false, linkLimits: { sequenceMax: 50 } }
+    const [a, b] = [sim.addNode('a', options), sim.addNode('b', options)]
+    sim.handle(a, { type: 'wanted', peers: [{ peerId: b.identity.peerId, addresses: [sim.address(b)] }] })
+    let taken = 0
+    for (let i = 0; i < 100; i++) {
+      sim.run(200)
+      if (sim.send(a, b)) taken += 1
+    }
+    sim.run(20_000)
+    expect(taken).toBeGreaterThan(80)
+    expect(b.frames.length).toBe(taken)
+    expect(sim.violations).toEqual([])
+    expect(a.events.filter(({ type }) => type === 'connection-closed').length).toBeGreaterThan(1)
+  })
+
+  test('[L40] idle links cost a ping in 30 s and nothing else', () => {
+    const sim = new Simulator({ seed: 10 })
+    const [a, b] = [sim.addNode('a'), sim.addNode('b')]
+    sim.handle(a, { type: 'connect', peerId: b.identity.peerId, addresses: [sim.address(b)] })
+    sim.run(20_000)
+    const before = a.network.views()[0]?.stats
+    sim.run(3_600_000)
+    const after = a.network.views()[0]?.stats
+    const bytes = (after?.bytesSent ?? 0) - (before?.bytesSent ?? 0)
+    // An hour has 120 idle times of 30 s; a ping or pong has 115 bytes.
+    expect(bytes).toBeLessThanOrEqual(121 * 2 * 115)
+    expect(sim.violations).toEqual([])
+    expect(a.linked.size).toBe(1)
+  })
+
+  test('[L79] an upgraded link that dies falls back to dialling and upgrades again', () => {
+    const sim = new Simulator({ seed: 11 })
+    const [a, b] = [sim.addNode('a'), sim.addNode('b')]
+    sim.handle(a, { type: 'wanted', peers: [{ peerId: b.identity.peerId, addresses: [sim.address(b)] }] })
+    const isUpgraded = () => a.network.views()[0]?.transport === 'webrtc'
+    expect(sim.run(5_000, isUpgraded)).toBe(true)
+    sim.run(1_000)
+    for (const pipe of sim.livePipes()) sim.killPipe(pipe)
+    expect(sim.run(5_000, () => a.network.views()[0]?.transport === 'websocket')).toBe(true)
+    expect(sim.run(30_000, isUpgraded)).toBe(true)
+    const reasons = a.events.flatMap((event) => (event.type === 'connection-closed' ? [event.reason] : []))
+    expect(reasons).toEqual(['upgraded', 'pipe-lost', 'upgraded'])
+  })
+
+  test('[L41] a peer that vanishes without a word is missed within seconds of the next message', () => {
+    const sim = new Simulator({ seed: 12 })
+    const [a, b] = [sim.addNode('a', { webrtc: false }), sim.addNode('b')]
+    sim.handle(a, { type: 'wanted', peers: [{ peerId: b.identity.peerId, addresses: [sim.address(b)] }] })
+    sim.run(5_000)
+    for (const pipe of sim.livePipes()) sim.blackHole(pipe)
+    const before = sim.mono
+    sim.send(a, b)
+    expect(sim.run(60_000, () => a.linked.size === 0)).toBe(true)
+    expect(sim.mono - before).toBeLessThanOrEqual(10_001)
+    expect(sim.run(60_000, () => a.linked.size === 1 && b.linked.size === 1)).toBe(true)
+  })
+
+  test('[L59] a restarted peer is not kept waiting by the link it lost', () => {
+    for (let seed = 20; seed < 40; seed++) {
+      const sim = new Simulator({ seed })
+      const [a, b] = [sim.addNode('a'), sim.addNode('b')]
+      sim.handle(a, { type: 'wanted', peers: [{ peerId: b.identity.peerId, addresses: [sim.address(b)] }] })
+      sim.run(5_000)
+      for (const pipe of sim.livePipes()) sim.blackHole(pipe)
+      b.isUp = false
+      sim.restart(b)
+      // The other end has noticed nothing: its old link still seems to stand.
+      sim.handle(b, { type: 'connect', peerId: a.identity.peerId, addresses: [sim.address(a)] })
+      expect(sim.run(2_000, () => b.linked.size === 1)).toBe(true)
+      sim.send(a, b)
+      expect(sim.run(1_000, () => b.frames.length === 1)).toBe(true)
+    }
+  })
+
+  test('a ping is answered with the round trip', () => {
+    const sim = new Simulator({ seed: 13, delayMin: 25, delayMax: 25 })
+    const [a, b] = [sim.addNode('a'), sim.addNode('b')]
+    sim.handle(a, { type: 'connect', peerId: b.identity.peerId, addresses: [sim.address(b)] })
+    sim.run(5_000)
+    sim.handle(a, { type: 'ping', peerId: b.identity.peerId, id: 42 })
+    expect(sim.run(1_000, () => a.pongs.length === 1)).toBe(true)
+    expect(a.pongs[0]).toMatchObject({ id: 42 })
+    expect(a.pongs[0]?.latencyMs).toBeCloseTo(50)
+  })
+})
