@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
 import {
   type AccountId,
   bytesToMessageId,
@@ -367,6 +368,7 @@ export function fakeHost(network: FakeNetwork, passphrases: Map<string, string> 
       return passphrase === undefined ? 'absent' : passphrase === '' ? 'open' : 'locked'
     },
     createHome: async ({ home, passphrase, name }) => {
+      mkdirSync(home, { recursive: true })
       passphrases.set(home, decode(passphrase))
       const peer = new FakePeer(network, home, name)
       peer.isRunning = false

@@ -74,6 +74,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 not confirmed yet (send --confirm), 4 no
   'help.duration': 'seconds after which it ends (else when stopped)',
   'help.peer-id': 'the peer: id, name or ws:// address',
   'help.timeout': 'seconds to wait at most',
+  'help.retry': 'seconds before each new look at the network (1,2,3)',
   'help.count': 'how often',
   'help.kind': 'what the key is for',
   'help.key-id': 'id of the key (else made up)',

@@ -79,6 +79,7 @@ export const help: Readonly<Record<keyof typeof english, Phrase>> = {
   'help.duration': 'secondes avant la fin (sinon à l’arrêt)',
   'help.peer-id': 'le pair : identifiant, nom ou adresse ws://',
   'help.timeout': 'secondes d’attente au plus',
+  'help.retry': 'secondes avant chaque nouveau regard sur le réseau (1,2,3)',
   'help.count': 'combien de fois',
   'help.kind': 'à quoi sert la clé',
   'help.key-id': 'identifiant de la clé (sinon inventé)',

@@ -1,0 +1,93 @@
+import {
+  connectedSchema,
+  contactSchema,
+  diagnosticSchema,
+  identitySchema,
+  inviteSchema,
+  keySchema,
+  messageSchema,
+  miaouEventSchema,
+  networkInfoSchema,
+  operations,
+  peerViewSchema,
+  pingSchema,
+  safetyNumberSchema,
+  settingsSchema,
+} from '@miaou/sdk'
+import { z } from 'zod'
+
+/** First line of `up` and `net start`: the peer listens and the API answers. */
+const readySchema = z.strictObject({
+  type: z.literal('ready'),
+  ...identitySchema.shape,
+  addresses: z.array(z.string()),
+  url: z.string(),
+  home: z.string(),
+})
+
+const connectStepSchema = z.discriminatedUnion('step', [
+  z.strictObject({ step: z.literal('search') }),
+  z.strictObject({ step: z.literal('mdns') }),
+  z.strictObject({ step: z.literal('retry'), attempt: z.number().int(), waitMs: z.number() }),
+  z.strictObject({ step: z.literal('addresses'), count: z.number().int(), addresses: z.array(z.string()) }),
+  z.strictObject({ step: z.literal('offer'), by: z.enum(['us', 'them']) }),
+  z.strictObject({ step: z.literal('answer'), by: z.enum(['us', 'them']) }),
+  z.strictObject({ step: z.literal('no-webrtc') }),
+  z.strictObject({
+    step: z.literal('connected'),
+    peerId: connectedSchema.shape.peerId,
+    transport: z.string(),
+    setupMs: z.number(),
+  }),
+  z.strictObject({ step: z.literal('ping'), latencyMs: z.number() }),
+  z.strictObject({ step: z.literal('message'), message: messageSchema.strict() }),
+])
+
+const exportLineSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('identity'), identity: identitySchema.strict() }),
+  z.strictObject({ type: z.literal('contact'), contact: contactSchema.strict() }),
+  z.strictObject({ type: z.literal('message'), message: messageSchema.strict() }),
+])
+
+const runningSchema = z.union([readySchema, miaouEventSchema.strict()])
+
+/** What each command prints with `--json`, one object a line. Part of the interface: fields are only ever added. */
+export const jsonShapes: Readonly<Record<string, z.ZodType>> = {
+  start: runningSchema,
+  up: runningSchema,
+  'net start': runningSchema,
+  id: identitySchema.strict(),
+  rename: identitySchema.strict(),
+  invite: inviteSchema.strict(),
+  settings: settingsSchema.strict(),
+  'contacts list': contactSchema.strict(),
+  'contacts add': contactSchema.strict(),
+  'contacts accept': contactSchema.strict(),
+  'contacts block': contactSchema.strict(),
+  'contacts unblock': contactSchema.strict(),
+  'contacts rename': contactSchema.strict(),
+  'contacts remove': operations['contacts.remove'].output.strict(),
+  'contacts verify': safetyNumberSchema.strict(),
+  send: messageSchema.strict(),
+  recv: messageSchema.strict(),
+  history: messageSchema.strict(),
+  search: messageSchema.strict(),
+  export: exportLineSchema,
+  'net list-peers': z.union([peerViewSchema.strict(), miaouEventSchema.strict()]),
+  'net connect': connectStepSchema,
+  'net info': networkInfoSchema.strict(),
+  'net ping': pingSchema.strict(),
+  'net diagnostics': diagnosticSchema.strict(),
+  'key generate': keySchema.strict(),
+  'key list': keySchema.strict(),
+  'key export': z.union([keySchema.strict(), operations['keys.exportSecret'].output.strict()]),
+  sign: operations['keys.sign'].output.strict(),
+  verify: operations['keys.verify'].output.strict(),
+  'aead encrypt': operations['keys.aeadEncrypt'].output.strict(),
+  'aead decrypt': z.strictObject({ plaintext: z.string(), text: z.string().exactOptional() }),
+}
+
+/** What goes to stderr with `--json` when a command fails. */
+export const jsonErrorShape: z.ZodType = z.strictObject({
+  error: z.strictObject({ code: z.string(), message: z.string(), hint: z.string() }),
+})

@@ -1,0 +1,109 @@
+import { MiaouError } from '@miaou/sdk'
+import type { Context } from '../context.ts'
+import type { ExitCode } from '../exit-code.ts'
+import { addListenOptions, type Given, type Group, listenOptions, optional, parseCount, parsePort } from './define.ts'
+
+export function definePeople(group: Group): void {
+  defineRunning(group)
+  const { define, text } = group
+  define('id', 'help.id', async (context) => (await import('../commands/identity.ts')).id(context), {
+    examples: ['miaou id', 'miaou id --json'],
+  })
+  define(
+    'rename <name>',
+    'help.rename',
+    async (context, [name = '']) => (await import('../commands/identity.ts')).rename(context, name),
+    { examples: ['miaou rename "Alice"'] },
+  )
+  define(
+    'invite',
+    'help.invite',
+    async (context, _words, given) => (await import('../commands/identity.ts')).invite(context, given.number('many')),
+    {
+      options: (command) => command.option('--many <count>', text('help.many'), parseCount(1_000)),
+      examples: ['miaou invite', 'miaou invite --many 5'],
+    },
+  )
+  define('settings [setting] [value]', 'help.settings', runSettings, {
+    examples: ['miaou settings', 'miaou settings typing off', 'miaou settings discoverable contacts'],
+  })
+  define('contacts [action] [who] [name]', 'help.contacts', runContacts, {
+    options: (command) =>
+      command
+        .option('--as <name>', text('help.as'))
+        .option('--yes', text('help.yes'))
+        .option('--undo', text('help.undo')),
+    examples: [
+      'miaou contacts',
+      'miaou contacts add miaou:invite/… --as Bob',
+      'miaou contacts accept Bob',
+      'miaou contacts verify Bob [--yes | --undo]',
+      'miaou contacts block Bob',
+      'miaou contacts unblock Bob',
+      'miaou contacts rename Bob Robert',
+      'miaou contacts remove Bob',
+    ],
+  })
+}
+
+function defineRunning({ define, text }: Group): void {
+  define(
+    'start',
+    'help.start',
+    async (context, _words, given) => (await import('../commands/chat.ts')).start(context, listenOptions(given)),
+    {
+      options: (command) => addListenOptions(command, text),
+      examples: ['miaou start', 'npm start -- --profile bob'],
+    },
+  )
+  define(
+    'up',
+    'help.up',
+    async (context, _words, given) => {
+      const { up } = await import('../commands/up.ts')
+      return up(context, { ...listenOptions(given), ...optional('apiPort', given.number('apiPort')) })
+    },
+    {
+      options: (command) => {
+        addListenOptions(command, text)
+        command.option('--api-port <port>', text('help.api-port'), parsePort)
+      },
+      examples: ['miaou up', 'miaou up --passphrase-file /run/secrets/miaou', 'miaou up --no-passphrase --port 9998'],
+    },
+  )
+}
+
+async function runSettings(context: Context, [name = '', value = '']: readonly string[]): Promise<ExitCode> {
+  const { parseSetting, settings } = await import('../commands/identity.ts')
+  const change = name === '' ? undefined : parseSetting(name, value)
+  if (name !== '' && change === undefined) throw new MiaouError('bad-request', { detail: `${name} ${value}` })
+  return settings(context, change)
+}
+
+async function runContacts(
+  context: Context,
+  [action = '', who = '', name = '']: readonly string[],
+  given: Given,
+): Promise<ExitCode> {
+  const contacts = await import('../commands/contacts.ts')
+  if (action === '' || action === 'list') return contacts.listContacts(context)
+  if (who === '') throw new MiaouError('bad-request', { detail: `contacts ${action} …` })
+  switch (action) {
+    case 'add':
+      return contacts.addContact(context, who, given.text('as'))
+    case 'accept':
+      return contacts.acceptContact(context, who)
+    case 'verify':
+      return contacts.verifyContact(context, who, { yes: given.flag('yes'), undo: given.flag('undo') })
+    case 'block':
+      return contacts.blockContact(context, who, true)
+    case 'unblock':
+      return contacts.blockContact(context, who, false)
+    case 'rename':
+      return contacts.renameContact(context, who, name)
+    case 'remove':
+      return contacts.removeContact(context, who)
+    default:
+      throw new MiaouError('bad-request', { detail: `contacts ${action}` })
+  }
+}
