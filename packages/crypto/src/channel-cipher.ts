@@ -17,6 +17,7 @@ export interface ChannelCipherOptions {
 export class ChannelCipher {
   readonly #crypto: Crypto
   readonly #key: Uint8Array
+  #isWiped = false
 
   constructor(options: ChannelCipherOptions) {
     assert(options.key.length === 32, 'a channel key has 32 bytes')
@@ -27,17 +28,20 @@ export class ChannelCipher {
   /** `plaintext` sealed, 16 bytes longer. `sequence`: 0 … 2^53 - 1, each once. `ad`: authenticated, not sent. */
   seal(sequence: number, ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
     assert(isSequence(sequence), 'a sequence is a safe non-negative integer')
+    // The overwritten key is one that everybody knows.
+    assert(!this.#isWiped, 'a wiped cipher seals nothing')
     return this.#crypto.chacha20Poly1305Seal(this.#key, noiseNonce(sequence), ad, plaintext)
   }
 
   /** The plaintext, or undefined when key, sequence, `ad` or bytes are not those that were sealed. */
   open(sequence: number, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
-    if (!isSequence(sequence)) return undefined
+    if (!isSequence(sequence) || this.#isWiped) return undefined
     return this.#crypto.chacha20Poly1305Open(this.#key, noiseNonce(sequence), ad, ciphertext)
   }
 
-  /** Overwrites the key: the cipher is of no use afterwards. */
+  /** Overwrites the key: afterwards the cipher opens nothing, and sealing with it is our bug. */
   wipe(): void {
+    this.#isWiped = true
     this.#crypto.wipe(this.#key)
   }
 }

@@ -37,6 +37,17 @@ describe('[A11] channel cipher', () => {
     )
   })
 
+  test('wiped, it neither seals nor opens: its key is then one that everybody knows', () => {
+    const cipher = new ChannelCipher({ crypto, key: splitKey })
+    const sealed = cipher.seal(1, new Uint8Array(0), Uint8Array.of(1))
+    const zeroKey = new ChannelCipher({ crypto, key: new Uint8Array(32) })
+    const forged = zeroKey.seal(1, new Uint8Array(0), Uint8Array.of(1))
+    cipher.wipe()
+    expect(() => cipher.seal(2, new Uint8Array(0), Uint8Array.of(1))).toThrow('a wiped cipher')
+    expect(cipher.open(1, new Uint8Array(0), sealed)).toBeUndefined()
+    expect(cipher.open(1, new Uint8Array(0), forged)).toBeUndefined()
+  })
+
   test('sequences that no sender makes open nothing and seal nothing', () => {
     const cipher = new ChannelCipher({ crypto, key: splitKey })
     for (const bad of [-1, 0.5, Number.NaN, 2 ** 53]) {

@@ -102,3 +102,17 @@ test('a disk that refuses is an error of the call, not the end of the daemon', a
   expect(userKeys.remove('kept')).toMatchObject({ error: { type: 'keyring' } })
   expect(must(userKeys.list())).toHaveLength(1)
 })
+
+test('after the peer stopped, keys are neither made nor used', async () => {
+  const crypto = await createLibsodiumCrypto()
+  const storage = new MemoryStorage()
+  const keyring = must(createKeyring({ crypto, random: systemRandom, storage, passphrase: undefined }))
+  const userKeys = openUserKeys(crypto, systemRandom, keyring, () => 42)
+  must(userKeys.generate('signing', 'kept'))
+  keyring.close()
+  const names = storage.names()
+  expect(userKeys.generate('signing', 'late')).toMatchObject({ error: { type: 'keyring' } })
+  expect(userKeys.sign('kept', message)).toMatchObject({ error: { type: 'keyring' } })
+  expect(userKeys.list()).toMatchObject({ error: { type: 'keyring' } })
+  expect(storage.names()).toEqual(names)
+})

@@ -128,15 +128,22 @@ export function openKeyring(options: OpenKeyringOptions): Result<Keyring, OpenKe
  */
 export class Keyring {
   readonly #options: OpenKeyringOptions
-  readonly #dataKey: Uint8Array
+  readonly #key: Uint8Array
   #lock: Lock
+  #isClosed = false
 
   /** Only `createKeyring` and `openKeyring` make one. */
   constructor(options: OpenKeyringOptions & { readonly dataKey: Uint8Array; readonly lock: Lock }) {
     const { dataKey, lock, ...rest } = options
     this.#options = rest
-    this.#dataKey = dataKey
+    this.#key = dataKey
     this.#lock = lock
+  }
+
+  /** The overwritten key is one that everybody knows: nothing may be sealed, locked or named with it. */
+  get #dataKey(): Uint8Array {
+    assert(!this.#isClosed, 'a closed keyring is not used')
+    return this.#key
   }
 
   get protection(): Protection {
@@ -219,9 +226,10 @@ export class Keyring {
     return subkey(this.#options.crypto, this.#dataKey, `store/${purpose}`)
   }
 
-  /** Overwrites the data key: the keyring is of no use afterwards. */
+  /** Overwrites the data key: using the keyring afterwards is our bug. */
   close(): void {
-    this.#options.crypto.wipe(this.#dataKey)
+    this.#isClosed = true
+    this.#options.crypto.wipe(this.#key)
   }
 
   #entries(): Result<StoredKey, FileError>[] {

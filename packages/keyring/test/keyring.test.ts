@@ -115,13 +115,6 @@ describe('[A19] keyring', () => {
     }
     expect(keyring.exportKey('other')).toMatchObject({ error: { type: 'unknown-key' } })
   })
-
-  test('once closed, the data key is gone', () => {
-    const { keyring } = create()
-    unwrap(keyring.put('k', 'device', secret, { createdAt: 1 }))
-    keyring.close()
-    expect(keyring.get('k')).toMatchObject({ error: { type: 'unknown-key' } })
-  })
 })
 
 describe('[A20] passphrase', () => {
@@ -203,6 +196,25 @@ describe('[A20] passphrase', () => {
       }
     }
   })
+})
+
+test('a closed keyring is not used: its data key is then one that everybody knows', () => {
+  const { base, storage, keyring } = create({ passphrase })
+  unwrap(keyring.put('k', 'device', secret, { createdAt: 1 }))
+  keyring.close()
+  const names = storage.names()
+  const uses = [
+    () => keyring.put('late', 'device', secret, { createdAt: 2 }),
+    () => keyring.get('k'),
+    () => keyring.list(),
+    () => keyring.remove('k'),
+    () => keyring.exportKey('k'),
+    () => keyring.changePassphrase(textToBytes('new')),
+    () => keyring.storeKey('database'),
+  ]
+  for (const use of uses) expect(use).toThrow('a closed keyring')
+  expect(storage.names()).toEqual(names)
+  expect(unwrap(unwrap(openKeyring(base)).get('k')).secret).toEqual(secret)
 })
 
 class FailingStorage extends MemoryStorage {
