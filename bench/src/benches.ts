@@ -11,8 +11,12 @@ export interface Bench {
 /** In the order in which `npm run bench` runs them. */
 export const benches: readonly Bench[] = [
   { name: 'sessions', short: ['--messages', '100', '--rounds', '1'], timeoutMs: 120_000 },
-  { name: 'webrtc-path', short: [], timeoutMs: 300_000 },
-  { name: 'messaging', short: [], timeoutMs: 300_000 },
+  {
+    name: 'webrtc-path',
+    short: ['--rounds', '1', '--megabytes', '2', '--messages', '1600', '--opens', '1'],
+    timeoutMs: 300_000,
+  },
+  { name: 'messaging', short: ['--messages', '640', '--rounds', '1'], timeoutMs: 300_000 },
   { name: 'message-rate', short: ['--messages', '200', '--rounds', '1'], timeoutMs: 600_000 },
   { name: 'end-to-end', short: ['--rounds', '1', '--messages', '20', '--idle-seconds', '1'], timeoutMs: 600_000 },
 ]

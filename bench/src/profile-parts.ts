@@ -50,8 +50,16 @@ function partOf(id: number): string {
   return 'elsewhere'
 }
 
+/** Native functions and adapters of libraries say nothing by themselves: the line of ours that called them does. */
 function label(id: number): string {
   const frame = nodes.get(id)?.callFrame
+  const isOurs = (url: string): boolean => url.includes('/packages/') && !url.includes('/store/')
+  if (frame !== undefined && partOf(id) === 'SQLite' && !isOurs(frame.url)) {
+    for (let at = parents.get(id); at !== undefined; at = parents.get(at)) {
+      const url = nodes.get(at)?.callFrame.url ?? ''
+      if (isOurs(url)) return `SQLite for ${label(at)}`
+    }
+  }
   const file = frame?.url.replace(/^.*\/(?=(packages|node_modules|bench)\/)/, '') ?? ''
   return `${frame?.functionName || '(anonymous)'} ${file}${file === '' ? '' : `:${(frame?.lineNumber ?? 0) + 1}`}`
 }
