@@ -4,6 +4,7 @@ import { err, ok, type Result } from '@miaou/core'
 import Database from 'better-sqlite3-multiple-ciphers'
 import { sqliteCode } from '../store/failure.ts'
 import { atomicWriteFile, makePrivateDirectory } from './files.ts'
+import { type HomeRefused, toHomeRefused } from './refused.ts'
 
 /** What the one who holds a home tells others about itself. */
 export interface HomeHolder {
@@ -23,7 +24,7 @@ export interface HomeInUse {
   readonly apiUrl: string | undefined
 }
 
-export type LockHomeError = HomeInUse | { readonly type: 'unwritable'; readonly home: string; readonly detail: string }
+export type LockHomeError = HomeInUse | HomeRefused
 
 export interface HomeLock {
   readonly home: string
@@ -64,7 +65,7 @@ export function lockHome(home: string, wallMs: number = Date.now()): Result<Home
       return err({ type: 'home-in-use', home, pid, since, apiUrl })
     }
   } catch (thrown) {
-    return err({ type: 'unwritable', home, detail: thrown instanceof Error ? thrown.message : String(thrown) })
+    return err(toHomeRefused(home, thrown))
   }
 }
 

@@ -13,6 +13,7 @@ import {
 import { isName, nameSizeMax } from '@miaou/protocol'
 import { makePrivateDirectory, removeTemporaryFiles, syncDirectory } from '../home/files.ts'
 import { type LockHomeError, lockHome } from '../home/lock.ts'
+import { toHomeRefused } from '../home/refused.ts'
 import { fileSecureStorage } from '../home/secure-storage.ts'
 import { createIdentity, type IdentityError, loadIdentity, type PeerIdentity } from './identity.ts'
 import { hostStretch } from './passphrase.ts'
@@ -68,7 +69,7 @@ export async function createHome(options: CreateHomeOptions): Promise<Result<Cre
   try {
     makePrivateDirectory(home)
   } catch (error) {
-    return err({ type: 'unwritable', home, detail: detailOf(error) })
+    return err(toHomeRefused(home, error))
   }
   const lock = lockHome(home)
   if (!lock.ok) return lock
@@ -101,7 +102,7 @@ export async function createHome(options: CreateHomeOptions): Promise<Result<Cre
     const account = keyToAccountId(messaging.accountKey)
     return ok({ account, peerId: network.peerId, words: entropyToWords(entropy, language) })
   } catch (error) {
-    return err({ type: 'unwritable', home, detail: detailOf(error) })
+    return err(toHomeRefused(home, error))
   } finally {
     lock.value.release()
   }
@@ -128,9 +129,4 @@ export async function openHome(
   const identity = loadIdentity(crypto, keyring.value)
   if (!identity.ok) return identity
   return ok({ crypto, keyring: keyring.value, identity: identity.value })
-}
-
-/** Node's words for a failed system call, without its stack. */
-function detailOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown'
 }

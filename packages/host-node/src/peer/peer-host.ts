@@ -18,10 +18,12 @@ import {
   type MessagingCommand,
   type MigrationError,
   migrate,
+  StoreFailure,
 } from '@miaou/messaging'
 import type { Advertisement, ConnectionView, LinkError, PipeId, TransportError, TransportHost } from '@miaou/network'
 import { Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
+import { toHomeRefused } from '../home/refused.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
 import { type ConfigError, loadConfig } from './config.ts'
@@ -69,9 +71,7 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
   if (!lock.ok) return lock
   const opened = await openHome(options.home, options.passphrase).catch((thrown: unknown) => {
     // What the system refuses to read or write; anything else is a bug of ours.
-    if (thrown instanceof Error && 'code' in thrown) {
-      return err({ type: 'unwritable', home: options.home, detail: thrown.message } as const)
-    }
+    if (thrown instanceof Error && 'code' in thrown) return err(toHomeRefused(options.home, thrown))
     lock.value.release()
     throw thrown
   })
@@ -79,7 +79,7 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
   const { crypto, keyring, identity } = opened.value
   const store = openSqliteStore({ path: databasePath(options.home), key: keyring.storeKey('database') })
   if (!store.ok) return release(lock.value, err({ type: 'store', error: store.error }))
-  const migrated = migrate(store.value)
+  const migrated = bringUpToDate(store.value)
   if (!migrated.ok) {
     store.value.close()
     return release(lock.value, migrated)
@@ -92,6 +92,20 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     return started
   }
   return ok(host)
+}
+
+/** The first transaction of a start: the one that meets a full disk. */
+function bringUpToDate(store: SqliteStore): ReturnType<typeof migrate> | Result<never, StartError> {
+  try {
+    return migrate(store)
+  } catch (thrown) {
+    if (!(thrown instanceof StoreFailure)) throw thrown
+    const { path } = store
+    const { kind, message: detail } = thrown
+    if (kind === 'full') return err({ type: 'store', error: { type: 'full', path } })
+    if (kind === 'damaged') return err({ type: 'store', error: { type: 'damaged', path, keyCheck: 'right', detail } })
+    return err({ type: 'store', error: { type: 'io', path, code: kind, detail } })
+  }
 }
 
 function release<E>(lock: HomeLock, failure: E): E {
