@@ -174,8 +174,11 @@ export class Inbox {
         const { status, reason, messageIds } = body
         const { helloId } = device
         if (helloId && messageIds.some((id) => equalBytes(id, helloId))) {
-          if (status !== 'refused') introductions.helloAnswered(device, true)
-          else if (reason === 'request-pending') introductions.helloAnswered(device, false)
+          if (status !== 'refused') {
+            introductions.helloAnswered(device, true)
+            // What we showed before they knew us was dropped.
+            this.#parts.links.sendPresence(device)
+          } else if (reason === 'request-pending') introductions.helloAnswered(device, false)
         }
         outbox.settle(device, status, reason, messageIds)
         // Room in the window, or a message that waited for an answer.

@@ -1,5 +1,6 @@
 import {
   type AccountId,
+  concatBytes,
   type Jitter,
   keyToAccountId,
   keyToPeerId,
@@ -8,7 +9,14 @@ import {
   type Random,
   type Result,
 } from '@miaou/core'
-import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
+import {
+  type Crypto,
+  createLibsodiumCrypto,
+  decodeRatchetState,
+  encodeRatchetState,
+  type KeyPair,
+  ratchetEncrypt,
+} from '@miaou/crypto'
 import { openSqliteStore, type SqliteStore } from '@miaou/host-node'
 import {
   type CommandError,
@@ -23,7 +31,14 @@ import {
   type Store,
   type StoredEvent,
 } from '@miaou/messaging'
-import { signDeviceCertificate, signDeviceListEntry } from '@miaou/protocol'
+import {
+  type Content,
+  encodeContent,
+  encodeEnvelope,
+  frameTypes,
+  signDeviceCertificate,
+  signDeviceListEntry,
+} from '@miaou/protocol'
 
 export const crypto: Crypto = await createLibsodiumCrypto()
 
@@ -294,4 +309,53 @@ export function sendText(
   text: string,
 ): ReturnType<typeof unwrap<CommandResults['message-send'], CommandError>> {
   return unwrap(town.ask<'message-send'>(from, { type: 'message-send', account: to.account, text }))
+}
+
+/** Frame types of the `send` outputs, in order. */
+export function sentTypes(outputs: readonly MessagingOutput[]): number[] {
+  return outputs.flatMap((output) => (output.type === 'send' ? [output.frameType] : []))
+}
+
+export function contactOf(home: Home, other: Home): CommandResults['contacts-list'][number] | undefined {
+  return unwrap(home.ask<'contacts-list'>({ type: 'contacts-list' })).find(({ account }) => account === other.account)
+}
+
+/** The messages of a home with another, newest last. */
+export function messagesOf(home: Home, other: Home): CommandResults['messages-list'] {
+  return unwrap(home.ask<'messages-list'>({ type: 'messages-list', account: other.account, limit: 200 }))
+}
+
+export function dropsOf(home: Home): Readonly<Record<string, number>> {
+  return unwrap(home.ask<'stats'>({ type: 'stats' })).dropped
+}
+
+/** Makes each a contact of the other as two do who see each other on the LAN. */
+export function addEachOther(town: Town, a: Home, b: Home): void {
+  unwrap(town.ask<'contact-add-peer'>(a, { type: 'contact-add-peer', peerId: b.peerId }))
+  unwrap(town.ask<'contact-add-peer'>(b, { type: 'contact-add-peer', peerId: a.peerId }))
+}
+
+/**
+ * What a program of another kind at `from` might send: any content, sealed in the session that `from` initiated or
+ * answered, as a frame for `to`.
+ */
+export function sealAs(from: Home, to: Home, content: Content | Uint8Array): MessagingInput {
+  const { store } = from
+  const [row] = store.all('SELECT * FROM sessions ORDER BY generation DESC, id LIMIT 1')
+  if (!row) throw new Error('no session')
+  const state = unwrap(decodeRatchetState(row['state'] as Uint8Array))
+  const bind = (home: Home): Uint8Array[] => [home.party.identity.accountKey, home.party.identity.deviceKey.publicKey]
+  const [initiator, responder] = row['initiator'] === 1 ? [from, to] : [to, from]
+  const ad = concatBytes(Uint8Array.of(1, 1), ...bind(initiator), ...bind(responder))
+  const plaintext = content instanceof Uint8Array ? content : encodeContent(content)
+  const random = seededRandom(`sealed ${from.events.length} ${Math.random()}`)
+  const sealed = ratchetEncrypt({ crypto, random, state, plaintext, ad })
+  store.transaction(() => {
+    store.run('UPDATE sessions SET state = ? WHERE row = ?', [encodeRatchetState(sealed.state), row['row'] as number])
+  })
+  // It wrote behind its engine's back.
+  from.engine.rollback()
+  const sessionId = row['id'] as Uint8Array
+  const payload = encodeEnvelope({ kind: 'ratchet', sessionId, message: sealed.message })
+  return { type: 'frame', peerId: from.peerId, frameType: frameTypes.directMessage, payload }
 }

@@ -1,0 +1,67 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openSqliteStore, type SqliteStore } from '@miaou/host-node'
+import { migrate, schemaVersion } from '@miaou/messaging'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createParty, Home, messagesOf, Town, texts, unwrap } from './fixture.ts'
+
+const folders: string[] = []
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
+})
+
+/** A copy of a frozen database, as this program opens it. */
+function openFrozen(version: number, name: string): SqliteStore {
+  const folder = mkdtempSync(join(tmpdir(), 'miaou-frozen-'))
+  folders.push(folder)
+  const path = join(folder, 'home.db')
+  copyFileSync(new URL(`databases/version-${version}-${name}.db`, import.meta.url), path)
+  return unwrap(openSqliteStore({ path }))
+}
+
+describe('migrations', () => {
+  for (let version = 1; version <= schemaVersion; version++) {
+    test(`[Q3] a database of version ${version} opens, and its conversation goes on`, () => {
+      const town = new Town()
+      const [alice, bob] = ['alice', 'bob'].map((name) => {
+        const store = openFrozen(version, name)
+        unwrap(migrate(store))
+        const home = new Home(createParty(name), town.clock, { store })
+        town.homes.push(home)
+        return home
+      })
+      if (!alice || !bob) throw new Error('two homes')
+      expect(messagesOf(alice, bob).map(({ text, state }) => [text, state])).toEqual([
+        ['delivered and read', 'read'],
+        ['unread été', 'delivered'],
+        ['still queued', 'queued'],
+      ])
+      expect(unwrap(alice.ask<'messages-search'>({ type: 'messages-search', query: 'ete' }))).toHaveLength(1)
+      expect(unwrap(alice.ask<'settings-get'>({ type: 'settings-get' })).typing).toBe(false)
+      town.link(alice, bob)
+      expect(texts(bob, alice)).toEqual(['delivered and read', 'unread été', 'still queued'])
+      expect(messagesOf(alice, bob).at(-1)?.state).toBe('delivered')
+      for (const { store } of town.homes) store.close()
+    })
+  }
+
+  test('[Q3] a newer database is refused untouched', () => {
+    const store = unwrap(openSqliteStore({ path: ':memory:' }))
+    store.script(`PRAGMA user_version = ${schemaVersion + 1}`)
+    expect(migrate(store)).toEqual({
+      ok: false,
+      error: { type: 'newer-database', version: schemaVersion + 1, versionMax: schemaVersion },
+    })
+    expect(store.all('SELECT name FROM sqlite_master')).toEqual([])
+  })
+
+  test('[Q3] migrating twice changes nothing', () => {
+    const store = unwrap(openSqliteStore({ path: ':memory:' }))
+    unwrap(migrate(store))
+    const before = store.all('SELECT sql FROM sqlite_master')
+    unwrap(migrate(store))
+    expect(store.all('SELECT sql FROM sqlite_master')).toEqual(before)
+  })
+})
