@@ -13,13 +13,19 @@ interface Ran {
   readonly stderr: string
 }
 
+/** An installation takes 15 s, a command 1 s; on a busy machine a few times that. Guess. */
+const timeoutMs = 180_000
+
 function run(program: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = process.env): Ran {
-  const { status, stdout, stderr, error } = spawnSync(program, args, {
+  const ran = spawnSync(program, args, {
     cwd,
     env,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
   })
+  const { status, stdout, stderr, error } = ran
   return { status, stdout: stdout ?? '', stderr: `${stderr ?? ''}${error === undefined ? '' : error.message}` }
 }
 
@@ -36,7 +42,13 @@ function npmInstall(folder: string, what: readonly string[]): void {
   mkdirSync(folder, { recursive: true })
   const allowScripts = { node: true, 'better-sqlite3-multiple-ciphers': false }
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'empty', private: true, allowScripts }))
-  const ran = run('npm', ['install', '--loglevel=error', '--no-audit', '--no-fund', ...what], folder)
+  const args = ['install', '--loglevel=error', '--no-audit', '--no-fund', '--prefer-offline', ...what]
+  let ran = run('npm', args, folder)
+  if (ran.status !== 0) {
+    // Registries fail now and then, and npm has been seen to wait for ever: once more, and not in silence.
+    console.log(`again npm install: exit ${ran.status}\n${ran.stdout}${ran.stderr}`)
+    ran = run('npm', args, folder)
+  }
   expectThat(ran.status === 0, `npm install ${what.length > 2 ? `${what.length} tarballs` : what.join(' ')}`, ran)
 }
 
