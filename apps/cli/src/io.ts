@@ -8,6 +8,7 @@ export interface TerminalInput extends NodeJS.ReadableStream {
 export interface TerminalOutput extends NodeJS.WritableStream {
   readonly isTTY?: boolean
   readonly columns?: number
+  readonly rows?: number
 }
 
 /** Everything the program takes from its surroundings: a test gives its own. */

@@ -5,10 +5,10 @@ import { pickContact } from '../peer/who.ts'
 import type { Session } from '../session.ts'
 import { formatMessage, formatState, formatTable, shortId } from '../terminal/format.ts'
 import { createNames, formatEvent } from '../terminal/live.ts'
-import { qrCode } from '../terminal/qr.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { type Candidate, listCandidates } from './candidates.ts'
 import { LineScreen } from './line-screen.ts'
+import { type Face, slashCommands } from './slash-commands.ts'
 
 /** A state is shown once it has held for this long, ms: on a quick link only the last of several. */
 const stateSettleMs = 250
@@ -34,6 +34,8 @@ export class Conversation {
   /** Messages sent here whose receipt is still to come. */
   readonly #unconfirmed = new Set<string>()
   #candidates: readonly Candidate[] = []
+  /** Peers that left the network since: the peer still knows their addresses. */
+  readonly #gone = new Set<string>()
   #current: Contact | undefined
   #isTheirTyping: NodeJS.Timeout | undefined
   #saidTypingAt = Number.NEGATIVE_INFINITY
@@ -101,15 +103,26 @@ export class Conversation {
       if (news.contact.account === this.#current?.account) this.#current = news.contact
       if (news.contact.state === 'request') this.#showRequest(news.contact)
     } else if (news.type === 'peer-seen') await this.#showSeen(news.peerId)
-    else if (news.type !== 'connection-error') {
-      const { client } = this.#session
-      const line = formatEvent(
-        this.#context,
-        event,
-        createNames(await client.contacts.list(), await client.network.peers()),
-      )
-      if (line !== undefined) this.#screen.print(line)
-    }
+    else if (news.type === 'peer-gone') this.#gone.add(news.peerId)
+    else await this.#showLink(event)
+  }
+
+  /** Connections of contacts are worth a line; failed attempts and strangers are not, in the middle of a talk. */
+  async #showLink(event: MiaouEvent): Promise<void> {
+    const contacts = await this.#session.client.contacts.list()
+    const { event: news } = event
+    if (news.type === 'connection-error') return
+    if ('peerId' in news && !contacts.some(({ devices }) => devices.includes(news.peerId))) return
+    const line = formatEvent(this.#context, event, createNames(contacts))
+    if (line !== undefined) this.#screen.print(line)
+  }
+
+  async #findCandidates(contacts: readonly Contact[]): Promise<void> {
+    const peers = await this.#session.client.network.peers()
+    this.#candidates = listCandidates(
+      contacts,
+      peers.filter(({ peerId }) => !this.#gone.has(peerId)),
+    )
   }
 
   async #showReceived(message: Message): Promise<void> {
@@ -133,9 +146,12 @@ export class Conversation {
 
   async #showSeen(peerId: string): Promise<void> {
     const { client } = this.#session
+    this.#gone.delete(peerId)
+    // In the middle of a talk strangers are no news; /contacts shows them.
+    if (this.#current !== undefined) return
     const contacts = await client.contacts.list()
     if (contacts.some(({ devices }) => devices.includes(peerId))) return
-    this.#candidates = listCandidates(contacts, await client.network.peers())
+    await this.#findCandidates(contacts)
     const index = this.#candidates.findIndex(
       (candidate) => candidate.type === 'peer' && candidate.peer.peerId === peerId,
     )
@@ -255,7 +271,7 @@ export class Conversation {
   async #showCandidates(): Promise<void> {
     const { client } = this.#session
     const { text, out } = this.#context
-    this.#candidates = listCandidates(await client.contacts.list(), await client.network.peers())
+    await this.#findCandidates(await client.contacts.list())
     if (this.#candidates.length === 0) {
       this.#screen.print(text('chat.nobody'))
       return
@@ -266,7 +282,7 @@ export class Conversation {
         : [
             String(index + 1),
             out.styles.bold(sanitiseLine(candidate.peer.name ?? shortId(candidate.peer.peerId))),
-            shortId(candidate.peer.peerId),
+            '',
             '',
             text('chat.on-network'),
           ],
@@ -278,7 +294,7 @@ export class Conversation {
     const [name = '', ...words] = line.slice(1).split(/\s+/)
     const rest = words.join(' ')
     const { text } = this.#context
-    const command = commands[name.toLowerCase()]
+    const command = slashCommands[name.toLowerCase()]
     if (command === undefined) this.#screen.print(text('chat.unknown-command', { command: `/${name}` }))
     else await command(this.#face, rest)
   }
@@ -300,109 +316,4 @@ export class Conversation {
     },
     quit: () => this.#screen.close(),
   }
-}
-
-export interface Face {
-  context(): Context
-  session(): Session
-  print(text: string): void
-  current(): Contact | undefined
-  showCandidates(): Promise<void>
-  pick(words: string): Promise<void>
-  leave(): void
-  addInvite(invite: string): Promise<void>
-  update(contact: Contact): void
-  quit(): void
-}
-
-/** Prints an invite of our own with its QR code. */
-export async function showInvite(face: Pick<Face, 'context' | 'session' | 'print'>): Promise<void> {
-  const { text, out } = face.context()
-  const { invite } = await face.session().client.invites.create()
-  const code = qrCode(invite, out.columns)
-  face.print([text('chat.invite'), ...(code === undefined ? [] : [code]), invite].join('\n'))
-}
-
-/** Whom a command means: the words after it, else the current contact. */
-async function whom(face: Face, words: string): Promise<string | undefined> {
-  if (words !== '') return words
-  const current = face.current()
-  if (current !== undefined) return current.account
-  const requests = (await face.session().client.contacts.list()).filter(({ state }) => state === 'request')
-  const [only] = requests
-  if (only !== undefined && requests.length === 1) return only.account
-  face.print(face.context().text('chat.whom'))
-  return undefined
-}
-
-type Command = (face: Face, words: string) => Promise<void>
-
-const commands: Readonly<Record<string, Command>> = {
-  help: async (face) => face.print(face.context().text('chat.help')),
-  contacts: (face) => face.showCandidates(),
-  peers: (face) => face.showCandidates(),
-  invite: (face) => showInvite(face),
-  add: (face, words) => face.addInvite(words),
-  to: async (face, words) => {
-    face.leave()
-    await (words === '' ? face.showCandidates() : face.pick(words))
-  },
-  back: async (face) => {
-    face.leave()
-    await face.showCandidates()
-  },
-  accept: async (face, words) => {
-    const who = await whom(face, words)
-    if (who === undefined) return
-    const contact = await face.session().client.contacts.accept(who)
-    face.update(contact)
-    face.print(face.context().text('contacts.accepted', { name: contact.name }))
-  },
-  block: async (face, words) => {
-    const who = await whom(face, words)
-    if (who === undefined) return
-    const contact = await face.session().client.contacts.block(who)
-    face.leave()
-    face.print(face.context().text('contacts.now-blocked', { name: contact.name }))
-  },
-  unblock: async (face, words) => {
-    const who = await whom(face, words)
-    if (who === undefined) return
-    const contact = await face.session().client.contacts.block(who, false)
-    face.print(face.context().text('contacts.now-unblocked', { name: contact.name }))
-  },
-  verify: async (face, words) => {
-    const { text } = face.context()
-    const isConfirmed = words === 'yes' || words === 'oui'
-    const who = await whom(face, isConfirmed ? '' : words)
-    if (who === undefined) return
-    const { client } = face.session()
-    if (isConfirmed) {
-      const contact = await client.contacts.verify(who)
-      face.update(contact)
-      face.print(text('verify.done', { name: contact.name }))
-      return
-    }
-    const { safetyNumber } = await client.contacts.safetyNumber(who)
-    face.print(`${safetyNumber}\n${text('verify.explain', { name: who })}\n${text('chat.verify-how')}`)
-  },
-  rename: async (face, words) => {
-    const current = face.current()
-    if (current === undefined) return face.print(face.context().text('chat.whom'))
-    const contact = await face.session().client.contacts.rename(current.account, words)
-    face.update(contact)
-    face.print(face.context().text('contacts.renamed', { name: contact.name }))
-  },
-  history: async (face, words) => {
-    const current = face.current()
-    if (current === undefined) return face.print(face.context().text('chat.whom'))
-    const limit = Math.min(200, Math.max(1, Number.parseInt(words, 10) || 20))
-    const messages = await face.session().client.messages.list({ with: current.account, limit })
-    for (const message of messages) face.print(formatMessage(face.context(), message, current.name))
-  },
-  id: async (face) => {
-    const { account, peerId, name } = await face.session().client.identity.get()
-    face.print(`${sanitiseLine(name)}\n${account}\n${peerId}`)
-  },
-  quit: async (face) => face.quit(),
 }

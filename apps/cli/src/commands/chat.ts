@@ -1,5 +1,6 @@
 import { connect } from '@miaou/sdk'
-import { Conversation, showInvite } from '../chat/conversation.ts'
+import { Conversation } from '../chat/conversation.ts'
+import { showInvite } from '../chat/slash-commands.ts'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { hasTerminal } from '../passphrase.ts'
@@ -24,7 +25,7 @@ export async function start(context: Context, options: PeerOptions): Promise<Exi
     const { name } = await session.client.identity.get()
     out.line(out.styles.bold(text('start.hello', { name: sanitiseLine(name) })))
     out.line(text('start.private'))
-    await showInvite({ context: () => context, session: () => session, print: (line) => out.line(line) })
+    await showInvite({ context: () => context, session: () => session, print: (line) => out.line(line) }, true)
     out.line(text('start.how'))
     if (session.daemon === undefined) await pause(browseMs)
     await new Conversation(context, session).run(undefined)

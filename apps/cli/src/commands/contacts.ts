@@ -2,6 +2,7 @@ import { type Contact, MiaouError } from '@miaou/sdk'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { hasTerminal } from '../passphrase.ts'
+import { pickContact } from '../peer/who.ts'
 import { type Session, withSession } from '../session.ts'
 import { formatTable, formatWhen, shortId } from '../terminal/format.ts'
 import { ask } from '../terminal/prompt.ts'
@@ -108,15 +109,16 @@ export function verifyContact(
       return exitCodes.ok
     }
     const { safetyNumber, verified } = await client.contacts.safetyNumber(who)
-    if (!out.isJson) out.line(`\n${safetyNumber}\n\n${text('verify.explain', { name: who })}`)
+    const { name } = pickContact(await client.contacts.list(), who)
+    if (!out.isJson) out.line(`\n${safetyNumber}\n\n${text('verify.explain', { name })}`)
     let isSame = options.yes === true
     if (!isSame && !verified && hasTerminal(context)) {
       const answer = await ask(io, `${text('verify.ask')} `)
       isSame = /^(y|yes|o|oui)$/i.test(answer?.trim() ?? '')
-      if (!isSame) out.line(text('verify.not', { name: who }))
+      if (!isSame) out.line(text('verify.not', { name }))
     }
     if (isSame) await client.contacts.verify(who)
-    if (isSame || verified) out.line(text('verify.done', { name: who }))
+    if (isSame || verified) out.line(text('verify.done', { name }))
     out.object({ safetyNumber, verified: verified || isSame })
     return exitCodes.ok
   })

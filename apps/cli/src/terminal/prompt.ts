@@ -4,26 +4,25 @@ import type { Io } from '../io.ts'
 
 /** Asks one line on stderr, so that stdout stays clean. Undefined when the input ends. `isHidden`: nothing is echoed. */
 export function ask(io: Io, question: string, isHidden = false): Promise<string | undefined> {
-  let isMuted = false
-  const output = new Writable({
-    write: (chunk, encoding, done) => {
-      if (isMuted) done()
-      else io.stderr.write(chunk, encoding, () => done())
-    },
+  // Readline echoes through its output: for a secret, one that swallows everything.
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const reader = createInterface({
+    input: io.stdin,
+    output: isHidden ? nowhere : io.stderr,
+    terminal: io.stdin.isTTY === true,
+    historySize: 0,
   })
-  const reader = createInterface({ input: io.stdin, output, terminal: io.stdin.isTTY === true, historySize: 0 })
+  if (isHidden) io.stderr.write(question)
   return new Promise((resolve) => {
     let answer: string | undefined
     reader.on('close', () => {
-      isMuted = false
-      if (isHidden) io.stderr.write('\n')
+      if (isHidden || answer === undefined) io.stderr.write('\n')
       resolve(answer)
     })
     reader.on('SIGINT', () => reader.close())
-    reader.question(question, (line) => {
+    reader.question(isHidden ? '' : question, (line) => {
       answer = line
       reader.close()
     })
-    isMuted = isHidden
   })
 }

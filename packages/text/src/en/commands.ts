@@ -140,6 +140,7 @@ export const commands = {
   'start.private': 'What you write here, only you and the person you write to can read.',
   'start.how': 'Paste an invite you were given, or pick somebody by number. /help shows the rest.',
   'chat.invite': 'Your invite: give it to one person, or let them scan it.',
+  'chat.qr-elsewhere': 'Its QR code needs a higher window: /invite',
   'chat.nobody':
     'Nobody is here yet. Give your invite to somebody, or wait: who runs Miaou on this network appears by itself.',
   'chat.choose': 'Type a number or a name to talk, or paste an invite.',

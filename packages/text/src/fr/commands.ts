@@ -144,6 +144,7 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'start.private': 'Ce que tu écris ici, seule la personne à qui tu l’écris peut le lire avec toi.',
   'start.how': 'Colle une invitation reçue, ou choisis quelqu’un par son numéro. /help montre le reste.',
   'chat.invite': 'Ton invitation : donne-la à une personne, ou fais-la scanner.',
+  'chat.qr-elsewhere': 'Son QR code demande une fenêtre plus haute : /invite',
   'chat.nobody':
     'Personne n’est là encore. Donne ton invitation à quelqu’un, ou attends : qui fait tourner Miaou sur ce réseau apparaît tout seul.',
   'chat.choose': 'Tape un numéro ou un nom pour parler, ou colle une invitation.',
