@@ -313,6 +313,12 @@ export class Network {
       this.#state.emit({ type: 'event', event: { type: 'connection-error', connectionId, address, error } })
       return
     }
+    let dials = 0
+    for (const { source } of this.#state.pipes.values()) if (source === 'address') dials += 1
+    if (dials >= this.#state.settings.limits.dialsMax) {
+      this.#state.count('refused-dial')
+      return
+    }
     this.#dialling.dial(now, address, 'address', undefined)
   }
 

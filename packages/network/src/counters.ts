@@ -18,6 +18,7 @@ export type CounterName =
   | 'unlinked-send'
   | 'refused-send'
   | 'refused-ping'
+  | 'refused-dial'
   | 'handshakes-dropped'
   | 'links-refused'
   | 'links-displaced'

@@ -102,7 +102,7 @@ describe('links between simulated peers', () => {
     expect(sim.deliveredCount).toBe(200)
   })
 
-  test.each(Array.from({ length: 40 }, (_, seed) => seed))(
+  test.each(Array.from({ length: 20 }, (_, seed) => seed))(
     '[L80] seed %i: dialling each other and upgrading loses, doubles and disorders nothing',
     (seed) => {
       const sim = calmRun({ seed, padded: seed % 2 === 0, delayMax: 1 + (seed % 5) * 30 })
@@ -112,12 +112,26 @@ describe('links between simulated peers', () => {
     },
   )
 
-  test.each(Array.from({ length: 40 }, (_, seed) => seed))(
+  test.each(Array.from({ length: 25 }, (_, seed) => seed))(
     '[L60] seed %i: through dying pipes, crashes and jumping clocks the peers find back together',
     (seed) => {
       const sim = stormRun({ seed, webrtcFails: seed % 4 === 3 })
       expect(sim.violations).toEqual([])
       for (const node of sim.nodes) expect(node.network.sizes().handshakesIn).toBe(0)
+    },
+  )
+})
+
+describe('forgers on the pipe', () => {
+  test.each(Array.from({ length: 8 }, (_, seed) => seed))(
+    '[L25] seed %i: what somebody slips into a pipe is counted and changes nothing',
+    (seed) => {
+      const linkLimits = { badMessagesMax: 1_000_000 }
+      const sim = calmRun({ seed, forgeShare: 0.3, padded: seed % 2 === 0 }, { linkLimits })
+      sim.run(60_000)
+      sim.checkNothingLost()
+      expect(sim.violations).toEqual([])
+      expect(sim.nodes.map(({ linked }) => linked.size)).toEqual([1, 1])
     },
   )
 })

@@ -15,6 +15,8 @@ export interface SimulatorOptions {
   readonly lossShare: number
   readonly padded: boolean
   readonly webrtcFails: boolean
+  /** Share of the messages beside which somebody slips a cut, changed, repeated or foreign one into the pipe. */
+  readonly forgeShare: number
   /** Planted faults, for the tests of the checkers. */
   readonly fault?: 'drop' | 'double' | 'swap' | 'same-ephemeral'
 }
@@ -26,6 +28,7 @@ export const defaultSimulatorOptions: SimulatorOptions = {
   lossShare: 0.1,
   padded: false,
   webrtcFails: false,
+  forgeShare: 0,
 }
 
 interface End {
@@ -94,6 +97,7 @@ export class Simulator {
   readonly #delivered = new Map<string, number>()
   readonly #lastByRoute = new Map<string, number>()
   readonly #crypto: Crypto
+  #overheard: Uint8Array | undefined
   #order = 0
   #nextPipe = 1
   #sentCount = 0
@@ -363,8 +367,25 @@ export class Simulator {
     this.at(at - this.mono, () => {
       if (pipe.isBlackHole || pipe.hasDied || other.isClosed) return
       if (!other.isOpen) this.#retryUntilOpen(pipe, other, starts, channel, bytes)
-      else this.#tell(other, starts, { type: 'message', pipe: other.id, channel, bytes })
+      else {
+        if (this.random.chance(this.options.forgeShare)) {
+          this.#tell(other, starts, { type: 'message', pipe: other.id, channel, bytes: this.#forge(bytes) })
+        }
+        this.#tell(other, starts, { type: 'message', pipe: other.id, channel, bytes })
+      }
     })
+  }
+
+  #forge(genuine: Uint8Array): Uint8Array {
+    const choice = this.random.below(4)
+    if (choice === 0) return genuine.slice(0, this.random.below(genuine.length))
+    if (choice === 1) return this.random.bytes(this.random.below(300))
+    if (choice === 2 && this.#overheard !== undefined) return this.#overheard
+    this.#overheard = genuine
+    const changed = genuine.slice()
+    const offset = this.random.below(changed.length)
+    changed[offset] = (changed[offset] ?? 0) ^ (1 + this.random.below(255))
+    return changed
   }
 
   #retryUntilOpen(pipe: SimPipe, end: End, starts: number, channel: ChannelIndex, bytes: Uint8Array): void {
