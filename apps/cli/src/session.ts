@@ -24,7 +24,7 @@ export type PeerOptions = Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopb
 export async function openSession(context: Context, options: PeerOptions = {}): Promise<Session> {
   const daemon = await findDaemon(context.home)
   if (daemon !== undefined) {
-    const client = connect(httpConnection(daemon))
+    const client = connect(httpConnection({ ...daemon, relocate: async () => readApiFile(context.home) }))
     return { client, daemon, close: () => client.close() }
   }
   const peer = await startPeer(context, options)

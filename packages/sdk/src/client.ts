@@ -144,26 +144,55 @@ export class MiaouClient {
   }
 
   /**
-   * Calls `handler` with every message that arrives, one at a time, and marks it read when the handler is done (rows T02
-   * and T06). Ends when the returned function is called or the client closes; rejects `done` when the handler throws.
+   * Calls `handler` with every message that was not read yet, then with each that arrives, one at a time, and marks it
+   * read when the handler is done (rows T02 and T06): what came while the program was away is not missed, and a message
+   * whose handler failed comes again next time. Ends when `stop` is called or the client closes; `done` rejects when the
+   * handler throws.
    */
-  onMessage(
-    handler: (message: Message) => void | Promise<void>,
-    options: EventOptions & { readonly markRead?: boolean } = {},
-  ): { readonly stop: () => Promise<void>; readonly done: Promise<void> } {
-    const events = this.events({ ...options, fleeting: false })
-    const run = async () => {
-      for await (const { event } of events) {
-        if (event.type !== 'message-received') continue
-        await handler(event.message)
-        if (options.markRead ?? true) await this.messages.read(event.message.contact, event.message.position)
-      }
-    }
+  onMessage(handler: (message: Message) => void | Promise<void>): {
+    readonly stop: () => Promise<void>
+    readonly done: Promise<void>
+  } {
+    const events = this.events({ fleeting: false })
+    const done = this.#handleAll(events, handler)
+    // Whoever only calls `stop` must not be punished for not looking at `done`.
+    done.catch(() => undefined)
     return {
       stop: async () => {
         await events.return?.()
       },
-      done: run(),
+      done,
+    }
+  }
+
+  async #handleAll(
+    events: AsyncIterableIterator<MiaouEvent>,
+    handler: (message: Message) => void | Promise<void>,
+  ): Promise<void> {
+    const handled = new Map<string, number>()
+    const handle = async (message: Message) => {
+      if (message.position <= (handled.get(message.contact) ?? Number.NEGATIVE_INFINITY)) return
+      await handler(message)
+      handled.set(message.contact, message.position)
+      await this.messages.read(message.contact, message.position)
+    }
+    try {
+      for (const message of await this.#unread()) await handle(message)
+      for await (const { event } of events) if (event.type === 'message-received') await handle(event.message)
+    } finally {
+      await events.return?.()
+    }
+  }
+
+  /** Everything not read yet, oldest first. */
+  async #unread(): Promise<readonly Message[]> {
+    const all: Message[] = []
+    for (;;) {
+      const after = all.at(-1)?.position ?? 0
+      const page = await this.messages.list({ unread: true, after, limit: 200 })
+      const fresh = page.filter(({ position }) => position > after)
+      if (fresh.length === 0) return all
+      all.push(...fresh)
     }
   }
 

@@ -3,12 +3,14 @@ import type { Connection, EventOptions } from '../connection.ts'
 import { isErrorCode, MiaouError } from '../error.ts'
 import { type OperationInput, type OperationName, type OperationOutput, operations } from '../operations.ts'
 import { SocketEvents } from './socket-events.ts'
+import type { HttpTarget } from './target.ts'
 
-export interface HttpConnectionOptions {
-  /** Where the local API listens: `http://127.0.0.1:49152`. */
-  readonly url: string
-  /** Bearer token, from `api.json` in the home. */
-  readonly token: string
+export interface HttpConnectionOptions extends HttpTarget {
+  /**
+   * Asked for the target again when the daemon does not answer: one that was started anew has another port and token.
+   * Event streams follow it; a call that failed is repeated only if it reads.
+   */
+  readonly relocate?: () => Promise<HttpTarget | undefined>
   /** How long one call may take, ms. Default 150,000: longer than the longest wait a call can ask for. */
   readonly timeoutMs?: number
 }
@@ -24,17 +26,39 @@ const errorAnswerSchema = z.object({
 
 /** The way to a running daemon: HTTP for calls, one WebSocket per event stream. Node ≥ 22 and browsers. */
 export function httpConnection(options: HttpConnectionOptions): Connection {
-  const url = options.url.replace(/\/$/, '')
   const closing = new AbortController()
+  const { timeoutMs = 150_000, relocate } = options
+  let target = trimmed(options)
+  const refresh = async (): Promise<HttpTarget> => {
+    const found = await relocate?.()
+    if (found !== undefined) target = trimmed(found)
+    return target
+  }
   return {
-    call: (name, input) => call({ ...options, url }, closing.signal, name, input),
-    events: (eventOptions: EventOptions) => new SocketEvents(url, options.token, eventOptions, closing.signal),
+    call: async (name, input) => {
+      const before = target
+      try {
+        return await call({ ...before, timeoutMs }, closing.signal, name, input)
+      } catch (error) {
+        const isGone = error instanceof MiaouError && (error.code === 'no-peer' || error.code === 'unauthorised')
+        if (!isGone || relocate === undefined) throw error
+        const after = await refresh()
+        // Whether the lost daemon still did what it was told is unknown: only reading may be asked twice.
+        if (after.token === before.token || operations[name].method !== 'GET') throw error
+        return call({ ...after, timeoutMs }, closing.signal, name, input)
+      }
+    },
+    events: (eventOptions: EventOptions) => new SocketEvents(target, refresh, eventOptions, closing.signal),
     close: async () => closing.abort(),
   }
 }
 
+function trimmed({ url, token }: HttpTarget): HttpTarget {
+  return { url: url.replace(/\/$/, ''), token }
+}
+
 async function call<N extends OperationName>(
-  { url, token, timeoutMs = 150_000 }: HttpConnectionOptions,
+  { url, token, timeoutMs }: HttpTarget & { readonly timeoutMs: number },
   closing: AbortSignal,
   name: N,
   input: OperationInput<N>,

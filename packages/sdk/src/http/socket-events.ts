@@ -2,6 +2,7 @@ import type { EventOptions } from '../connection.ts'
 import { isErrorCode, MiaouError } from '../error.ts'
 import { EventQueue } from '../event-queue.ts'
 import { eventFrameSchema, type MiaouEvent } from '../schema/events.ts'
+import type { HttpTarget } from './target.ts'
 
 /** The server beats every 15 s: three missed beats mean that it is gone. */
 const silentMsMax = 45_000
@@ -16,12 +17,12 @@ const finalCodes: ReadonlySet<string> = new Set(['cursor-expired', 'unauthorised
  * resumes after the last event with a cursor: durable news are neither lost nor doubled.
  */
 export class SocketEvents implements AsyncIterableIterator<MiaouEvent> {
-  readonly #url: string
-  readonly #token: string
+  readonly #refresh: () => Promise<HttpTarget>
   readonly #fleeting: boolean
   readonly #closing: AbortSignal
   readonly #queue = new EventQueue<MiaouEvent>()
   readonly #onClosing = () => void this.return()
+  #target: HttpTarget
   #cursor: number | undefined
   #socket: WebSocket | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -29,9 +30,9 @@ export class SocketEvents implements AsyncIterableIterator<MiaouEvent> {
   /** The buffer was full: the socket was closed and comes back once the reader has caught up. */
   #isPaused = false
 
-  constructor(url: string, token: string, options: EventOptions, closing: AbortSignal) {
-    this.#url = `${url.replace(/^http/, 'ws')}/v1/events`
-    this.#token = token
+  constructor(target: HttpTarget, refresh: () => Promise<HttpTarget>, options: EventOptions, closing: AbortSignal) {
+    this.#target = target
+    this.#refresh = refresh
     this.#fleeting = options.fleeting ?? true
     this.#cursor = options.after
     this.#closing = closing
@@ -69,7 +70,8 @@ export class SocketEvents implements AsyncIterableIterator<MiaouEvent> {
   #open(): void {
     const query = new URLSearchParams({ fleeting: String(this.#fleeting) })
     if (this.#cursor !== undefined) query.set('after', String(this.#cursor))
-    const socket = new WebSocket(`${this.#url}?${query}`, ['miaou.v1', `bearer.${this.#token}`])
+    const { url, token } = this.#target
+    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/events?${query}`, ['miaou.v1', `bearer.${token}`])
     this.#socket = socket
     this.#listen(socket)
     this.#watch(socket)
@@ -124,8 +126,17 @@ export class SocketEvents implements AsyncIterableIterator<MiaouEvent> {
   #retry(): void {
     this.#drop()
     if (this.#queue.isEnded) return
-    this.#timer = setTimeout(() => this.#open(), this.#retryMs)
+    this.#timer = setTimeout(() => void this.#reopen(), this.#retryMs)
     this.#retryMs = Math.min(this.#retryMs * 2, retryMsMax)
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      this.#target = await this.#refresh()
+    } catch {
+      // Where the daemon went cannot be told now; the last place known is tried again.
+    }
+    if (!this.#queue.isEnded) this.#open()
   }
 
   #watch(socket: WebSocket): void {
