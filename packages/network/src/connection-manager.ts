@@ -412,8 +412,8 @@ export class Network {
   }
 }
 
-function transportErrorToLinkError(error: TransportError | undefined, pipe: Pipe): LinkError | undefined {
-  if (error === undefined) return undefined
+function transportErrorToLinkError(error: TransportError | undefined, pipe: Pipe): LinkError {
+  if (error === undefined) return { type: 'broken', detail: 'the other end closed the pipe' }
   if (pipe.link !== undefined) return { type: 'broken', detail: transportErrorText(error) }
   return { type: 'unreachable', detail: transportErrorText(error) }
 }

@@ -17,6 +17,7 @@ export type { LinkLimits } from './link-limits.ts'
 export { defaultLinkLimits } from './link-limits.ts'
 export type { NetworkLimits } from './network-limits.ts'
 export { defaultNetworkLimits } from './network-limits.ts'
+export { shouldInitiateConnection } from './network-state.ts'
 export type {
   Advertisement,
   ChannelBinding,

@@ -126,7 +126,7 @@ export type NetworkOutput =
   | { readonly type: 'accept'; readonly pipe: PipeId; readonly offer: SessionDescription }
   | { readonly type: 'answer'; readonly pipe: PipeId; readonly answer: SessionDescription }
   | { readonly type: 'add-candidate'; readonly pipe: PipeId; readonly candidate: IceCandidate }
-  /** The first link with a device stands. */
+  /** The first link with a device stands. A pseudonym (where admitted) has empty account and session keys. */
   | {
       readonly type: 'link-up'
       readonly peerId: PeerId

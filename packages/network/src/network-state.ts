@@ -29,6 +29,11 @@ export interface LinkNews {
   readonly output: Exclude<LinkOutput, { type: 'write' }>
 }
 
+/** Row C17: of two peers the one with the smaller key makes the offer (DECISIONS, "Who offers"). */
+export function shouldInitiateConnection(local: PeerId, remote: PeerId): boolean {
+  return compareBytes(peerIdToKey(local), peerIdToKey(remote)) < 0
+}
+
 /** Tables and pending effects that the parts of the connection manager share. */
 export class NetworkState {
   readonly settings: NetworkSettings
@@ -96,9 +101,9 @@ export class NetworkState {
     return this.offersTo(peerId) ? connectionId(identity.peerId, peerId) : connectionId(peerId, identity.peerId)
   }
 
-  /** Row C17, `should_initiate_connection`: whether we are the one that offers. */
+  /** Whether we are the one that offers. */
   offersTo(peerId: PeerId): boolean {
-    return compareBytes(peerIdToKey(this.settings.identity.peerId), peerIdToKey(peerId)) < 0
+    return shouldInitiateConnection(this.settings.identity.peerId, peerId)
   }
 
   /** Counts an error, tells of it, and keeps it as the explanation of where the connection stands. */

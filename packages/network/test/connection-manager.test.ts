@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { Network, type NetworkOptions } from '../src/connection-manager.ts'
 import type { NetworkInput, NetworkOutput } from '../src/interface.ts'
 import { Link } from '../src/link.ts'
+import { shouldInitiateConnection } from '../src/network-state.ts'
 import type { PipeId, TransportEvent } from '../src/ports.ts'
 import { crypto, SeededRandom, type TestIdentity, testIdentity } from './identities.ts'
 import { alice, at, bob, carol, linkOptions } from './link-pair.ts'
@@ -417,6 +418,11 @@ describe('upgrades', () => {
     }
     return { host, signal, remote }
   }
+
+  test('row C17: of two peers exactly one should initiate', () => {
+    expect(shouldInitiateConnection(alice.peerId, bob.peerId)).toBe(true)
+    expect(shouldInitiateConnection(bob.peerId, alice.peerId)).toBe(false)
+  })
 
   test('[L71] the offer of the larger peer id is dropped', () => {
     const { host, signal } = signalled(alice, bob)
