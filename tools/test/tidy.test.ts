@@ -223,7 +223,7 @@ describe('words', () => {
   test.each(['/root/x', '/home/someone/project', '/Users/someone/project', '/tmp/abc'])(
     'the path %s is told',
     (path) => {
-      expect(findMachinePaths([source('README.md', `see ${path}.`)])).toHaveLength(1)
+      expect(findMachinePaths([source('packages/core/src/a.ts', `// see ${path}.`)])).toHaveLength(1)
     },
   )
 
@@ -233,6 +233,10 @@ describe('words', () => {
       expect(findMachinePaths([source('README.md', `see ${path}.`)])).toEqual([])
     },
   )
+
+  test('a folder of the reader in a document is fine', () => {
+    expect(findMachinePaths([source('README.md', 'miaou up --home /tmp/bob')])).toEqual([])
+  })
 
   test('the host of a registry is told, in the lock file too', () => {
     expect(findRegistryHosts([source('.npmrc', 'registry=https://example.org')])).toHaveLength(1)
