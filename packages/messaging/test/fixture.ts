@@ -36,6 +36,7 @@ import {
   encodeContent,
   encodeEnvelope,
   frameTypes,
+  hashDeviceListEntry,
   signDeviceCertificate,
   signDeviceListEntry,
 } from '@miaou/protocol'
@@ -65,11 +66,6 @@ export function seededRandom(seed: string): Random {
 /** Jitter without spread: every backoff is exactly its middle. */
 export const noJitter: Jitter = { next: () => 0.5 }
 
-export interface Account {
-  readonly keys: KeyPair
-  readonly id: AccountId
-}
-
 export interface Party {
   readonly identity: MessagingIdentity
   readonly account: AccountId
@@ -78,35 +74,42 @@ export interface Party {
 }
 
 /** One account with one device, signed as the identity documents ask. */
-export function createParty(name: string, seed = name): Party {
-  const random = seededRandom(`party ${seed}`)
+export function createParty(name: string): Party {
+  const [party] = createAccount(name, 1)
+  if (!party) throw new Error('an account has a device')
+  return party
+}
+
+/** One account with several devices, each of which shows the list of all. */
+export function createAccount(name: string, deviceCount: number): Party[] {
+  const random = seededRandom(`party ${name}`)
   const accountKeys = crypto.ed25519KeyPair(random.bytes(32))
-  const deviceKey = crypto.ed25519KeyPair(random.bytes(32))
-  const linkKey = crypto.x25519KeyPair(random.bytes(32))
-  const sessionKey = crypto.x25519KeyPair(random.bytes(32))
-  const certificate = signDeviceCertificate(crypto, deviceKey.secretKey, {
-    accountKey: accountKeys.publicKey,
-    linkKey: linkKey.publicKey,
-    sessionKey: sessionKey.publicKey,
-    createdAt: startWall,
-  })
-  const entry = signDeviceListEntry(crypto, accountKeys.secretKey, {
-    action: 'add',
-    accountKey: accountKeys.publicKey,
-    deviceKey: deviceKey.publicKey,
-    deviceName: `${name}'s device`,
-    height: 0,
-    previous: new Uint8Array(32),
-    signer: 'account',
-    rights: [],
-    createdAt: startWall,
-  })
-  return {
-    identity: { accountKey: accountKeys.publicKey, deviceKey, certificate, sessionKey, deviceList: [entry], name },
-    account: keyToAccountId(accountKeys.publicKey),
-    peerId: keyToPeerId(deviceKey.publicKey),
-    accountKeys,
+  const accountKey = accountKeys.publicKey
+  const deviceKeys = Array.from({ length: deviceCount }, () => crypto.ed25519KeyPair(random.bytes(32)))
+  const deviceList: Uint8Array[] = []
+  for (const [height, { publicKey: deviceKey }] of deviceKeys.entries()) {
+    const previous = hashEntry(deviceList.at(-1))
+    const deviceName = `${name}'s device ${height}`
+    const entry = { action: 'add', accountKey, deviceKey, deviceName, height, previous, createdAt: startWall } as const
+    deviceList.push(signDeviceListEntry(crypto, accountKeys.secretKey, { ...entry, signer: 'account', rights: [] }))
   }
+  return deviceKeys.map((deviceKey): Party => {
+    const linkKey = crypto.x25519KeyPair(random.bytes(32)).publicKey
+    const sessionKey = crypto.x25519KeyPair(random.bytes(32))
+    const certified = { accountKey, linkKey, sessionKey: sessionKey.publicKey, createdAt: startWall }
+    const certificate = signDeviceCertificate(crypto, deviceKey.secretKey, certified)
+    return {
+      identity: { accountKey, deviceKey, certificate, sessionKey, deviceList, name },
+      account: keyToAccountId(accountKey),
+      peerId: keyToPeerId(deviceKey.publicKey),
+      accountKeys,
+    }
+  })
+}
+
+/** What the next entry of a device list names as the one before; zeros for the first. */
+export function hashEntry(entry: Uint8Array | undefined): Uint8Array {
+  return entry === undefined ? new Uint8Array(32) : hashDeviceListEntry(crypto, entry)
 }
 
 export const startWall = 1_760_000_000_000
@@ -209,7 +212,10 @@ export class Town {
   drop: (frame: { readonly from: Home; readonly frameType: number }) => boolean = () => false
 
   add(name: string, limits: Partial<MessagingLimits> = {}): Home {
-    const home = new Home(createParty(name), this.clock, { limits })
+    return this.move(new Home(createParty(name), this.clock, { limits }))
+  }
+
+  move(home: Home): Home {
     this.homes.push(home)
     return home
   }

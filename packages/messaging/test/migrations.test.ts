@@ -1,10 +1,10 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openSqliteStore, type SqliteStore } from '@miaou/host-node'
 import { migrate, schemaVersion } from '@miaou/messaging'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createParty, Home, messagesOf, Town, texts, unwrap } from './fixture.ts'
+import { befriend, createParty, Home, messagesOf, sendText, Town, texts, unwrap } from './fixture.ts'
 
 const folders: string[] = []
 
@@ -63,5 +63,27 @@ describe('migrations', () => {
     const before = store.all('SELECT sql FROM sqlite_master')
     unwrap(migrate(store))
     expect(store.all('SELECT sql FROM sqlite_master')).toEqual(before)
+  })
+})
+
+describe('the file', () => {
+  test('[Q25] what was removed stays in no free page and no index', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'miaou-removed-'))
+    folders.push(folder)
+    const path = join(folder, 'home.db')
+    const store = unwrap(openSqliteStore({ path }))
+    unwrap(migrate(store))
+    const town = new Town()
+    const alice = town.move(new Home(createParty('Alice'), town.clock, { store }))
+    const bob = town.add('Bob')
+    befriend(town, alice, bob)
+    for (let index = 0; index < 50; index++) sendText(town, bob, alice, `plover${index} ${'filler '.repeat(index)}`)
+    store.checkpoint()
+    const holds = (word: string): boolean => readFileSync(path).includes(word)
+    expect(holds('plover')).toBe(true)
+    unwrap(town.ask<'contact-remove'>(alice, { type: 'contact-remove', account: bob.account }))
+    store.close()
+    expect(holds('plover')).toBe(false)
+    expect(holds('filler')).toBe(false)
   })
 })

@@ -103,6 +103,7 @@ export class Simulator {
   readonly #sides: readonly [Side, Side]
   #isLinked = false
   #isCalm = false
+  #isByLan = false
   #textCount = 0
   /** Probability that a call of the store fails within the current batch. */
   #fullRate = 0
@@ -130,13 +131,17 @@ export class Simulator {
     return this.stats
   }
 
+  /** A third of the runs begins with one invite, a third with one each way, a third with two who find each other. */
   #introduce(): void {
     const [a, b] = this.#sides
+    const kind = this.#pick(3)
+    this.#isByLan = kind === 2
+    if (this.#isByLan) return
     const invite = a.home.ask<'invite-create'>({ type: 'invite-create', addresses: [], uses: 1 })
     if (!invite.ok) throw new Error('no invite')
     b.home.ask<'contact-add-invite'>({ type: 'contact-add-invite', invite: invite.value.invite })
-    // Half of the runs: both add each other, and both may start at once.
-    if (this.#pick(2) === 0) {
+    // Both may then start at once.
+    if (kind === 1) {
       const other = b.home.ask<'invite-create'>({ type: 'invite-create', addresses: [], uses: 1 })
       if (other.ok) a.home.ask<'contact-add-invite'>({ type: 'contact-add-invite', invite: other.value.invite })
     }
@@ -147,6 +152,7 @@ export class Simulator {
     this.#fullRate = this.#pick(12) === 0 ? 0.08 : 0
     this.#crashRate = this.#pick(12) === 0 ? 0.08 : 0
     const choice = this.#pick(100)
+    if (this.#isByLan && this.#pick(20) === 0) this.#add(side)
     if (choice < 16) this.#write(side)
     else if (choice < 62) this.#deliver(side)
     else if (choice < 67) side.queue.splice(this.#pick(side.queue.length), 1)
@@ -231,6 +237,12 @@ export class Simulator {
     const isSentBack = view.state === 'queued' && view.deliveries.every(({ attempts }) => attempts > 0)
     this.#require(rank >= before || isSentBack, `a message went back to ${view.state}`)
     side.ranks.set(view.id, isSentBack ? 0 : rank)
+  }
+
+  #add(side: Side): void {
+    this.#commandId += 1
+    const command = { type: 'contact-add-peer', peerId: this.#other(side).home.peerId } as const
+    this.#batch(side, [{ type: 'command', id: this.#commandId, command }])
   }
 
   #write(side: Side): void {
@@ -341,6 +353,7 @@ export class Simulator {
     this.#setLinked(false)
     this.#setLinked(true)
     for (let turn = 0; turn < 3000 && !this.#isSettled(); turn++) {
+      if (this.#isByLan && turn % 50 === 20) for (const side of this.#sides) this.#add(side)
       for (const side of this.#sides) this.#deliver(side)
       if (this.#sides.every(({ queue }) => queue.length === 0)) this.#pass()
     }

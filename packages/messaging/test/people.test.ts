@@ -1,13 +1,16 @@
-import { concatBytes, keyToPeerId } from '@miaou/core'
+import { keyToPeerId } from '@miaou/core'
 import { encodePeerAnnouncement, frameTypes, signDeviceListEntry } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
 import {
   addEachOther,
   befriend,
   contactOf,
+  createAccount,
   createParty,
   crypto,
   dropsOf,
+  Home,
+  hashEntry,
   linkUp,
   messagesOf,
   sendText,
@@ -290,14 +293,13 @@ describe('device lists', () => {
     const { identity, accountKeys } = bob.party
     const [first] = identity.deviceList
     if (!first) throw new Error('a list begins')
-    const label = new TextEncoder().encode('Miaou-v0.2.0-device-list-entry-hash\0')
     const entry = signDeviceListEntry(crypto, accountKeys.secretKey, {
       action,
       accountKey: identity.accountKey,
       deviceKey,
       deviceName: action === 'add' ? 'more' : '',
       height: 1,
-      previous: crypto.sha256(concatBytes(label, first)),
+      previous: hashEntry(first),
       signer: 'account',
       rights: [],
       createdAt: startWall,
@@ -343,14 +345,13 @@ describe('device lists', () => {
     befriend(town, alice, bob)
     announce(alice, bob, listWith(bob, second))
     const [first, add] = listWith(bob, second)
-    const label = new TextEncoder().encode('Miaou-v0.2.0-device-list-entry-hash\0')
     const revoke = signDeviceListEntry(crypto, bob.party.accountKeys.secretKey, {
       action: 'revoke',
       accountKey: bob.party.identity.accountKey,
       deviceKey: second,
       deviceName: '',
       height: 2,
-      previous: crypto.sha256(concatBytes(label, add ?? new Uint8Array(0))),
+      previous: hashEntry(add),
       signer: 'account',
       rights: [],
       createdAt: startWall,
@@ -370,5 +371,33 @@ describe('device lists', () => {
     sendText(town, alice, eve, 'for Eve alone')
     sendText(town, alice, bob, 'for Bob')
     expect(texts(bob, alice)).toEqual(['for Bob'])
+  })
+
+  test('two devices of one account: a message goes to each, and shows its most advanced', () => {
+    const town = new Town()
+    const alice = town.add('Alice')
+    const [phone, laptop] = createAccount('Bob', 2).map((party) => town.move(new Home(party, town.clock)))
+    if (!phone || !laptop) throw new Error('two devices')
+    befriend(town, phone, alice)
+    expect(contactOf(alice, phone)?.devices).toEqual([phone.peerId, laptop.peerId])
+    const sent = sendText(town, alice, phone, 'one')
+    expect(sent.deliveries.map(({ state }) => state)).toEqual(['sent', 'queued'])
+    expect(messagesOf(alice, phone)[0]).toMatchObject({ state: 'delivered' })
+    town.link(alice, laptop)
+    // The laptop does not know yet whom the phone knows: to it Alice is a request.
+    expect(contactOf(laptop, alice)?.state).toBe('request')
+    unwrap(town.ask<'contact-accept'>(laptop, { type: 'contact-accept', account: alice.account }))
+    sendText(town, alice, phone, 'two')
+    expect(texts(phone, alice)).toEqual(['one', 'two'])
+    expect(texts(laptop, alice)).toEqual(['one', 'two'])
+    sendText(town, laptop, alice, 'from the laptop')
+    expect(texts(alice, phone)).toEqual(['one', 'two', 'from the laptop'])
+    const [first] = messagesOf(alice, phone)
+    expect(first?.deliveries.map(({ state }) => state)).toEqual(['delivered', 'delivered'])
+    unwrap(town.ask<'messages-read'>(laptop, { type: 'messages-read', account: alice.account, upTo: 1e9 }))
+    expect(messagesOf(alice, phone)[0]).toMatchObject({
+      state: 'read',
+      deliveries: [{ state: 'delivered' }, { state: 'read' }],
+    })
   })
 })
