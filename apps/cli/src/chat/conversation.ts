@@ -58,11 +58,12 @@ export class Conversation {
   async run(who: string | undefined): Promise<void> {
     const events = this.#session.client.events()
     const stopListening = this.#context.io.onInterrupt(() => this.#screen.close())
+    const opening = this.#open(who)
+    // What is typed (or comes from a pipe) meanwhile waits until it is clear to whom it goes.
+    this.#queue = opening.catch(() => undefined)
     const hearing = this.#hear(events)
     try {
-      if (who === undefined) await this.#showCandidates()
-      else await this.#select(pickContact(await this.#session.client.contacts.list(), who))
-      this.#prompt()
+      await opening
       await Promise.race([this.#ended.promise, hearing])
     } finally {
       stopListening()
@@ -71,6 +72,12 @@ export class Conversation {
       for (const { timer } of this.#states.values()) clearTimeout(timer)
       await events.return?.()
     }
+  }
+
+  async #open(who: string | undefined): Promise<void> {
+    if (who === undefined) await this.#showCandidates()
+    else await this.#select(pickContact(await this.#session.client.contacts.list(), who))
+    this.#prompt()
   }
 
   /** Lets what was typed be sent; with lines from a pipe also waits for the receipts. */
