@@ -150,6 +150,12 @@ export class Linking {
     connection.connectedAt = now.wall
     connection.error = undefined
     connection.nextTryAt = undefined
+    this.#linkUp(pipe, connection)
+    this.#established(pipe, connection, now.mono - pipe.startedAt)
+    if (this.#isAwaiting(connection)) connection.holdUntil = now.mono + this.#state.settings.limits.holdMs
+  }
+
+  #linkUp(pipe: Pipe, connection: Connection): void {
     const { peer } = pipe.link ?? {}
     assert(peer !== undefined, 'a link that is up knows its peer')
     const { certificate } = peer
@@ -162,8 +168,6 @@ export class Linking {
       certificate: peer.certificateBytes,
       features: peer.features,
     })
-    this.#established(pipe, connection, now.mono - pipe.startedAt)
-    if (this.#isAwaiting(connection)) connection.holdUntil = now.mono + this.#state.settings.limits.holdMs
   }
 
   #established(pipe: Pipe, connection: Connection, setupMs: number): void {
@@ -202,8 +206,13 @@ export class Linking {
     connection.active = pipe
     connection.error = undefined
     this.#retire(now, old, connection, reason, pipe)
-    // Nothing more can come on a link that the other end has lost: nothing waits for its end.
-    if (isStaleOld && connection.retiring.size <= 1) this.#release(now, connection)
+    if (isStaleOld) {
+      // Nothing more can come on a link that the other end has lost: nothing waits for its end.
+      if (connection.retiring.size <= 1) this.#release(now, connection)
+      // What was sent on it may be lost: the layers above must hear of it, so that they send again before what is new.
+      this.#state.emit({ type: 'link-down', peerId: connection.peerId, reason: 'pipe-lost' })
+      this.#linkUp(pipe, connection)
+    }
     this.#established(pipe, connection, now.mono - pipe.startedAt)
   }
 
