@@ -64,8 +64,10 @@ export class History {
     if (options.unread === true) conditions.push(`state IN (1, 2) AND state = ${messageCodes.unread}`)
     const isForward = options.after !== undefined && options.before === undefined
     const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`
+    // Left to itself SQLite walks the whole history for the few that are unread.
+    const table = options.unread === true ? 'messages INDEXED BY messages_unread' : 'messages'
     const rows = this.#context.store.all(
-      `SELECT * FROM messages ${where} ORDER BY position ${isForward ? 'ASC' : 'DESC'} LIMIT ?`,
+      `SELECT * FROM ${table} ${where} ORDER BY position ${isForward ? 'ASC' : 'DESC'} LIMIT ?`,
       [...parameters, limit],
     )
     const views = rows.map((row) => this.view(row))
