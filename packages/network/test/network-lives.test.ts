@@ -116,6 +116,8 @@ describe('long lives', () => {
       // The other end has noticed nothing: its old link still seems to stand.
       sim.handle(b, { type: 'connect', peerId: a.identity.peerId, addresses: [sim.address(a)] })
       expect(sim.run(2_000, () => b.linked.size === 1)).toBe(true)
+      expect(a.downs).toEqual(['pipe-lost'])
+      expect(a.linked.size).toBe(1)
       sim.send(a, b)
       expect(sim.run(1_000, () => b.frames.length === 1)).toBe(true)
     }

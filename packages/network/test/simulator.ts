@@ -2,7 +2,7 @@ import { bytesToHex, type Now, type PeerId } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import { type FrameType, frameTypes } from '@miaou/protocol'
 import { Network, type NetworkOptions } from '../src/connection-manager.ts'
-import type { NetworkEvent, NetworkInput, NetworkOutput } from '../src/interface.ts'
+import type { CloseReason, NetworkEvent, NetworkInput, NetworkOutput } from '../src/interface.ts'
 import type { ChannelIndex, PipeId, TransportEvent, TransportKind } from '../src/ports.ts'
 import { crypto, SeededRandom, type TestIdentity, testIdentity } from './identities.ts'
 
@@ -76,6 +76,7 @@ export interface SimNode {
   starts: number
   readonly frames: { readonly from: PeerId; readonly frameType: FrameType; readonly payload: Uint8Array }[]
   readonly linked: Set<PeerId>
+  readonly downs: CloseReason[]
   readonly events: NetworkEvent[]
   readonly pongs: { readonly id: number; readonly latencyMs: number }[]
 }
@@ -124,6 +125,7 @@ export class Simulator {
       starts: 0,
       frames: [],
       linked: new Set(),
+      downs: [],
       events: [],
       pongs: [],
     }
@@ -277,6 +279,7 @@ export class Simulator {
         node.linked.add(output.peerId)
         return
       case 'link-down':
+        node.downs.push(output.reason)
         if (!node.linked.delete(output.peerId)) this.violations.push(`${node.name}: link-down without link-up`)
         return
       case 'frame':
