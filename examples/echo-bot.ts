@@ -1,16 +1,16 @@
-// Answers every message with its own text, and accepts whoever wants to talk.
+// Answers every message with its own text, also those that came while it was away.
 // Run `miaou up` first, then: node examples/echo-bot.ts <home>
 import { readFileSync } from 'node:fs'
 import { connect } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
 
-const home = process.argv[2] ?? process.env['MIAOU_HOME'] ?? ''
-const miaou = connect(httpConnection(JSON.parse(readFileSync(`${home}/api.json`, 'utf8'))))
+const home = process.argv[2] ?? process.env['MIAOU_HOME'] ?? '.'
+const readTarget = async () => JSON.parse(readFileSync(`${home}/api.json`, 'utf8'))
+const miaou = connect(httpConnection({ ...(await readTarget()), relocate: readTarget }))
 
-console.log((await miaou.invites.create(100)).invite)
-const { done } = miaou.onMessage(async ({ id, contact, text }) => {
-  const sender = (await miaou.contacts.list()).find(({ account }) => account === contact)
-  if (sender?.state === 'request') await miaou.contacts.accept(contact)
-  await miaou.messages.send(contact, `You said: ${text}`, { key: `echo-${id}` })
+const bot = miaou.onMessage(async ({ id, contact, text }) => {
+  // The key makes it one answer a message, whatever crashes in between.
+  await miaou.messages.send(contact, text, { key: `echo-${id}` })
 })
-await done
+console.log(`echoing as ${(await miaou.identity.get()).name}`)
+await bot.done

@@ -5,7 +5,7 @@ import { type ExitCode, exitCodeOf, exitCodes } from '../exit-code.ts'
 import { suggest } from '../peer/suggest.ts'
 import { type Session, withSession } from '../session.ts'
 import { formatState, formatTable, shortId } from '../terminal/format.ts'
-import { createNames, formatEvent, round } from '../terminal/live.ts'
+import { createNames, formatEvent, type Names, round } from '../terminal/live.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { settled } from './messages.ts'
@@ -53,6 +53,15 @@ function printPeers({ out, text }: Context, peers: readonly PeerView[]): void {
   )
 }
 
+/** News after which an id may have another name. */
+const renaming: ReadonlySet<string> = new Set([
+  'contact-changed',
+  'contact-removed',
+  'invite-used',
+  'connection-established',
+  'peer-seen',
+])
+
 /** Prints what happens until the process is asked to end, `until` aborts, or the peer stops. */
 export async function watch(context: Context, { client }: Session, until?: AbortSignal): Promise<void> {
   const { signal, end } = interruptSignal(context)
@@ -60,11 +69,15 @@ export async function watch(context: Context, { client }: Session, until?: Abort
   const stop = () => void events.return?.()
   for (const ending of [signal, until]) ending?.addEventListener('abort', stop, { once: true })
   if (signal.aborted || until?.aborted === true) stop()
+  let names: Names | undefined
   try {
     for await (const event of events) {
       context.out.object(event)
       if (context.out.isJson) continue
-      const names = createNames(await client.contacts.list(), await client.network.peers())
+      // Asked anew only when somebody new may have come: under load there are thousands of events a second.
+      if (names === undefined || renaming.has(event.event.type)) {
+        names = createNames(await client.contacts.list(), await client.network.peers())
+      }
       const line = formatEvent(context, event, names)
       if (line !== undefined) context.out.line(line)
     }
