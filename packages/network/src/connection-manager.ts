@@ -4,7 +4,7 @@ import type { FrameType } from '@miaou/protocol'
 import type { Connection, Pipe } from './connection.ts'
 import { addressToTransport, Dialling } from './dialling.ts'
 import type { CloseReason, ConnectionView, LinkError, NetworkInput, NetworkOutput } from './interface.ts'
-import { Link } from './link.ts'
+import { Link, type OutgoingFrame } from './link.ts'
 import type { LinkIdentity } from './link-handshake.ts'
 import { defaultLinkLimits, type LinkLimits } from './link-limits.ts'
 import { Linking } from './linking.ts'
@@ -109,6 +109,8 @@ export class Network {
         return this.#takeEvent(now, input.event)
       case 'send':
         return this.#send(now, input.peerId, input.frameType, input.payload, input.fleeting)
+      case 'send-all':
+        return this.#sendAll(now, input.peerId, input.frames)
       case 'ping':
         return this.#ping(now, input.peerId, input.id)
       case 'wanted':
@@ -247,6 +249,20 @@ export class Network {
       return pipe
     }
     connection.messagesSent += 1
+    this.#state.relay(pipe, outputs)
+    return pipe
+  }
+
+  #sendAll(now: Now, peerId: PeerId, frames: readonly OutgoingFrame[]): Pipe | undefined {
+    const connection = this.#state.connections.get(peerId)
+    const pipe = connection?.active
+    if (connection === undefined || !pipe?.link?.isUp) {
+      for (const _ of frames) this.#state.count('unlinked-send')
+      return undefined
+    }
+    const { outputs, refusedCount } = pipe.link.sendAll(now, frames)
+    for (let i = 0; i < refusedCount; i++) this.#state.count('refused-send')
+    connection.messagesSent += frames.length - refusedCount
     this.#state.relay(pipe, outputs)
     return pipe
   }

@@ -112,6 +112,12 @@ export type NetworkInput =
       readonly payload: Uint8Array
       readonly fleeting: boolean
     }
+  /** Several frames on the ordered channel, in order: small ones travel together. */
+  | {
+      readonly type: 'send-all'
+      readonly peerId: PeerId
+      readonly frames: readonly { readonly frameType: FrameType; readonly payload: Uint8Array }[]
+    }
   /** Sleep, wake or a changed network: probe every link and retry at once. */
   | { readonly type: 'network-changed' }
   | { readonly type: 'wake' }

@@ -1,9 +1,14 @@
 import { assert, type Now, peerIdToKey } from '@miaou/core'
 import {
+  type BundledFrame,
+  bundledFrameOverhead,
+  bundleSizeMax,
   type DisconnectReason,
+  decodeBundle,
   decodeDisconnect,
   decodeFragment,
   decodeKeepAlive,
+  encodeBundle,
   encodeDisconnect,
   encodeKeepAlive,
   type Frame,
@@ -11,6 +16,7 @@ import {
   fragmentedSizeMax,
   fragmentSizeMax,
   frameTypes,
+  isBundleable,
   isFragmentable,
   protocolVersion,
   Reassembler,
@@ -48,9 +54,15 @@ export type LinkOutput =
   /** The last output: the pipe is to be closed, after what was written is flushed. */
   | { readonly type: 'ended'; readonly reason: CloseReason; readonly error?: LinkError }
 
+/** A frame of the layers above. */
+export interface OutgoingFrame {
+  readonly frameType: FrameType
+  readonly payload: Uint8Array
+}
+
 /** What a retired link had not begun to send: it goes out on the link that takes over. */
 export interface Leftover {
-  readonly messages: readonly { readonly frameType: FrameType; readonly payload: Uint8Array }[]
+  readonly messages: readonly OutgoingFrame[]
   readonly pingIds: readonly number[]
 }
 
@@ -177,6 +189,44 @@ export class Link {
     }
     const channel = fleeting && this.#options.channels === 2 ? 1 : 0
     return this.#checkSequences(now, this.#seal(now, channel, frameType, payload))
+  }
+
+  /**
+   * Sends frames of the layers above on the ordered channel, in order; what fits shares one sealed message, so that a
+   * burst of small frames costs few of them.
+   */
+  sendAll(
+    now: Now,
+    frames: readonly OutgoingFrame[],
+  ): { readonly outputs: LinkOutput[]; readonly refusedCount: number } {
+    const outputs: LinkOutput[] = []
+    let refusedCount = 0
+    let bundle: BundledFrame[] = []
+    let size = 0
+    const finish = (): void => {
+      const [only] = bundle
+      // A seal near the last sequence number ends the link: what is left then is refused.
+      if (this.#state !== 'up') refusedCount += bundle.length
+      else if (only !== undefined && bundle.length === 1)
+        outputs.push(...this.#sealChecked(now, only.type, only.payload))
+      else if (only !== undefined) outputs.push(...this.#sealChecked(now, frameTypes.bundle, encodeBundle(bundle)))
+      bundle = []
+      size = 0
+    }
+    for (const { frameType, payload } of frames) {
+      const bundledSize = payload.length + bundledFrameOverhead
+      if (size + bundledSize > bundleSizeMax) finish()
+      if (bundledSize <= bundleSizeMax && isBundleable(frameType)) {
+        bundle.push({ type: frameType, payload })
+        size += bundledSize
+        continue
+      }
+      const sent = this.#state === 'up' ? this.send(now, frameType, payload, false) : undefined
+      if (sent === undefined) refusedCount += 1
+      else outputs.push(...sent)
+    }
+    finish()
+    return { outputs, refusedCount }
   }
 
   /** Measures a round trip on the ordered channel; the answer is a `pong` with `id`. Undefined: too many are open. */
@@ -307,6 +357,8 @@ export class Link {
         ]
       case frameTypes.fragment:
         return [...outputs, ...this.#receiveFragment(now, frame.payload)]
+      case frameTypes.bundle:
+        return [...outputs, ...this.#receiveBundle(now, channel, frame.payload)]
       default:
         return [...outputs, { type: 'frame', channel, frameType: frame.type, payload: frame.payload }]
     }
@@ -364,6 +416,12 @@ export class Link {
     return [{ type: 'frame', channel: 0, frameType: whole.value.type, payload: whole.value.payload }]
   }
 
+  #receiveBundle(now: Now, channel: ChannelIndex, payload: Uint8Array): LinkOutput[] {
+    const decoded = decodeBundle(payload)
+    if (!decoded.ok) return this.#refuseMessage(now, { type: 'bad-frame', detail: 'bundle' })
+    return decoded.value.map(({ type, payload }) => ({ type: 'frame', channel, frameType: type, payload }))
+  }
+
   #refuseMessage(now: Now, error: LinkError): LinkOutput[] {
     this.#badMessages += 1
     const outputs: LinkOutput[] = [{ type: 'refused', error }]
@@ -412,6 +470,10 @@ export class Link {
   #seal(now: Now, channel: ChannelIndex, type: FrameType, payload: Uint8Array): LinkOutput[] {
     this.#liveness.sent(now.mono)
     return [this.#sealOne(now, channel, type, payload)]
+  }
+
+  #sealChecked(now: Now, type: FrameType, payload: Uint8Array): LinkOutput[] {
+    return this.#checkSequences(now, this.#seal(now, 0, type, payload))
   }
 
   #sealOne(now: Now, channel: ChannelIndex, type: FrameType, payload: Uint8Array): LinkOutput {

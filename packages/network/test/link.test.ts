@@ -246,6 +246,62 @@ describe('fragments', () => {
   })
 })
 
+describe('bundles', () => {
+  const frames = (...sizes: number[]) =>
+    sizes.map((size, i) => ({ frameType: message, payload: new Uint8Array(size).fill(i + 1) }))
+
+  function carried(sizes: readonly number[]): { readonly writeCount: number; readonly sizes: number[] } {
+    const pair = connectedPair()
+    const { outputs, refusedCount } = pair.a.sendAll(at(0), frames(...sizes))
+    expect(refusedCount).toBe(0)
+    pair.carry('a', outputs)
+    const said = pair.said.b.filter((output) => output.type === 'frame')
+    expect(said.every(({ payload }) => payload.every((byte) => byte === payload[0]))).toBe(true)
+    return { writeCount: writesOf(outputs).length, sizes: said.map(({ payload }) => payload.length) }
+  }
+
+  test('[L34] a burst travels in few messages and arrives one by one, in order', () => {
+    const hundred = Array.from({ length: 100 }, (_, i) => 300 + i)
+    expect(carried(hundred)).toEqual({ writeCount: 3, sizes: hundred })
+    expect(carried([5])).toEqual({ writeCount: 1, sizes: [5] })
+    expect(carried([])).toEqual({ writeCount: 0, sizes: [] })
+    expect(carried([0, 0, 1])).toEqual({ writeCount: 1, sizes: [0, 0, 1] })
+  })
+
+  test('[L34] what does not fit a bundle travels alone, between those before and after it', () => {
+    expect(carried([10, 10, 16_271, 16_272, 10, 10])).toEqual({
+      writeCount: 4,
+      sizes: [10, 10, 16_271, 16_272, 10, 10],
+    })
+  })
+
+  test('[L34] a padded bundle fills its bucket and no more', () => {
+    const pair = connectedPair({ padded: true }, { padded: true })
+    const { outputs } = pair.a.sendAll(at(0), frames(8_134, 8_134))
+    expect(writesOf(outputs).map(({ bytes }) => bytes.length)).toEqual([16_384])
+  })
+
+  test('[L34] a bundle is refused whole, and the link stays', () => {
+    const peer = new HostilePeer()
+    expect(refusals(peer.send(frameTypes.bundle, Uint8Array.of(message, 0, 1, 7)))).toEqual(['bad-frame'])
+    const nested = Uint8Array.of(message, 0, 1, 7, frameTypes.bundle, 0, 1, 7)
+    expect(refusals(peer.send(frameTypes.bundle, nested))).toEqual(['bad-frame'])
+    expect(received(peer.send(frameTypes.bundle, Uint8Array.of(message, 0, 1, 65, message, 0, 1, 66)))).toEqual([
+      'A',
+      'B',
+    ])
+  })
+
+  test('[L27] a link that ends in the middle of a burst counts what it could not send', () => {
+    const pair = connectedPair({ limits: { ...defaultLinkLimits, sequenceMax: 3 } })
+    const { outputs, refusedCount } = pair.a.sendAll(at(0), frames(16_000, 16_000, 16_000, 16_000, 16_000))
+    expect(pair.a.isUp).toBe(false)
+    const sentCount = writesOf(outputs).filter(({ bytes }) => bytes.length > 16_000).length
+    expect(sentCount + refusedCount).toBe(5)
+    expect(refusedCount).toBeGreaterThan(0)
+  })
+})
+
 describe('keep-alive', () => {
   /** A pair that has settled: nothing unanswered, round trip 0. */
   function settledPair(): LinkPair {

@@ -183,13 +183,16 @@ export class Simulator {
     this.#sent.set(id, sent)
     const refusedBefore = from.network.counters()['refused-send'] ?? 0
     const unlinkedBefore = from.network.counters()['unlinked-send'] ?? 0
-    const outputs = this.handle(from, {
-      type: 'send',
-      peerId: to.identity.peerId,
-      frameType: fleeting ? frameTypes.typing : frameTypes.directMessage,
-      payload,
-      fleeting,
-    })
+    const peerId = to.identity.peerId
+    const frameType = fleeting ? frameTypes.typing : frameTypes.directMessage
+    // What must arrive travels beside a companion that is not counted, every second time, in one bundle.
+    const companion = { frameType: frameTypes.deliveryReceipt, payload: new Uint8Array(4) }
+    const outputs = this.handle(
+      from,
+      fleeting || number % 2 === 0
+        ? { type: 'send', peerId, frameType, payload, fleeting }
+        : { type: 'send-all', peerId, frames: [{ frameType, payload }, companion] },
+    )
     const counters = from.network.counters()
     if ((counters['unlinked-send'] ?? 0) > unlinkedBefore || (counters['refused-send'] ?? 0) > refusedBefore) {
       this.#sent.delete(id)
@@ -283,6 +286,7 @@ export class Simulator {
         if (!node.linked.delete(output.peerId)) this.violations.push(`${node.name}: link-down without link-up`)
         return
       case 'frame':
+        if (output.frameType === frameTypes.deliveryReceipt) return
         this.#deliver(node, output)
         if (this.options.fault === 'double' && !this.#hasFaulted) {
           this.#hasFaulted = true

@@ -77,7 +77,7 @@ export class Peer {
     // What messaging asks of the network can end a link, which messaging must hear of in turn.
     while (pending.length > 0) {
       const followUps: MessagingInput[] = []
-      for (const output of this.#commit(now, pending)) this.#release(now, output, outputs, followUps)
+      for (const output of gatherSends(this.#commit(now, pending))) this.#release(now, output, outputs, followUps)
       pending = followUps
     }
     return outputs
@@ -207,7 +207,7 @@ export class Peer {
     return [{ type: 'reply', id: input.id, result: { ok: false, error } }]
   }
 
-  #release(now: Now, output: MessagingOutput, outputs: PeerOutput[], followUps: MessagingInput[]): void {
+  #release(now: Now, output: MessagingOutput | SendAll, outputs: PeerOutput[], followUps: MessagingInput[]): void {
     switch (output.type) {
       case 'reply':
         outputs.push(output)
@@ -231,4 +231,28 @@ export class Peer {
         this.#drive(now, output, outputs, followUps)
     }
   }
+}
+
+type SendAll = Extract<NetworkInput, { readonly type: 'send-all' }>
+
+/** Sends to one device that follow each other become one input: the link packs them together. The order stays. */
+function gatherSends(outputs: readonly MessagingOutput[]): (MessagingOutput | SendAll)[] {
+  const gathered: (MessagingOutput | SendAll)[] = []
+  let frames: SendAll['frames'][number][] = []
+  let peerId: PeerId | undefined
+  for (const output of outputs) {
+    if (output.type !== 'send' || output.fleeting) {
+      gathered.push(output)
+      // An event changes nothing for the network: sends around it stay together.
+      if (output.type !== 'event' && output.type !== 'reply') peerId = undefined
+      continue
+    }
+    if (output.peerId !== peerId) {
+      peerId = output.peerId
+      frames = []
+      gathered.push({ type: 'send-all', peerId, frames })
+    }
+    frames.push({ frameType: output.frameType, payload: output.payload })
+  }
+  return gathered
 }

@@ -31,6 +31,7 @@ const wholeTypes: ReadonlySet<number> = new Set([
   frameTypes.keepAlive,
   frameTypes.disconnect,
   frameTypes.fragment,
+  frameTypes.bundle,
 ])
 
 /** Whether payloads of a frame type may be cut into fragments. */

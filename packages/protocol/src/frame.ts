@@ -15,6 +15,7 @@ export const frameTypes = {
   keepAlive: 0x30,
   disconnect: 0x31,
   fragment: 0x32,
+  bundle: 0x33,
   status: 0x40,
   typing: 0x41,
 } as const

@@ -1,5 +1,7 @@
 export type { PeerAnnouncement } from './announcement.ts'
 export { announcementSizeMax, decodePeerAnnouncement, encodePeerAnnouncement } from './announcement.ts'
+export type { BundledFrame } from './bundle.ts'
+export { bundledFrameOverhead, bundleSizeMax, decodeBundle, encodeBundle, isBundleable } from './bundle.ts'
 export type { CertificateError, DeviceCertificate, PseudonymCertificate } from './certificate.ts'
 export {
   certificateKinds,

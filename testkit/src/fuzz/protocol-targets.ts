@@ -1,10 +1,12 @@
 import { concatBytes, textToBytes } from '@miaou/core'
 import { type Crypto, signLabelled } from '@miaou/crypto'
 import {
+  type BundledFrame,
   type Content,
   type DeviceCertificate,
   type DeviceListEntry,
   type Disconnect,
+  decodeBundle,
   decodeCertificate,
   decodeContent,
   decodeDeviceListEntry,
@@ -22,6 +24,7 @@ import {
   decodeStatus,
   decodeTyping,
   type Envelope,
+  encodeBundle,
   encodeContent,
   encodeDisconnect,
   encodeEnvelope,
@@ -297,6 +300,19 @@ function smallTargets(): readonly FuzzTarget[] {
       encode: encodePeerResponse,
       sizeMax: 8300,
       weight: 0.5,
+    }),
+    defineTarget<readonly BundledFrame[]>({
+      name: 'bundle',
+      seeds: [
+        encodeBundle([
+          { type: frameTypes.directMessage, payload: new Uint8Array(20) },
+          { type: frameTypes.deliveryReceipt, payload: new Uint8Array(0) },
+        ]),
+      ],
+      decode: decodeBundle,
+      encode: encodeBundle,
+      sizeMax: 16_400,
+      weight: 0.2,
     }),
     defineTarget<Fragment>({
       name: 'fragment',
