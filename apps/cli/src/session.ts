@@ -3,6 +3,7 @@ import { connect, type MiaouClient, MiaouError } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
 import { type ApiFile, readApiFile, removeApiFile, writeApiFile } from './api/api-file.ts'
 import type { Context } from './context.ts'
+import { createLog } from './log.ts'
 import { attemptsMax, hasTerminal, newName, newPassphrase, openingPassphrase } from './passphrase.ts'
 import { peerConnection } from './peer/connection.ts'
 import type { PeerHandle, PeerHost, StartPeerOptions } from './peer-handle.ts'
@@ -93,7 +94,7 @@ async function start(
   options: PeerOptions,
   passphrase: Uint8Array | undefined,
 ): Promise<PeerHandle> {
-  const started = await host.startPeer({ home: context.home, passphrase, ...options })
+  const started = await host.startPeer({ home: context.home, passphrase, log: createLog(context), ...options })
   if (!started.ok) throw toStartError(started.error, context)
   return started.value
 }

@@ -56,7 +56,11 @@ export function toStartError(error: StartError, place: Place): MiaouError {
 
 /** A peer of this home runs already, in another window. */
 export function runningError(pid: number | undefined, place: Place): MiaouError {
-  return new MiaouError('home-in-use', { home: place.home, pid: pid ?? '?', command: secondCommand(place) })
+  return new MiaouError('home-in-use', {
+    home: place.home,
+    pid: pid === undefined ? '?' : String(pid),
+    command: secondCommand(place),
+  })
 }
 
 /** What to type to be a second person on this machine. */

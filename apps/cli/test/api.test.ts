@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { createConnection } from 'node:net'
 import { connect, type MiaouError, type MiaouEvent } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -125,6 +127,24 @@ describe('bad requests', () => {
     const answer = await ask('/v1/identity', bearer())
     expect([answer.status, codeOf(answer)]).toEqual([500, 'internal'])
     expect(answer.body).not.toMatch(/deadbeef|alice|stack/)
+  })
+
+  test('at most so many connections: one more is closed at once, and one that leaves makes room', async () => {
+    await api.close()
+    api = await startApi(alice, { connectionsMax: 2 })
+    const silent = [createConnection(api.port, '127.0.0.1'), createConnection(api.port, '127.0.0.1')]
+    await Promise.all(silent.map((socket) => once(socket, 'connect')))
+    await expect(ask('/v1/identity', bearer())).rejects.toThrow()
+    silent[0]?.destroy()
+    await expect
+      .poll(() =>
+        ask('/v1/identity', bearer()).then(
+          ({ status }) => status,
+          () => 0,
+        ),
+      )
+      .toBe(200)
+    silent[1]?.destroy()
   })
 
   test('too many in a short time', async () => {

@@ -58,6 +58,8 @@ export function createText(language: Language, clean: (text: string) => string =
     language,
     error: (code: string, facts: Readonly<Record<string, unknown>>): ErrorWords => {
       const parameters = toParameters(facts)
+      const { reason } = facts
+      if (typeof reason === 'string') parameters['reason'] = look(`close.${reason}`, {}) ?? reason
       const message = look(`error.${code}`, parameters) ?? say('error.internal')
       const suggestion = parameters['suggestions'] === undefined ? undefined : look(`error.${code}.suggest`, parameters)
       const hint = look(`error.${code}.hint`, parameters) ?? say('error.internal.hint')

@@ -134,6 +134,9 @@ describe('filling', () => {
     expect(message).toContain('Bbo')
     expect(hint).toMatch(/^Did you mean Bob, Bo\?/)
     expect(text.error('unknown-contact', { account: 'x', suggestions: [] }).hint).not.toMatch(/Did you mean/)
+    expect(text.error('refused', { reason: 'shutdown' }).message).toBe(
+      'The other side closed the connection: their Miaou stopped.',
+    )
     expect(text.error('nope', {})).toEqual(text.error('internal', {}))
   })
 })

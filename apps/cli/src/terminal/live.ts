@@ -38,6 +38,8 @@ function eventWords(context: Context, event: MiaouEvent['event'], names: Names):
       return text('live.closed', { name: names.peer(event.peerId), reason: text.closeReason(event.reason) })
     case 'connection-error': {
       const { type, ...facts } = event.error
+      // The close that comes with it says the same.
+      if (type === 'refused') return undefined
       return text('live.failed', {
         name: event.peerId === undefined ? (event.address ?? '?') : names.peer(event.peerId),
         message: text.error(type, facts).message,
