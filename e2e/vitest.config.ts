@@ -6,7 +6,7 @@ export default defineConfig({
     pool: 'forks',
     include: ['e2e/test/**/*.test.ts'],
     fileParallelism: false,
-    testTimeout: 90_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
   },
 })

@@ -60,10 +60,14 @@ test('test_e2e_real_webrtc_error_handling', async () => {
   expect(failure).toBeInstanceOf(MiaouError)
   // Bob dies without a word: Alice notices, says so, and her message waits for him.
   await bob.kill()
-  await until('the loss to be noticed', async () => {
-    const peer = (await alice.client.network.peers()).find(({ peerId }) => peerId === bobPeerId)
-    return peer?.state === 'connected' || peer?.state === 'upgrading' ? undefined : true
-  })
+  await until(
+    'the loss to be noticed',
+    async () => {
+      const peer = (await alice.client.network.peers()).find(({ peerId }) => peerId === bobPeerId)
+      return peer?.state === 'connected' || peer?.state === 'upgrading' ? undefined : true
+    },
+    { withinMs: 60_000 },
+  )
   const waiting = await alice.client.messages.send('Bob', 'are you there?')
   expect(waiting.state).toBe('queued')
   const again = await house.start('bob')
@@ -120,7 +124,7 @@ test('test_e2e_real_webrtc_connection_states', async () => {
     for await (const event of events) seen.push(event)
   })()
   await bob.kill()
-  await until('the closing', () => seen.find(({ event }) => event.type === 'connection-closed'))
+  await until('the closing', () => seen.find(({ event }) => event.type === 'connection-closed'), { withinMs: 60_000 })
   const state = async () => (await alice.client.network.peers()).find(({ peerId }) => peerId === bobPeerId)?.state
   expect(['waiting', 'dialing', 'closed', 'idle']).toContain(await state())
   await house.start('bob')

@@ -1,135 +1,85 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type MiaouClient } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
+import { type CommandOptions, RunningCommand } from './command.ts'
 import { until } from './until.ts'
 
-const bin = new URL('../../../apps/cli/bin/miaou.js', import.meta.url).pathname
-
-/** The environment of every process a test starts: no home of the person who runs the tests, English, no colours. */
-function cleanEnvironment(home: string): NodeJS.ProcessEnv {
-  const { PATH, TMPDIR } = process.env
-  return { PATH, ...(TMPDIR === undefined ? {} : { TMPDIR }), HOME: home, LANG: 'en_GB.UTF-8', NO_COLOR: '1' }
+export interface DaemonOptions extends CommandOptions {
+  /** Where the home of a process in another mount namespace is seen from here; by default where it is. */
+  readonly seenAt?: (pid: number) => string
+  /** By default the home is made without a passphrase. */
+  readonly protection?: 'none' | 'passphrase'
 }
 
-export interface CommandResult {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** A home whose peers talk to this machine only, on any free port: no test disturbs a network. */
-function confine(home: string): void {
-  const path = join(home, 'config.json')
-  if (existsSync(path)) return
-  mkdirSync(home, { recursive: true, mode: 0o700 })
-  writeFileSync(path, JSON.stringify({ loopbackOnly: true, port: 0 }))
-}
-
-/** Runs `miaou` with arguments to its end. The home is made without a passphrase. */
-export function runMiaou(
-  home: string,
-  args: readonly string[],
-  options: { readonly environment?: NodeJS.ProcessEnv; readonly input?: string } = {},
-): Promise<CommandResult> {
-  confine(home)
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, ...args], {
-      env: { ...cleanEnvironment(home), MIAOU_HOME: home, ...options.environment },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk.toString()
-    })
-    child.stderr.on('data', (chunk: Buffer) => {
-      stderr += chunk.toString()
-    })
-    child.on('error', reject)
-    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
-    child.stdin.end(options.input ?? '')
-  })
-}
-
-/** A folder of its own for a test, removed by the returned function. */
-export function temporaryFolder(): { readonly path: string; readonly remove: () => void } {
-  const path = mkdtempSync(join(tmpdir(), 'miaou-e2e-'))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+/** Where a running peer serves its API, and what it asks for. */
+export interface ApiPlace {
+  readonly url: string
+  readonly token: string
+  readonly pid: number
 }
 
 /** A `miaou up` of its own, talking to loopback only, with a client of its API. */
 export class Daemon {
   readonly home: string
+  readonly api: ApiPlace
   readonly client: MiaouClient
-  readonly #child: ChildProcess
-  readonly #closed: Promise<number | null>
-  readonly output: () => string
+  readonly #command: RunningCommand
 
-  private constructor(
-    home: string,
-    client: MiaouClient,
-    child: ChildProcess,
-    closed: Promise<number | null>,
-    output: () => string,
-  ) {
+  private constructor(home: string, api: ApiPlace, command: RunningCommand) {
     this.home = home
-    this.client = client
-    this.#child = child
-    this.#closed = closed
-    this.output = output
+    this.api = api
+    this.client = connect(httpConnection({ url: api.url, token: api.token }))
+    this.#command = command
   }
 
   /** Starts it on `home` (made when missing) and returns when its API answers. */
-  static async start(home: string, args: readonly string[] = []): Promise<Daemon> {
-    confine(home)
-    const child = spawn(process.execPath, [bin, 'up', '--no-passphrase', '--json', ...args], {
-      env: { ...cleanEnvironment(home), MIAOU_HOME: home },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let output = ''
-    const collect = (chunk: Buffer): void => {
-      // Enough to explain a failure, not enough to fill the memory.
-      output = (output + chunk.toString()).slice(-20_000)
-    }
-    child.stdout?.on('data', collect)
-    child.stderr?.on('data', collect)
-    let isClosed = false
-    const closed = new Promise<number | null>((resolve) => {
-      child.on('close', (code) => {
-        isClosed = true
-        resolve(code)
+  static async start(home: string, args: readonly string[] = [], options: DaemonOptions = {}): Promise<Daemon> {
+    const protection = options.protection === 'passphrase' ? [] : ['--no-passphrase']
+    const command = new RunningCommand(home, ['up', ...protection, '--json', ...args], options)
+    const apiPath = join(options.seenAt?.(command.pid) ?? home, 'api.json')
+    try {
+      const api = await until(
+        `miaou up in ${home}`,
+        () => {
+          if (command.hasEnded) throw new Error('miaou up ended')
+          if (!existsSync(apiPath)) return undefined
+          const file = JSON.parse(readFileSync(apiPath, 'utf8')) as ApiPlace
+          return file.pid === command.pid ? file : undefined
+        },
+        { withinMs: 60_000 },
+      )
+      return new Daemon(home, api, command)
+    } catch (cause) {
+      await command.kill('SIGKILL')
+      throw new Error(`${cause instanceof Error ? cause.message : cause}: ${command.stdout}${command.stderr}`, {
+        cause,
       })
-    })
-    const apiPath = join(home, 'api.json')
-    const api = await until(`miaou up in ${home}`, () => {
-      if (isClosed) throw new Error(`miaou up ended: ${output}`)
-      if (!existsSync(apiPath)) return undefined
-      const file = JSON.parse(readFileSync(apiPath, 'utf8')) as { url: string; token: string; pid: number }
-      return file.pid === child.pid ? file : undefined
-    })
-    const client = connect(httpConnection({ url: api.url, token: api.token }))
-    return new Daemon(home, client, child, closed, () => output)
+    }
   }
 
   get pid(): number {
-    return this.#child.pid ?? 0
+    return this.#command.pid
+  }
+
+  get isRunning(): boolean {
+    return !this.#command.hasEnded
+  }
+
+  /** Everything it has said, on both outputs. */
+  output(): string {
+    return this.#command.stdout + this.#command.stderr
   }
 
   /** Orderly end; resolves to the exit code. */
   async stop(): Promise<number | null> {
     await this.client.close()
-    this.#child.kill('SIGTERM')
-    return this.#closed
+    return (await this.#command.kill('SIGTERM')).code
   }
 
   /** What a power cut does to the process. */
   async kill(): Promise<void> {
     await this.client.close()
-    this.#child.kill('SIGKILL')
-    await this.#closed
+    await this.#command.kill('SIGKILL')
   }
 }

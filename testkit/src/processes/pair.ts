@@ -1,26 +1,54 @@
 import { join } from 'node:path'
 import type { Message, MiaouClient } from '@miaou/sdk'
-import { Daemon, temporaryFolder } from './daemon.ts'
+import { type CommandOptions, type CommandResult, RunningCommand } from './command.ts'
+import { Daemon, type DaemonOptions } from './daemon.ts'
+import { temporaryFolder } from './environment.ts'
+import { Terminal, type TerminalOptions } from './terminal.ts'
 import { until } from './until.ts'
 
-/** Daemons of one test, ended and removed together. */
+/** The processes of one test, ended and removed together. */
 export class Household {
   readonly #folder = temporaryFolder()
   readonly #daemons: Daemon[] = []
+  readonly #commands: RunningCommand[] = []
+  readonly #terminals: Terminal[] = []
 
   home(name: string): string {
     return join(this.#folder.path, name)
   }
 
   /** Starts (again) the daemon of a name. */
-  async start(name: string, args: readonly string[] = []): Promise<Daemon> {
-    const daemon = await Daemon.start(this.home(name), ['--name', name, ...args])
+  async start(name: string, args: readonly string[] = [], options: DaemonOptions = {}): Promise<Daemon> {
+    const daemon = await Daemon.start(this.home(name), ['--name', name, ...args], options)
     this.#daemons.push(daemon)
     return daemon
   }
 
+  /** Runs a command of a name to its end. */
+  run(name: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return this.open(name, args, options).ended
+  }
+
+  /** Starts a command that stays. */
+  open(name: string, args: readonly string[], options: CommandOptions = {}): RunningCommand {
+    const command = new RunningCommand(this.home(name), args, options)
+    this.#commands.push(command)
+    return command
+  }
+
+  /** Starts a command on a terminal of its own. */
+  terminal(name: string, args: readonly string[], options: TerminalOptions = {}): Terminal {
+    const terminal = new Terminal(this.home(name), args, options)
+    this.#terminals.push(terminal)
+    return terminal
+  }
+
   async end(): Promise<void> {
-    await Promise.all(this.#daemons.map((daemon) => daemon.kill()))
+    await Promise.all([
+      ...this.#daemons.map((daemon) => daemon.kill()),
+      ...this.#commands.map((command) => command.kill('SIGKILL')),
+      ...this.#terminals.map((terminal) => terminal.end()),
+    ])
     this.#folder.remove()
   }
 }

@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { cleanEnvironment, Household, receivedTexts, until } from '@miaou/testkit/processes'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+const program = join(import.meta.dirname, '../../examples/echo-bot.ts')
+let house: Household
+let bots: ChildProcess[]
+
+beforeEach(() => {
+  house = new Household()
+  bots = []
+})
+
+afterEach(async () => {
+  for (const bot of bots) bot.kill('SIGKILL')
+  await house.end()
+})
+
+/** Starts the bot; gives the invite that it prints. */
+async function startBot(home: string): Promise<{ readonly bot: ChildProcess; readonly invite: string }> {
+  const bot = spawn(process.execPath, [program, home], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: cleanEnvironment(home),
+  })
+  bots.push(bot)
+  let said = ''
+  bot.stdout?.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+  })
+  const invite = await until('the invite of the bot', () => /^miaou:invite\/\S+$/m.exec(said)?.[0])
+  return { bot, invite }
+}
+
+test('examples/echo-bot.ts answers each message once, also what came while it was away and after a crash', async () => {
+  const [alice, host] = await Promise.all([house.start('alice'), house.start('bot')])
+  const echoes = (count: number) =>
+    until(`${count} echoes`, async () => {
+      const texts = await receivedTexts(alice.client, 'Bot')
+      return texts.length >= count ? texts : undefined
+    })
+  const { bot, invite } = await startBot(host.home)
+  await alice.client.contacts.add({ invite, name: 'Bot' })
+  await alice.client.messages.send('Bot', 'while it runs')
+  await echoes(1)
+  const ended = once(bot, 'exit')
+  bot.kill('SIGKILL')
+  await ended
+  await alice.client.messages.send('Bot', 'while it is away')
+  await startBot(host.home)
+  await alice.client.messages.send('Bot', 'after a crash')
+  const texts = ['while it runs', 'while it is away', 'after a crash'].map((text) => `You said: ${text}`)
+  expect(await echoes(3)).toEqual(texts)
+})
