@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { cleanEnvironment, Household, receivedTexts, until } from '@miaou/testkit/processes'
+import { befriend, cleanEnvironment, Household, receivedTexts, until } from '@miaou/testkit/processes'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 const program = join(import.meta.dirname, '../../examples/echo-bot.ts')
@@ -18,8 +18,8 @@ afterEach(async () => {
   await house.end()
 })
 
-/** Starts the bot; gives the invite that it prints. */
-async function startBot(home: string): Promise<{ readonly bot: ChildProcess; readonly invite: string }> {
+/** Starts the bot; resolves when it has told its name. */
+async function startBot(home: string): Promise<ChildProcess> {
   const bot = spawn(process.execPath, [program, home], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: cleanEnvironment(home),
@@ -29,8 +29,8 @@ async function startBot(home: string): Promise<{ readonly bot: ChildProcess; rea
   bot.stdout?.on('data', (chunk: Buffer) => {
     said += chunk.toString()
   })
-  const invite = await until('the invite of the bot', () => /^miaou:invite\/\S+$/m.exec(said)?.[0])
-  return { bot, invite }
+  await until('the bot to say who it is', () => (said === 'echoing as bot\n' ? true : undefined))
+  return bot
 }
 
 test('examples/echo-bot.ts answers each message once, also what came while it was away and after a crash', async () => {
@@ -40,16 +40,16 @@ test('examples/echo-bot.ts answers each message once, also what came while it wa
       const texts = await receivedTexts(alice.client, 'Bot')
       return texts.length >= count ? texts : undefined
     })
-  const { bot, invite } = await startBot(host.home)
-  await alice.client.contacts.add({ invite, name: 'Bot' })
+  await befriend({ client: alice.client, name: 'Alice' }, { client: host.client, name: 'Bot' })
+  await alice.client.messages.send('Bot', 'before it runs')
+  const bot = await startBot(host.home)
   await alice.client.messages.send('Bot', 'while it runs')
-  await echoes(1)
+  await echoes(2)
   const ended = once(bot, 'exit')
   bot.kill('SIGKILL')
   await ended
   await alice.client.messages.send('Bot', 'while it is away')
   await startBot(host.home)
   await alice.client.messages.send('Bot', 'after a crash')
-  const texts = ['while it runs', 'while it is away', 'after a crash'].map((text) => `You said: ${text}`)
-  expect(await echoes(3)).toEqual(texts)
+  expect(await echoes(4)).toEqual(['before it runs', 'while it runs', 'while it is away', 'after a crash'])
 })
