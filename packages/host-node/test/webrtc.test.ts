@@ -1,8 +1,5 @@
-import type { PipeId, SignalledTransport } from '@miaou/network'
-import { describeSignalledTransportContract, freshPipe, type RecordingHost, startRecorded } from '@miaou/testkit'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describeSignalledTransportContract } from '@miaou/testkit'
 import { ChildWebRtcTransport } from '../src/webrtc/child-client.ts'
-import { createWebRtcTransport } from '../src/webrtc/webrtc-transport.ts'
 import { WeriftTransport } from '../src/webrtc/werift-transport.ts'
 
 const traits = { kind: 'webrtc', channels: 2, padded: false, bound: true } as const

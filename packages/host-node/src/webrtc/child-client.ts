@@ -21,7 +21,7 @@ export const defaultChildWebRtcOptions: ChildWebRtcOptions = {
   ...defaultWebRtcOptions,
   // Guess: four pipes at their bound.
   unreadMax: 64 * 1024 * 1024,
-  // Guess: above any pause of a healthy child on a busy machine.
+  // Guess: above any pause of a healthy child on a busy machine. Thrice this, at most, until a hung one is given up.
   watchdogMs: 10_000,
   // Above the time an orderly close may take.
   stopTimeoutMs: 4_000,

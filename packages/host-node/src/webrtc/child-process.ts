@@ -41,7 +41,7 @@ export class WebRtcChild {
     this.#limits = limits
     // Compiled, this file and the child's end in .js; run from the sources, both end in .ts.
     const program = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url)
-    this.#process = spawn(process.execPath, [fileURLToPath(program)], {
+    this.#process = spawn(process.execPath, ['--expose-gc', fileURLToPath(program)], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       env: childEnvironment(),
       windowsHide: true,
@@ -61,7 +61,9 @@ export class WebRtcChild {
     stream.on('data', (chunk: Buffer) => {
       if (!reader.push(chunk)) this.#leave('sent bytes that are no frames')
     })
-    stream.on('error', () => this.#leave('closed its pipe'))
+    // How the process ended says more than that its pipe broke: it is ended if it has not, and its end is awaited.
+    stream.on('error', () => this.#process.kill('SIGKILL'))
+    stream.on('end', () => this.#process.kill('SIGKILL'))
     this.#process.stderr?.on('data', (chunk: Buffer) => {
       this.#complaint = (this.#complaint + chunk.toString()).slice(-complaintMax)
     })
@@ -123,5 +125,5 @@ export class WebRtcChild {
 // The child gets nothing of the peer's environment: secrets may stand there. Windows needs its system folder.
 function childEnvironment(): NodeJS.ProcessEnv {
   const { SystemRoot } = process.env
-  return SystemRoot === undefined ? {} : { SystemRoot }
+  return { MALLOC_ARENA_MAX: '2', ...(SystemRoot === undefined ? {} : { SystemRoot }) }
 }

@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type ChildWebRtcOptions, ChildWebRtcTransport } from './child-client.ts'
 import { WeriftTransport } from './werift-transport.ts'
@@ -26,9 +27,22 @@ export function hasWrtcBinary(): boolean {
     return false
   }
   if (process.platform !== 'linux') return true
-  // The Linux binaries are made for glibc; on musl this field is missing.
-  // Without this the report looks up names of open sockets. The typings do not know the field yet.
-  Object.assign(process.report, { excludeNetwork: true })
-  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
-  return report.header?.glibcVersionRuntime !== undefined
+  // The Linux binaries are made for glibc: this program's own header names the loader that goes with it (a report of
+  // Node's would know too, and takes ten times as long). On musl it is `ld-musl-…`.
+  return interpreterOf(process.execPath).includes('/ld-linux')
+}
+
+/** The first bytes of a program: the name of its loader (ELF PT_INTERP) stands close behind the headers. */
+function interpreterOf(program: string): string {
+  const head = Buffer.alloc(4096)
+  try {
+    const file = openSync(program, 'r')
+    try {
+      return head.toString('latin1', 0, readSync(file, head))
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return ''
+  }
 }
