@@ -4,7 +4,7 @@ import { type Message, type MiaouClient, MiaouError, type MiaouEvent } from '@mi
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { type Session, withSession } from '../session.ts'
-import { formatMessage, formatOutlook, formatState, namesOf } from '../terminal/format.ts'
+import { formatMessage, formatMessageLine, formatOutlook, formatState, namesOf } from '../terminal/format.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { contactOrPeer } from './contacts.ts'
 
@@ -135,13 +135,16 @@ async function printUnread(context: Context, client: MiaouClient): Promise<numbe
 export interface HistoryOptions {
   readonly limit: number
   readonly before?: number
+  /** Whole texts instead of one line a message. */
+  readonly isFull: boolean
 }
 
 export function history(context: Context, who: string, options: HistoryOptions): Promise<ExitCode> {
   return withSession(context, async (session) => {
     const before = options.before === undefined ? {} : { before: options.before }
     const messages = await session.client.messages.list({ with: who, limit: options.limit, ...before })
-    await print(context, session, messages, 'history.none')
+    if (options.isFull || context.out.isJson) await print(context, session, messages, 'history.none')
+    else await printLines(context, session, messages)
     const [oldest] = messages
     if (oldest !== undefined && messages.length === options.limit) {
       context.out.note(context.text('history.more', { who, position: oldest.position }))
@@ -173,6 +176,19 @@ async function print(
   for (const message of messages) {
     context.out.object(message)
     context.out.line(formatMessage(context, message, nameOf(message.contact)))
+  }
+}
+
+/** Row G18: one line a message. */
+async function printLines(context: Context, { client }: Session, messages: readonly Message[]): Promise<void> {
+  const { account } = await client.identity.get()
+  const nameOf = namesOf(await client.contacts.list())
+  if (messages.length === 0) context.out.line(context.text('history.none'))
+  for (const message of messages) {
+    const isOwn = message.direction === 'out'
+    const sender = isOwn ? account : message.contact
+    const name = isOwn ? context.text('message.me') : nameOf(message.contact)
+    context.out.line(formatMessageLine(context, message, { id: sender, name }))
   }
 }
 

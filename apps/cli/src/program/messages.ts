@@ -17,8 +17,9 @@ export function defineMessages(group: Group): void {
       command
         .option('-p, --peer <who>', text('help.peer'))
         .option(...limit)
-        .option('--before <position>', text('help.before'), parseCount(Number.MAX_SAFE_INTEGER)),
-    examples: ['miaou history Alice', 'miaou history Alice --limit 100 --json'],
+        .option('--before <position>', text('help.before'), parseCount(Number.MAX_SAFE_INTEGER))
+        .option('--full', text('help.full')),
+    examples: ['miaou history Alice', 'miaou history Alice --full', 'miaou history Alice --limit 100 --json'],
   })
   define(
     'search <words...>',
@@ -112,6 +113,7 @@ async function runHistory(context: Context, [first = '']: readonly string[], giv
   if (who === '') throw new MiaouError('bad-request', { detail: 'miaou history <who>' })
   return (await import('../commands/messages.ts')).history(context, who, {
     limit: given.number('limit') ?? limitDefault,
+    isFull: given.flag('full'),
     ...optional('before', given.number('before')),
   })
 }

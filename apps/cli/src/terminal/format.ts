@@ -51,6 +51,27 @@ export function formatMessage(context: Context, message: Message, name: string):
   return `${styles.soft(when)}  ${isOwn ? styles.soft(who) : styles.accent(who)}: ${body}${state}`
 }
 
+/** Row G18: the characters of a text that a line of the history shows. */
+const excerptMax = 50
+
+/** `14:05:09 → me (Ab3d…9xYz) the first 50 characters  ✓✓ read`; the arrow says whether it went out or came in. */
+export function formatMessageLine(
+  context: Context,
+  message: Message,
+  sender: { readonly id: string; readonly name: string },
+): string {
+  const { styles } = context.out
+  const isOwn = message.direction === 'out'
+  const seconds = String(Math.floor(message.sentAt / 1000) % 60).padStart(2, '0')
+  const when = `${formatWhen(context, message.sentAt)}:${seconds}`
+  const name = isOwn ? styles.soft(sender.name) : styles.accent(sanitiseLine(sender.name))
+  // Whole characters, as people count them: an emoji of several code points is one.
+  const characters = [...new Intl.Segmenter().segment(sanitiseLine(message.text))].map(({ segment }) => segment)
+  const excerpt = `${characters.slice(0, excerptMax).join('')}${characters.length > excerptMax ? '…' : ''}`
+  const state = isOwn ? `  ${formatState(context, message)}` : ''
+  return `${styles.soft(when)} ${isOwn ? '→' : '←'} ${name} (${shortId(sender.id)}) ${excerpt}${state}`
+}
+
 /** First and last characters of a peer id or an account id: for display only, never for comparison. */
 export function shortId(id: string): string {
   const rest = id.startsWith('12D3KooW') ? id.slice(8) : id.startsWith('z6Mk') ? id.slice(4) : id

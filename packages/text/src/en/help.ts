@@ -68,6 +68,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 not confirmed yet (send --confirm), 4 no
   'help.peer': 'with whom',
   'help.limit': 'how many (1–200, else 20)',
   'help.before': 'only before this position',
+  'help.full': 'whole texts instead of one line a message',
   'help.with': 'only with this contact',
   'help.out': 'new file to write (else the output)',
   'help.format': 'lines, or one document',

@@ -73,6 +73,7 @@ export const help: Readonly<Record<keyof typeof english, Phrase>> = {
   'help.peer': 'avec qui',
   'help.limit': 'combien (1–200, sinon 20)',
   'help.before': 'seulement avant cette position',
+  'help.full': 'les textes entiers au lieu d’une ligne par message',
   'help.with': 'seulement avec ce contact',
   'help.out': 'nouveau fichier à écrire (sinon la sortie)',
   'help.format': 'des lignes, ou un seul document',
