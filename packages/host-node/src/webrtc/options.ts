@@ -21,7 +21,7 @@ export interface WebRtcOptions {
   /** Time in which an orderly close must be acknowledged. Guess. */
   readonly closeTimeoutMs: number
   /** The same while everything stops. Guess: several round trips to anywhere. */
-  readonly stopTimeoutMs: number
+  readonly lastCloseTimeoutMs: number
   /** Largest message, in bytes: what werift can carry (DECISIONS, "Sizes"). */
   readonly messageSizeMax: number
   /** Bytes that may wait for a slow reader before the pipe is given up. */
@@ -40,7 +40,7 @@ export const defaultWebRtcOptions: WebRtcOptions = {
   connectionTimeoutMs: 15_000,
   gatheringTimeoutMs: 10_000,
   closeTimeoutMs: 3_000,
-  stopTimeoutMs: 1_000,
+  lastCloseTimeoutMs: 1_000,
   messageSizeMax: 65_536,
   bufferedMax: 16 * 1024 * 1024,
   pipesMax: 256,
