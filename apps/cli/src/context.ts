@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { defaultProfile, homePath } from '@miaou/host-node/home-path'
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import { createText, isLanguage, type Language, type Text } from '@miaou/text'
 import type { Io } from './io.ts'
 import { createOutput, type Output } from './terminal/output.ts'

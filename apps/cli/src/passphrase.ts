@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { textToBytes } from '@miaou/core'
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from './context.ts'
 import { ask } from './terminal/prompt.ts'
 

@@ -1,4 +1,4 @@
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import { createText } from '@miaou/text'
 import { toSpaced } from './command-names.ts'
 import { languageOf } from './context.ts'

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import { connect, type MiaouClient, MiaouError } from '@miaou/sdk'
-import { httpConnection } from '@miaou/sdk/http'
+import type { MiaouClient } from '@miaou/sdk'
+import { connect, MiaouError } from '@miaou/sdk/client'
 import { type ApiFile, readApiFile, removeApiFile, writeApiFile } from './api/api-file.ts'
 import type { Context } from './context.ts'
 import { createLog } from './log.ts'
@@ -19,12 +19,13 @@ export interface Session {
 }
 
 /** What a peer started by a command may be told. */
-export type PeerOptions = Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly'>
+export type PeerOptions = Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly' | 'offline'>
 
 /** The running daemon of the home, else a peer in this process for the duration of the command. */
 export async function openSession(context: Context, options: PeerOptions = {}): Promise<Session> {
   const daemon = await findDaemon(context.home)
   if (daemon !== undefined) {
+    const { httpConnection } = await import('@miaou/sdk/http')
     const client = connect(httpConnection({ ...daemon, relocate: async () => readApiFile(context.home) }))
     return { client, daemon, close: () => client.close() }
   }
@@ -34,8 +35,12 @@ export async function openSession(context: Context, options: PeerOptions = {}): 
 }
 
 /** Runs a command's body over a session and closes it, whatever happens. */
-export async function withSession<T>(context: Context, body: (session: Session) => Promise<T>): Promise<T> {
-  const session = await openSession(context)
+export async function withSession<T>(
+  context: Context,
+  body: (session: Session) => Promise<T>,
+  options: PeerOptions = {},
+): Promise<T> {
+  const session = await openSession(context, options)
   try {
     return await body(session)
   } finally {
@@ -43,10 +48,16 @@ export async function withSession<T>(context: Context, body: (session: Session) 
   }
 }
 
+/** As `withSession`, for what the home alone answers: without a daemon nothing listens, nothing is sent, nobody is sought. */
+export function withHome<T>(context: Context, body: (session: Session) => Promise<T>): Promise<T> {
+  return withSession(context, body, { offline: true })
+}
+
 /** The peer that already serves this home. A file that a killed process left behind answers nobody. */
 export async function findDaemon(home: string): Promise<ApiFile | undefined> {
   const file = readApiFile(home)
   if (file === undefined || !isAlive(file.pid)) return undefined
+  const { httpConnection } = await import('@miaou/sdk/http')
   const client = connect(httpConnection({ ...file, timeoutMs: 5_000 }))
   try {
     await client.identity.get()

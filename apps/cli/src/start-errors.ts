@@ -1,4 +1,5 @@
-import { type ErrorCode, MiaouError } from '@miaou/sdk'
+import type { ErrorCode } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { StartError } from './peer-handle.ts'
 
 /** Every word the host has for why a home cannot be used: the errors of the store and the listener come unwrapped. */

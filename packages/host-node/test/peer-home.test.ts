@@ -113,6 +113,22 @@ describe('a home', () => {
   )
 })
 
+describe('a peer started offline', () => {
+  test('answers from the home, listens nowhere and reaches nobody', async () => {
+    await createHome({ home, passphrase: undefined, name: 'Minette' })
+    const started = await startPeer({ home, passphrase: undefined, offline: true })
+    if (!started.ok) throw new Error(started.error.type)
+    const peer = started.value
+    expect(await peer.command({ type: 'identity' })).toMatchObject({ ok: true, value: { name: 'Minette' } })
+    expect(peer.network.info()).toMatchObject({ addresses: [], connectedPeers: 0, discoverable: 'everyone' })
+    expect(peer.network.peers()).toEqual([])
+    const connected = await peer.network.connect('ws://127.0.0.1:9', 5_000)
+    expect(connected).toMatchObject({ ok: false, error: { type: 'unreachable' } })
+    await peer.stop()
+    expect(findHomeHolder(home)).toBeUndefined()
+  })
+})
+
 test("Node's Argon2id and libsodium's give the same key", async () => {
   const crypto = await createLibsodiumCrypto()
   const cost = { memoryKiB: 64, passes: 2, parallelism: 1 } as const

@@ -132,7 +132,6 @@ export {
   parseConnectionId,
   sdpLengthMax,
   signalDepthMax,
-  signalSchema,
   signalSizeMax,
 } from './signal.ts'
 export type { SignedStructure } from './signed.ts'

@@ -1,6 +1,5 @@
 import type { PeerId, Result } from '@miaou/core'
 import { assert, bytesToText, err, ok, parsePeerId, textToBytes } from '@miaou/core'
-import { z } from 'zod'
 import type { DecodeError } from './structure.ts'
 
 /** Which attempt of which connection a signalling document belongs to. */
@@ -30,24 +29,41 @@ export const candidateLengthMax = 2048
 /** Nesting of a document: its fields are plain, anything deeper comes from a newer peer or a hostile one. */
 export const signalDepthMax = 4
 
+type Check = (value: unknown) => boolean
+
+const text =
+  (lengthMax: number): Check =>
+  (value) =>
+    typeof value === 'string' && value.length <= lengthMax
+const count =
+  (max: number): Check =>
+  (value) =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= max
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value)
+
 const base = {
-  connectionId: z.string().max(128).refine(isConnectionId),
-  attempt: z.number().int().min(0).max(0xffff_ffff),
+  connectionId: (value: unknown) => typeof value === 'string' && value.length <= 128 && isConnectionId(value),
+  attempt: count(0xffff_ffff),
 }
 
-/** The JSON schema of every signalling document; unknown fields are dropped. */
-export const signalSchema: z.ZodType<Signal> = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('offer'), ...base, sdp: z.string().max(sdpLengthMax) }),
-  z.object({ type: z.literal('answer'), ...base, sdp: z.string().max(sdpLengthMax) }),
-  z.object({
-    type: z.literal('candidate'),
+/**
+ * The schema of every signalling document, by type: its fields and what each must be; unknown fields are dropped. Written
+ * out, because a schema library would be most of what a peer loads; a test holds it against one.
+ */
+const signalSchema: Readonly<Record<Signal['type'], Readonly<Record<string, Check>>>> = {
+  offer: { ...base, sdp: text(sdpLengthMax) },
+  answer: { ...base, sdp: text(sdpLengthMax) },
+  candidate: {
     ...base,
-    candidate: z.string().max(candidateLengthMax),
-    sdpMid: z.string().max(64).nullable(),
-    sdpMLineIndex: z.number().int().min(0).max(0xffff).nullable(),
-  }),
-  z.object({ type: z.literal('refuse'), ...base, reason: z.string().max(64) }),
-])
+    candidate: text(candidateLengthMax),
+    sdpMid: orNull(text(64)),
+    sdpMLineIndex: orNull(count(0xffff)),
+  },
+  refuse: { ...base, reason: text(64) },
+}
 
 export function encodeSignal(signal: Signal): Uint8Array {
   const bytes = textToBytes(JSON.stringify(signal))
@@ -61,8 +77,23 @@ export function decodeSignal(bytes: Uint8Array): Result<Signal, DecodeError> {
   if (bytes.length > signalSizeMax) return malformed
   const text = bytesToText(bytes)
   if (text === undefined || jsonDepth(text) > signalDepthMax) return malformed
-  const parsed = signalSchema.safeParse(parseJson(text))
-  return parsed.success ? ok(parsed.data) : malformed
+  const signal = toSignal(parseJson(text))
+  return signal === undefined ? malformed : ok(signal)
+}
+
+function toSignal(value: unknown): Signal | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const given = new Map<string, unknown>(Object.entries(value))
+  const type = given.get('type')
+  if (typeof type !== 'string' || !isSignalType(type)) return undefined
+  const checks = Object.entries(signalSchema[type])
+  if (!checks.every(([field, check]) => check(given.get(field)))) return undefined
+  // The schema of this very type accepted each field; TypeScript cannot follow that through the table.
+  return Object.fromEntries([['type', type], ...checks.map(([field]) => [field, given.get(field)])]) as Signal
+}
+
+function isSignalType(type: string): type is Signal['type'] {
+  return Object.hasOwn(signalSchema, type)
 }
 
 /** Row D24: both ends compute the same id, the offerer first. */

@@ -1,6 +1,16 @@
 import { keyToPeerId } from '@miaou/core'
-import { connectionId, decodeSignal, encodeSignal, parseConnectionId, type Signal, sdpLengthMax } from '@miaou/protocol'
+import {
+  candidateLengthMax,
+  connectionId,
+  decodeSignal,
+  encodeSignal,
+  parseConnectionId,
+  type Signal,
+  sdpLengthMax,
+} from '@miaou/protocol'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 import { libsodium } from './backends.ts'
 
@@ -53,6 +63,47 @@ describe('signalling documents', () => {
     const decoded = decodeText(text)
     expect(decoded).toEqual({ ok: true, value: offer })
     expect(Reflect.get({}, 'polluted')).toBeUndefined()
+  })
+
+  test('[S1] the schema written out refuses what a schema library refuses, and gives what it gives', () => {
+    const base = {
+      connectionId: z
+        .string()
+        .max(128)
+        .refine((text) => parseConnectionId(text) !== undefined),
+      attempt: z.number().int().min(0).max(0xffff_ffff),
+    }
+    const oracle = z.discriminatedUnion('type', [
+      z.object({ type: z.literal('offer'), ...base, sdp: z.string().max(sdpLengthMax) }),
+      z.object({ type: z.literal('answer'), ...base, sdp: z.string().max(sdpLengthMax) }),
+      z.object({
+        type: z.literal('candidate'),
+        ...base,
+        candidate: z.string().max(candidateLengthMax),
+        sdpMid: z.string().max(64).nullable(),
+        sdpMLineIndex: z.number().int().min(0).max(0xffff).nullable(),
+      }),
+      z.object({ type: z.literal('refuse'), ...base, reason: z.string().max(64) }),
+    ])
+    const value = fc.oneof(
+      fc.constantFrom(null, true, -0, -1, 0.5, 0xffff, 0x1_0000, 2 ** 32 - 1, 2 ** 32, 2 ** 53, {}, []),
+      fc.constantFrom('', 'x'.repeat(64), 'x'.repeat(65), 'x'.repeat(candidateLengthMax + 1), 'toString', 'offer'),
+    )
+    const field = fc.constantFrom(
+      ...['type', 'connectionId', 'attempt', 'sdp', 'candidate', 'sdpMid', 'sdpMLineIndex', 'reason', 'later'],
+    )
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...signals),
+        fc.array(fc.tuple(field, value), { maxLength: 2 }),
+        (signal, changes) => {
+          const document = JSON.stringify({ ...signal, ...Object.fromEntries(changes) })
+          const expected = oracle.safeParse(JSON.parse(document))
+          expect(decodeText(document)).toEqual(expected.success ? { ok: true, value: expected.data } : refused)
+        },
+      ),
+      { numRuns: 2000 },
+    )
   })
 
   test('[S2] D24 the connection id names offerer and answerer', () => {

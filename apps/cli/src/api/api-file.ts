@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
 
 /** Where a running peer of a home serves its API. */
 export interface ApiFile {
@@ -12,12 +11,17 @@ export interface ApiFile {
   readonly kind: 'daemon' | 'chat'
 }
 
-const apiFileSchema: z.ZodType<ApiFile> = z.object({
-  url: z.string(),
-  token: z.string(),
-  pid: z.number().int(),
-  kind: z.enum(['daemon', 'chat']),
-})
+// By hand: this is read at the start of every command, and a schema library takes longer to load than all the rest.
+function isApiFile(value: unknown): value is ApiFile {
+  if (typeof value !== 'object' || value === null) return false
+  const { url, token, pid, kind } = value as { readonly [F in keyof ApiFile]?: unknown }
+  return (
+    typeof url === 'string' &&
+    typeof token === 'string' &&
+    Number.isSafeInteger(pid) &&
+    (kind === 'daemon' || kind === 'chat')
+  )
+}
 
 function apiFilePath(home: string): string {
   return join(home, 'api.json')
@@ -35,8 +39,8 @@ export function writeApiFile(home: string, content: ApiFile): void {
 /** Undefined when there is none, or one that cannot be read. */
 export function readApiFile(home: string): ApiFile | undefined {
   try {
-    const parsed = apiFileSchema.safeParse(JSON.parse(readFileSync(apiFilePath(home), 'utf8')))
-    return parsed.success ? parsed.data : undefined
+    const parsed: unknown = JSON.parse(readFileSync(apiFilePath(home), 'utf8'))
+    return isApiFile(parsed) ? parsed : undefined
   } catch {
     return undefined
   }

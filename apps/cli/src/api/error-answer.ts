@@ -1,4 +1,4 @@
-import { errorKinds, MiaouError } from '@miaou/sdk'
+import { errorKinds, MiaouError } from '@miaou/sdk/client'
 import { createText } from '@miaou/text'
 import { z } from 'zod'
 

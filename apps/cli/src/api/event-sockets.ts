@@ -1,6 +1,7 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type EventFrame, MiaouError } from '@miaou/sdk'
+import type { EventFrame } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { PeerFeed } from '../peer/feed.ts'
 import type { PeerHandle } from '../peer-handle.ts'

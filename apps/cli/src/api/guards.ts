@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 
 /** The names under which a browser or a program may call us: a page that rebound its own name (DNS) has another one. */
 function ownHosts(port: number): readonly string[] {

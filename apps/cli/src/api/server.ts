@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Log } from '@miaou/core'
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import fastify, { type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { peerConnection } from '../peer/connection.ts'

@@ -1,4 +1,5 @@
-import { type Contact, type Message, MiaouError, type MiaouEvent } from '@miaou/sdk'
+import type { Contact, Message, MiaouEvent } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import { contactRow } from '../commands/contacts.ts'
 import type { Context } from '../context.ts'
 import { pickContact } from '../peer/who.ts'

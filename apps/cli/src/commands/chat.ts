@@ -1,4 +1,4 @@
-import { connect } from '@miaou/sdk'
+import { connect } from '@miaou/sdk/client'
 import { Conversation } from '../chat/conversation.ts'
 import { showInvite } from '../chat/slash-commands.ts'
 import type { Context } from '../context.ts'

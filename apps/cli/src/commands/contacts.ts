@@ -1,4 +1,5 @@
-import { type Contact, MiaouError } from '@miaou/sdk'
+import type { Contact } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { hasTerminal } from '../passphrase.ts'

@@ -1,13 +1,13 @@
 import type { OperationInput } from '@miaou/sdk'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
-import { withSession } from '../session.ts'
+import { withHome, withSession } from '../session.ts'
 import { formatTable } from '../terminal/format.ts'
 import { qrCode } from '../terminal/qr.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 
 export function id(context: Context): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const { out, text } = context
     const identity = await client.identity.get()
     out.object(identity)
@@ -24,7 +24,7 @@ export function id(context: Context): Promise<ExitCode> {
 }
 
 export function rename(context: Context, name: string): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const { out, text } = context
     const identity = await client.identity.rename(name)
     out.object(identity)
@@ -69,7 +69,7 @@ export function parseSetting(name: string, value: string): SettingsChange | unde
 
 /** Shows the settings, after changing one where `change` is given. */
 export function settings(context: Context, change: SettingsChange | undefined): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const { out, text } = context
     const current = change === undefined ? await client.settings.get() : await client.settings.set(change)
     out.object(current)

@@ -1,13 +1,14 @@
 import { bytesToHex, bytesToText, hexToBytes } from '@miaou/core'
-import { type Key, type KeyKind, MiaouError } from '@miaou/sdk'
+import type { Key, KeyKind } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
-import { withSession } from '../session.ts'
+import { withHome } from '../session.ts'
 import { formatTable, formatWhen } from '../terminal/format.ts'
 import { sanitise } from '../terminal/sanitise.ts'
 
 export function generateKey(context: Context, kind: KeyKind, keyId: string | undefined): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const key = await client.keys.generate(kind, keyId)
     context.out.object(key)
     context.out.line(formatTable([keyRow(context, key)]))
@@ -16,7 +17,7 @@ export function generateKey(context: Context, kind: KeyKind, keyId: string | und
 }
 
 export function listKeys(context: Context): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const keys = await client.keys.list()
     for (const key of keys) context.out.object(key)
     if (keys.length === 0) context.out.line(context.text('keys.none'))
@@ -31,7 +32,7 @@ function keyRow(context: Context, { keyId, kind, createdAt, publicKey }: Key): s
 
 /** The public key, or with `secret` the secret bytes, in hexadecimal. */
 export function exportKey(context: Context, keyId: string, isSecret: boolean): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const { out, text } = context
     if (isSecret) {
       const secret = bytesToHex(await client.keys.exportSecret(keyId))
@@ -57,7 +58,7 @@ async function findKey(keys: Promise<readonly Key[]>, keyId: string): Promise<Ke
 }
 
 export function sign(context: Context, keyId: string, message: string): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const signature = bytesToHex(await client.keys.sign(keyId, message))
     context.out.object({ keyId, signature })
     context.out.line(signature)
@@ -67,7 +68,7 @@ export function sign(context: Context, keyId: string, message: string): Promise<
 
 /** `key`: 64 hexadecimal digits, or the id of one of our keys. Ends 1 when the signature is not right. */
 export function verify(context: Context, key: string, message: string, signature: string): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const publicKey = /^[0-9a-f]{64}$/i.test(key) ? key : (await findKey(client.keys.list(), key)).publicKey
     const isValid = await client.keys.verify(fromHex(publicKey ?? '', 'key'), message, fromHex(signature, 'signature'))
     context.out.object({ valid: isValid })
@@ -87,7 +88,7 @@ export interface AeadInput {
 }
 
 export function aeadEncrypt(context: Context, { key, nonce, aad, data }: AeadInput): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const ciphertext = bytesToHex(await client.keys.aeadEncrypt(key, fromHex(nonce, 'nonce'), aad, data))
     context.out.object({ ciphertext })
     context.out.line(ciphertext)
@@ -97,7 +98,7 @@ export function aeadEncrypt(context: Context, { key, nonce, aad, data }: AeadInp
 
 /** Prints text where the plaintext is one, else hexadecimal. */
 export function aeadDecrypt(context: Context, { key, nonce, aad, data }: AeadInput): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const bytes = await client.keys.aeadDecrypt(key, fromHex(nonce, 'nonce'), aad, fromHex(data, 'data'))
     const text = bytesToText(bytes)
     context.out.object({ plaintext: bytesToHex(bytes), ...(text === undefined ? {} : { text }) })

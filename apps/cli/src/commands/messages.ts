@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { text as readAll } from 'node:stream/consumers'
-import { type Message, type MiaouClient, MiaouError, type MiaouEvent } from '@miaou/sdk'
+import type { Message, MiaouClient, MiaouEvent } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { type Session, withSession } from '../session.ts'

@@ -1,4 +1,5 @@
-import { MiaouError, type PeerView } from '@miaou/sdk'
+import type { PeerView } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import { formatDuration } from '@miaou/text'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from '../exit-code.ts'

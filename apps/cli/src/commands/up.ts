@@ -1,4 +1,4 @@
-import { connect } from '@miaou/sdk'
+import { connect } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { peerConnection } from '../peer/connection.ts'

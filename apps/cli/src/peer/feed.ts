@@ -1,4 +1,5 @@
-import { type EventOptions, EventQueue, MiaouError, type MiaouEvent } from '@miaou/sdk'
+import type { EventOptions, MiaouEvent } from '@miaou/sdk'
+import { EventQueue, MiaouError } from '@miaou/sdk/client'
 import type { PeerEvent, PeerHandle } from '../peer-handle.ts'
 
 /** Stored events read back at once. */

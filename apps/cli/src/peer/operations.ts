@@ -1,13 +1,7 @@
 import { bytesToHex, hexToBytes, type MessageId, type PeerId, parsePeerId, type Result } from '@miaou/core'
 import type { UserKeyError } from '@miaou/host-node'
-import {
-  type ErrorCode,
-  type Key,
-  MiaouError,
-  type OperationInput,
-  type OperationName,
-  type OperationOutput,
-} from '@miaou/sdk'
+import type { ErrorCode, Key, OperationInput, OperationName, OperationOutput } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle, UserKeyView } from '../peer-handle.ts'
 import { findContact } from './who.ts'
 

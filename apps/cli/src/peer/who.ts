@@ -1,5 +1,5 @@
 import type { ContactView } from '@miaou/messaging'
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle } from '../peer-handle.ts'
 import { suggest } from './suggest.ts'
 

@@ -1,4 +1,4 @@
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import {
   addListenOptions,
   type Given,

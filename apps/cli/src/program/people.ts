@@ -1,4 +1,4 @@
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import type { ExitCode } from '../exit-code.ts'
 import { addListenOptions, type Given, type Group, listenOptions, optional, parseCount, parsePort } from './define.ts'

@@ -84,7 +84,7 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     store.value.close()
     return release(lock.value, migrated)
   }
-  const adapters = createAdapters({ ...config.value, ...options })
+  const adapters = await createAdapters({ ...config.value, ...options })
   const host = new PeerHost(options, { crypto, keyring, identity, store: store.value, lock: lock.value }, adapters)
   const started = await host.start()
   if (!started.ok) {
