@@ -1,4 +1,5 @@
-export { type ApiOptions, type ApiServer, createApi, defaultApiOptions, startApi } from './api/server.ts'
+export { type ApiOptions, createApi, defaultApiOptions } from './api/app.ts'
+export { type ApiServer, startApi } from './api/server.ts'
 export { commandNames, toSpaced } from './command-names.ts'
 export type { ExitCode } from './exit-code.ts'
 export { exitCodes } from './exit-code.ts'

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { commonErrors, errorKinds, operationNames, operations } from '@miaou/sdk'
 import { describe, expect, test } from 'vitest'
-import { defaultApiOptions } from '../src/api/server.ts'
+import { defaultApiOptions } from '../src/api/app.ts'
 import { commandNames } from '../src/command-names.ts'
 import { exitCodes } from '../src/exit-code.ts'
 import { jsonShapes } from '../src/json-shapes.ts'

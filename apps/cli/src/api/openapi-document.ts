@@ -1,10 +1,11 @@
-import { MiaouError } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle } from '../peer-handle.ts'
-import { createApi, defaultApiOptions } from './server.ts'
+import { createApi, defaultApiOptions } from './app.ts'
+import { addOpenApi } from './openapi.ts'
 
 /** The OpenAPI document of this version, as it is committed. */
 export async function openApiDocument(): Promise<object> {
-  const app = await createApi(noPeer, defaultApiOptions, '', () => 0)
+  const app = await createApi(noPeer, defaultApiOptions, '', () => 0, { beforeRoutes: addOpenApi })
   const document = app.swagger()
   await app.close()
   return document
