@@ -71,16 +71,19 @@ export class RunningCommand {
 
   /** Waits until stdout has a match; rejects when the process ends without. */
   async said(pattern: RegExp, withinMs = 60_000): Promise<RegExpExecArray> {
-    return until(
-      `${pattern} in what miaou says`,
-      () => {
-        const match = pattern.exec(this.#stdout)
-        if (match !== null) return match
-        if (this.#hasEnded) throw new Error(`miaou ended without ${pattern}: ${this.#stdout}${this.#stderr}`)
-        return undefined
-      },
-      { withinMs },
-    )
+    try {
+      return await until(
+        `${pattern} in what miaou says`,
+        () => {
+          const match = pattern.exec(this.#stdout)
+          if (match === null && this.#hasEnded) throw new Error(`miaou ended without ${pattern}`)
+          return match ?? undefined
+        },
+        { withinMs },
+      )
+    } catch (cause) {
+      throw new Error(`${cause instanceof Error ? cause.message : cause}: ${this.#stdout}${this.#stderr}`, { cause })
+    }
   }
 
   kill(signal: NodeJS.Signals): Promise<CommandResult> {

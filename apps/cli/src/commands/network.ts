@@ -19,15 +19,16 @@ const unknownLatencyMs = 9999
 /** Row I14. `follow`: keeps the service up and goes on telling who comes and goes (row I12). */
 export function listPeers(context: Context, follow: boolean): Promise<ExitCode> {
   return withSession(context, async (session) => {
-    const { client } = session
-    if (session.daemon === undefined) {
-      await withProgress(context, context.text('peers.looking'), pause(browseMs))
+    const list = async (signal?: AbortSignal) => {
+      if (session.daemon === undefined) {
+        await withProgress(context, context.text('peers.looking'), pause(browseMs, signal))
+      }
+      printPeers(context, await session.client.network.peers())
+      if (follow) context.out.note(context.text('peers.following'))
     }
-    const peers = await client.network.peers()
-    printPeers(context, peers)
-    if (!follow) return exitCodes.ok
-    context.out.note(context.text('peers.following'))
-    await watch(context, session)
+    // Whoever connects while the list is made is told after it.
+    if (follow) await watch(context, session, { first: list })
+    else await list()
     return exitCodes.ok
   })
 }
@@ -63,8 +64,15 @@ const renaming: ReadonlySet<string> = new Set([
   'peer-seen',
 ])
 
+export interface WatchOptions {
+  readonly until?: AbortSignal
+  /** Done before the first event is printed; what happens meanwhile is not missed. */
+  readonly first?: (signal: AbortSignal) => Promise<void>
+}
+
 /** Prints what happens until the process is asked to end, `until` aborts, or the peer stops. */
-export async function watch(context: Context, { client }: Session, until?: AbortSignal): Promise<void> {
+export async function watch(context: Context, { client }: Session, options: WatchOptions = {}): Promise<void> {
+  const { until, first } = options
   const { signal, end } = interruptSignal(context)
   const events = client.events()
   const stop = () => void events.return?.()
@@ -72,6 +80,7 @@ export async function watch(context: Context, { client }: Session, until?: Abort
   if (signal.aborted || until?.aborted === true) stop()
   let names: Names | undefined
   try {
+    await first?.(signal)
     for await (const event of events) {
       context.out.object(event)
       if (context.out.isJson) continue

@@ -43,7 +43,7 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
       ]),
     )
     out.note(duration === undefined ? text('up.stop-hint') : text('up.duration', { seconds: duration }))
-    await watch(context, { client, daemon: undefined, close: () => client.close() }, until.signal)
+    await watch(context, { client, daemon: undefined, close: () => client.close() }, { until: until.signal })
     await client.close()
     out.note(text('up.stopping'))
     return exitCodes.ok
