@@ -4,13 +4,13 @@ import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { hasTerminal } from '../passphrase.ts'
 import { pickContact } from '../peer/who.ts'
-import { type Session, withSession } from '../session.ts'
+import { type Session, withHome, withSession } from '../session.ts'
 import { formatTable, formatWhen, shortId } from '../terminal/format.ts'
 import { ask } from '../terminal/prompt.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 
 export function listContacts(context: Context): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const { out, text } = context
     const contacts = await client.contacts.list()
     for (const contact of contacts) out.object(contact)

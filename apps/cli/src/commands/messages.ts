@@ -4,7 +4,7 @@ import type { Message, MiaouClient, MiaouEvent } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
-import { type Session, withSession } from '../session.ts'
+import { type Session, withHome, withSession } from '../session.ts'
 import { formatMessage, formatMessageLine, formatOutlook, formatState, namesOf } from '../terminal/format.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { contactOrPeer } from './contacts.ts'
@@ -141,7 +141,7 @@ export interface HistoryOptions {
 }
 
 export function history(context: Context, who: string, options: HistoryOptions): Promise<ExitCode> {
-  return withSession(context, async (session) => {
+  return withHome(context, async (session) => {
     const before = options.before === undefined ? {} : { before: options.before }
     const messages = await session.client.messages.list({ with: who, limit: options.limit, ...before })
     if (options.isFull || context.out.isJson) await print(context, session, messages, 'history.none')
@@ -159,7 +159,7 @@ export function search(
   query: string,
   options: { readonly with?: string; readonly limit: number },
 ): Promise<ExitCode> {
-  return withSession(context, async (session) => {
+  return withHome(context, async (session) => {
     const messages = await session.client.messages.search(query, options)
     await print(context, session, messages, 'search.none')
     return exitCodes.ok
@@ -202,7 +202,7 @@ export interface ExportOptions {
 
 /** Everything a person may want to keep: who they are, their contacts, every message. */
 export function exportAll(context: Context, options: ExportOptions): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
+  return withHome(context, async ({ client }) => {
     const { io, out, text } = context
     const identity = await client.identity.get()
     const contacts = await client.contacts.list()

@@ -18,14 +18,18 @@ export interface AdapterOptions {
   readonly iceServers?: readonly IceServer[]
 }
 
+/** `warmUp`: gets ready to make a pipe, for a transport that needs time for its first. */
+export type WebRtcTransport = SignalledTransport & { warmUp?(): void }
+
 /** The platform's side of one peer: its transports and its discovery. */
 export class Adapters {
   readonly websocket: Transport & { readonly kind: 'websocket' }
-  readonly webrtc: SignalledTransport
+  readonly webrtc: WebRtcTransport
   readonly webrtcLibrary: WebRtcLibrary
   readonly iceServersCount: number
   readonly discovery: Discovery
   readonly #owners = new Map<PipeId, Transport>()
+  #isStopping = false
 
   constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'iceServersCount' | 'discovery'>) {
     this.websocket = parts.websocket
@@ -38,7 +42,11 @@ export class Adapters {
   /** A host for `transport` that remembers whose each pipe is. */
   hostFor(transport: Transport, host: TransportHost): TransportHost {
     const emit = (event: TransportEvent): void => {
-      if (event.type === 'opened') this.#owners.set(event.pipe, transport)
+      if (event.type === 'opened') {
+        this.#owners.set(event.pipe, transport)
+        // A link that may be upgraded: the process that will do so loads while the handshake runs.
+        this.warmUp()
+      }
       if (event.type === 'closed') this.#owners.delete(event.pipe)
       host.emit(event)
     }
@@ -48,6 +56,23 @@ export class Adapters {
   /** The transport to open a pipe with. */
   claim(pipe: PipeId, transport: Transport): void {
     this.#owners.set(pipe, transport)
+  }
+
+  /** Opens a pipe to an address; what the upgrade of its link needs is started meanwhile. */
+  dial(pipe: PipeId, address: string): void {
+    this.warmUp()
+    this.claim(pipe, this.websocket)
+    this.websocket.dial(pipe, address)
+  }
+
+  /** Somebody is there to talk to: the first conversation must not wait for a process to load. */
+  warmUp(): void {
+    if (!this.#isStopping) this.webrtc.warmUp?.()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    await Promise.all([this.discovery.stop(), this.websocket.stop(), this.webrtc.stop()])
   }
 
   of(pipe: PipeId): Transport | undefined {

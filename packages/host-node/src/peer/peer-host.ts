@@ -228,8 +228,7 @@ class PeerHost implements PeerHandle {
     this.#loop.push({ type: 'network', input: { type: 'stop' } })
     this.#loop.drain()
     this.#loop.stop()
-    const { websocket, webrtc, discovery } = this.#adapters
-    await Promise.all([discovery.stop(), websocket.stop(), webrtc.stop()])
+    await this.#adapters.stop()
     this.#commands.settleAll(err({ type: 'store-failed', detail: 'this peer has stopped' }))
     this.#pings.settleAll(err({ type: 'broken', detail: 'this peer has stopped' }))
     this.#opened.store.close()
@@ -238,11 +237,10 @@ class PeerHost implements PeerHandle {
   }
 
   #perform(output: PeerOutput): void {
-    const { websocket, webrtc } = this.#adapters
+    const { webrtc } = this.#adapters
     switch (output.type) {
       case 'dial':
-        this.#adapters.claim(output.pipe, websocket)
-        websocket.dial(output.pipe, output.address)
+        this.#adapters.dial(output.pipe, output.address)
         return
       case 'write':
         this.#adapters.of(output.pipe)?.send(output.pipe, output.channel, output.bytes)
@@ -289,7 +287,9 @@ class PeerHost implements PeerHandle {
     if (this.#stopping !== undefined) return
     const { discovery } = this.#adapters
     discovery.collectPeers()
-    this.#loop.push({ type: 'discovered', peers: discovery.discoveredPeers() })
+    const peers = discovery.discoveredPeers()
+    if (peers.length > 0) this.#adapters.warmUp()
+    this.#loop.push({ type: 'discovered', peers })
   }
 
   #networkFace(): PeerHandle['network'] {
