@@ -80,5 +80,3 @@ export function orderedIdentities(seed: number): readonly [TestIdentity, TestIde
   }
   return pair
 }
-
-export type { PeerId }
