@@ -174,10 +174,13 @@ export class Peer {
   #commit(now: Now, inputs: readonly MessagingInput[]): MessagingOutput[] {
     const together = this.#attempt(now, inputs)
     if (together instanceof StoreFailure && inputs.length > 1) {
-      return inputs.flatMap((input) => {
+      let outputs: MessagingOutput[] = []
+      for (const input of inputs) {
         const alone = this.#attempt(now, [input])
-        return alone instanceof StoreFailure ? this.#refuse(input, alone) : alone
-      })
+        outputs = withoutSendsTo(input, outputs)
+        outputs.push(...(alone instanceof StoreFailure ? this.#refuse(input, alone) : alone))
+      }
+      return outputs
     }
     const [only] = inputs
     if (!(together instanceof StoreFailure)) return together
@@ -187,7 +190,11 @@ export class Peer {
   #attempt(now: Now, inputs: readonly MessagingInput[]): MessagingOutput[] | StoreFailure {
     try {
       return this.#store.transaction(() => {
-        const outputs = inputs.flatMap((input) => this.#messaging.handle(now, input))
+        let outputs: MessagingOutput[] = []
+        for (const input of inputs) {
+          outputs = withoutSendsTo(input, outputs)
+          outputs.push(...this.#messaging.handle(now, input))
+        }
         outputs.push(...this.#messaging.flush(now))
         return outputs
       })
@@ -234,6 +241,15 @@ export class Peer {
 }
 
 type SendAll = Extract<NetworkInput, { readonly type: 'send-all' }>
+
+/**
+ * What was written for a link that this batch then saw end: another link may stand already, and on it such a frame would
+ * overtake those that the dead link swallowed. Messaging writes all of it again for the new link, in order.
+ */
+function withoutSendsTo(input: MessagingInput, outputs: MessagingOutput[]): MessagingOutput[] {
+  if (input.type !== 'link-down') return outputs
+  return outputs.filter((output) => output.type !== 'send' || output.peerId !== input.peerId)
+}
 
 /** Sends to one device that follow each other become one input: the link packs them together. The order stays. */
 function gatherSends(outputs: readonly MessagingOutput[]): (MessagingOutput | SendAll)[] {

@@ -87,14 +87,18 @@ export class Home {
   readonly peerId: PeerId
   readonly account: AccountId
   readonly store: TestStore
-  readonly peer: Peer
   readonly address: string
+  peer: Peer
   /** Everything the peer put out, in order. */
   readonly outputs: PeerOutput[] = []
   readonly #town: Town
-  readonly #transport: MemoryTransport
-  readonly #queue: PeerInput[] = []
+  readonly #name: string
+  readonly #random: SeededRandom
+  readonly #identity: ReturnType<typeof identityOf>
+  #transport: MemoryTransport
+  #queue: PeerInput[] = []
   #commandId = 0
+  #isRunning = true
 
   constructor(town: Town, name: string, seed: number, pageCountMax?: number) {
     const random = new SeededRandom(seed)
@@ -104,23 +108,27 @@ export class Home {
     this.account = keyToAccountId(identity.messaging.accountKey)
     this.address = `ws://${name}:9999`
     this.store = new TestStore(pageCountMax)
-    // It stands in for WebSocket, whose addresses invites can carry.
-    this.#transport = town.hub.transport(name, { kind: 'websocket', channels: 1, padded: true })
-    this.peer = new Peer({
-      crypto,
-      random,
-      jitter: random,
-      store: this.store,
-      network: identity.network,
-      messaging: identity.messaging,
-      features: ['chat'],
-      webrtc: false,
-      nextPipe: town.nextPipe,
-    })
-    void this.#transport.start({
-      emit: (event) => this.#queue.push({ type: 'network', input: { type: 'transport', event } }),
-      nextPipe: town.nextPipe,
-    })
+    this.#name = name
+    this.#random = random
+    this.#identity = identity
+    this.peer = this.#createPeer()
+    this.#transport = this.#openTransport()
+  }
+
+  /** The process dies without a word: what is under way to it is lost, and the other ends see their links stand. */
+  kill(): void {
+    this.#isRunning = false
+    this.#queue = []
+    this.#town.hub.unregister(this.#name)
+  }
+
+  /** A new process over the same store. */
+  restart(): void {
+    if (this.#isRunning) this.kill()
+    this.#isRunning = true
+    this.peer = this.#createPeer()
+    this.#transport = this.#openTransport()
+    this.handle({ type: 'listening', port: 9999 }, { type: 'wake' })
   }
 
   /** One batch, whose outputs are returned and then performed. */
@@ -131,9 +139,10 @@ export class Home {
     return outputs
   }
 
-  /** Handles what the network has brought, in one batch; false when it brought nothing. */
-  step(): boolean {
-    const inputs = this.#queue.splice(0)
+  /** Handles `first` and what the network has brought, in one batch; false when there was nothing. */
+  step(...first: readonly PeerInput[]): boolean {
+    if (!this.#isRunning) return false
+    const inputs = [...first, ...this.#queue.splice(0)]
     if (this.peer.deadline() <= this.#town.now.mono) inputs.push({ type: 'wake' })
     if (inputs.length === 0) return false
     this.handle(...inputs)
@@ -151,6 +160,32 @@ export class Home {
 
   texts(other: Home): string[] {
     return unwrap(this.ask({ type: 'messages-list', account: other.account })).map(({ text }) => text)
+  }
+
+  #createPeer(): Peer {
+    return new Peer({
+      crypto,
+      random: this.#random,
+      jitter: this.#random,
+      store: this.store,
+      network: this.#identity.network,
+      messaging: this.#identity.messaging,
+      features: ['chat'],
+      webrtc: false,
+      nextPipe: this.#town.nextPipe,
+    })
+  }
+
+  #openTransport(): MemoryTransport {
+    // It stands in for WebSocket, whose addresses invites can carry.
+    const transport = this.#town.hub.transport(this.#name, { kind: 'websocket', channels: 1, padded: true })
+    void transport.start({
+      emit: (event) => {
+        if (this.#transport === transport) this.#queue.push({ type: 'network', input: { type: 'transport', event } })
+      },
+      nextPipe: this.#town.nextPipe,
+    })
+    return transport
   }
 
   #perform(output: PeerOutput): void {
