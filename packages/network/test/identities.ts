@@ -1,4 +1,4 @@
-import { type Jitter, keyToPeerId, type PeerId, type Random } from '@miaou/core'
+import { type Jitter, keyToPeerId, type Random } from '@miaou/core'
 import { type Crypto, createLibsodiumCrypto } from '@miaou/crypto'
 import { signDeviceCertificate, signPseudonymCertificate } from '@miaou/protocol'
 import type { LinkIdentity } from '../src/link-handshake.ts'
