@@ -2,7 +2,7 @@
  * What the way through our WebRTC child costs: libwebrtc alone between two processes (`raw`) beside our transport
  * between two processes (`path`), interleaved in one run. Loopback only.
  *
- *   node bench/src/webrtc-path.ts [--rounds 5] [--megabytes 64] [--messages 20000] [--opens 5]
+ *   node bench/src/webrtc-path.ts [--rounds 5] [--megabytes 128] [--messages 20000] [--opens 5]
  *
  * Prints one JSON line a figure: what each carries, the processor time it takes (steadier on a busy machine), and the
  * median over the rounds of path ÷ raw, so that a load that comes and goes weighs on both.
@@ -124,7 +124,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string', default: '5' },
-      megabytes: { type: 'string', default: '64' },
+      megabytes: { type: 'string', default: '128' },
       messages: { type: 'string', default: '20000' },
       opens: { type: 'string', default: '5' },
     },
@@ -136,9 +136,11 @@ async function main(): Promise<void> {
   const byMode = (): Record<Mode, number[]> => ({ raw: [], path: [] })
   const figures = { open: byMode(), large: byMode(), largeCpu: byMode(), small: byMode(), smallCpu: byMode() }
   for (const mode of ['raw', 'path'] as const) await Promise.all([pairs[mode].a.ready, pairs[mode].b.ready])
-  // The first opening loads the library: not counted.
+  // The first opening loads the library and lets V8 compile what is hot: not counted.
   for (const mode of ['raw', 'path'] as const) {
     await pairs[mode].open()
+    await pairs[mode].push(Math.min(largeCount, 512), 65_536, 128)
+    await pairs[mode].push(Math.min(smallCount, 8000), 100, 1024)
     await pairs[mode].close()
   }
   for (let round = 0; round < Number(values.rounds); round++) {

@@ -140,7 +140,9 @@ export class WebRtcAdapter implements SignalledTransport {
     for (const id of [...this.#pipes.keys()]) this.close(id)
     // Whoever is there answers within a round trip; whoever was killed must not hold up our end.
     for (const pipe of this.#pipes.values()) {
-      this.#setTimer(pipe, Math.min(this.#options.closeTimeoutMs, this.#options.lastCloseTimeoutMs), () => this.#end(pipe))
+      this.#setTimer(pipe, Math.min(this.#options.closeTimeoutMs, this.#options.lastCloseTimeoutMs), () =>
+        this.#end(pipe),
+      )
     }
     if (this.#pipes.size > 0) {
       await new Promise<void>((resolve) => {

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type ChildCall, type ChildReport, parseReport } from './child-protocol.ts'
@@ -122,8 +124,14 @@ export class WebRtcChild {
   }
 }
 
-// The child gets nothing of the peer's environment: secrets may stand there. Windows needs its system folder.
+// The child gets nothing of the peer's environment: secrets may stand there. Windows needs its system folder. Where the
+// peer keeps compiled code, the child does too (its folder is one below the one that Node is given).
 function childEnvironment(): NodeJS.ProcessEnv {
   const { SystemRoot } = process.env
-  return { MALLOC_ARENA_MAX: '2', ...(SystemRoot === undefined ? {} : { SystemRoot }) }
+  const compiled = getCompileCacheDir()
+  return {
+    MALLOC_ARENA_MAX: '2',
+    ...(SystemRoot === undefined ? {} : { SystemRoot }),
+    ...(compiled === undefined ? {} : { NODE_COMPILE_CACHE: dirname(compiled) }),
+  }
 }

@@ -6,7 +6,7 @@ import { Socket } from 'node:net'
 import type { TransportEvent } from '@miaou/network'
 import { WebRtcAdapter } from './adapter.ts'
 import { type ChildCall, type ChildReport, eventToReport, parseCall, pipeOf } from './child-protocol.ts'
-import { type Frame, FrameReader, FrameWriter, frameKind } from './frames.ts'
+import { type Frame, FrameIntake, FrameWriter, frameKind } from './frames.ts'
 import type { WebRtcOptions } from './options.ts'
 import type { PeerConnectionFactory, PeerConnectionLike } from './w3c.ts'
 
@@ -17,9 +17,25 @@ const unreadMax = 256 * 1024 * 1024
 const tidyDelayMs = 1000
 const closedMax = 16
 
+let starting: Promise<void> | undefined
+/** Frames that came while the library loads. */
+let waiting: Frame[] | undefined
 let closedCount = 0
 let tidying: NodeJS.Timeout | undefined
-const stream = new Socket({ fd: 3, readable: true, writable: true })
+const intake = new FrameIntake(takeOrKeep)
+// Read into one buffer of our own: Node's way allocates 64 KiB for every read, whatever its size.
+const stream = new Socket({
+  fd: 3,
+  readable: true,
+  writable: true,
+  onread: {
+    buffer: () => intake.space(),
+    callback: (size) => {
+      if (!intake.taken(size)) process.exit(1)
+      return true
+    },
+  },
+})
 const writer = new FrameWriter(stream)
 let adapter: WebRtcAdapter | undefined
 
@@ -116,13 +132,9 @@ function take({ kind, pipe, body }: Frame): void {
   }
 }
 
-let starting: Promise<void> | undefined
-/** Frames that came while the library loads. */
-let waiting: Frame[] | undefined
-
-const reader = new FrameReader((frame) => {
+function takeOrKeep(frame: Frame): void {
   if (waiting !== undefined) {
-    waiting.push(frame)
+    waiting.push({ ...frame, body: frame.body.slice() })
     return
   }
   take(frame)
@@ -133,11 +145,8 @@ const reader = new FrameReader((frame) => {
     waiting = undefined
     for (const one of frames) take(one)
   })
-})
+}
 
-stream.on('data', (chunk: Buffer) => {
-  if (!reader.push(chunk)) process.exit(1)
-})
 stream.on('error', () => process.exit(0))
 stream.on('close', () => process.exit(0))
 stream.on('end', () => process.exit(0))

@@ -16,6 +16,8 @@ export type FrameKind = (typeof frameKind)[keyof typeof frameKind]
 const headerSize = 9
 // The largest body: an SDP of 64 KiB in JSON, every character escaped to two.
 const frameSizeMax = 256 * 1024
+// A half holds the largest frame and what came before it.
+const intakeSize = 1024 * 1024
 // Bodies up to this size are copied into the batch; larger ones are written as they are. Measured in bench/webrtc-path.
 const copiedMax = 16 * 1024
 const batchSize = 64 * 1024
@@ -104,6 +106,55 @@ function writeHeader(target: Buffer, at: number, kind: FrameKind, pipe: number, 
   return target.writeUInt32BE(pipe, afterSize + 1)
 }
 
+/**
+ * Cuts a stream into frames, within one buffer that the stream is read into. The body of a frame is a view of that
+ * buffer, good until the callback returns.
+ */
+export class FrameIntake {
+  readonly #onFrame: (frame: Frame) => void
+  readonly #buffer: Buffer = Buffer.allocUnsafeSlow(intakeSize)
+  #start = 0
+  #end = 0
+  #failed = false
+
+  constructor(onFrame: (frame: Frame) => void) {
+    this.#onFrame = onFrame
+  }
+
+  /** Where the next bytes go: at least half of the buffer. */
+  space(): Uint8Array {
+    if (this.#end > intakeSize / 2) {
+      this.#buffer.copyWithin(0, this.#start, this.#end)
+      this.#end -= this.#start
+      this.#start = 0
+    }
+    return this.#buffer.subarray(this.#end)
+  }
+
+  /** Takes `size` bytes that were read into `space()`. False once the stream was no sequence of frames. */
+  taken(size: number): boolean {
+    this.#end += size
+    while (!this.#failed && this.#end - this.#start >= 4) {
+      const frameSize = this.#buffer.readUInt32BE(this.#start)
+      if (!isFrameSize(frameSize)) {
+        this.#failed = true
+        break
+      }
+      const next = this.#start + 4 + frameSize
+      if (next > this.#end) break
+      const frame = parseFrame(this.#buffer.subarray(this.#start + 4, next))
+      this.#start = next
+      if (frame === undefined) this.#failed = true
+      else this.#onFrame(frame)
+    }
+    if (this.#start === this.#end) {
+      this.#start = 0
+      this.#end = 0
+    }
+    return !this.#failed
+  }
+}
+
 /** Cuts a stream into frames. Bodies are views of memory that is not used again. */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void
@@ -132,7 +183,7 @@ export class FrameReader {
     }
     while (!this.#failed && bytes.length - at >= 4) {
       const size = bytes.readUInt32BE(at)
-      if (size < 5 || size > frameSizeMax) {
+      if (!isFrameSize(size)) {
         this.#failed = true
         break
       }
@@ -164,13 +215,21 @@ export class FrameReader {
   }
 
   #take(bytes: Buffer): void {
-    const kind = bytes[0]
-    if (kind !== frameKind.control && kind !== frameKind.messages && kind !== frameKind.signals) {
-      this.#failed = true
-      return
-    }
-    // A plain view: `slice` of a Buffer would share memory where that of a Uint8Array copies.
-    const body = new Uint8Array(bytes.buffer, bytes.byteOffset + 5, bytes.length - 5)
-    this.#onFrame({ kind, pipe: bytes.readUInt32BE(1), body })
+    const frame = parseFrame(bytes)
+    if (frame === undefined) this.#failed = true
+    else this.#onFrame(frame)
   }
+}
+
+function isFrameSize(size: number): boolean {
+  return size >= 5 && size <= frameSizeMax
+}
+
+/** A frame without its size, or undefined where its kind is none. */
+function parseFrame(bytes: Buffer): Frame | undefined {
+  const kind = bytes[0]
+  if (kind !== frameKind.control && kind !== frameKind.messages && kind !== frameKind.signals) return undefined
+  // A plain view: `slice` of a Buffer would share memory where that of a Uint8Array copies.
+  const body = new Uint8Array(bytes.buffer, bytes.byteOffset + 5, bytes.length - 5)
+  return { kind, pipe: bytes.readUInt32BE(1), body }
 }

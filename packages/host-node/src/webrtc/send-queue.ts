@@ -29,8 +29,13 @@ export class SendQueue {
     return this.#waitingBytes + this.#estimate
   }
 
+  /** `data` is the caller's again afterwards: what has to wait is copied. */
   send(data: Uint8Array | string): void {
-    this.#waiting.push(data)
+    if (this.#waiting.length === 0 && this.#estimate < highWater) {
+      this.#pass(data)
+      return
+    }
+    this.#waiting.push(typeof data === 'string' ? data : data.slice())
     this.#waitingBytes += data.length
     if (this.#timer === undefined) this.#pump()
   }
@@ -48,23 +53,16 @@ export class SendQueue {
   #pump(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    try {
-      while (this.#next < this.#waiting.length) {
-        if (this.#estimate >= highWater) this.#estimate = this.#channel.bufferedAmount
-        if (this.#estimate >= highWater) {
-          this.#timer = setTimeout(() => this.#pump(), pollMs)
-          break
-        }
-        const data = this.#waiting[this.#next] as Uint8Array | string
-        this.#waiting[this.#next++] = ''
-        this.#waitingBytes -= data.length
-        this.#estimate += data.length
-        this.#channel.send(data)
+    while (this.#next < this.#waiting.length) {
+      if (this.#estimate >= highWater) this.#estimate = this.#channel.bufferedAmount
+      if (this.#estimate >= highWater) {
+        this.#timer = setTimeout(() => this.#pump(), pollMs)
+        break
       }
-    } catch (error) {
-      this.stop()
-      this.#onError(error instanceof Error ? error.message : String(error))
-      return
+      const data = this.#waiting[this.#next] as Uint8Array | string
+      this.#waiting[this.#next++] = ''
+      this.#waitingBytes -= data.length
+      this.#pass(data)
     }
     if (this.#next === this.#waiting.length) {
       this.#waiting = []
@@ -72,6 +70,16 @@ export class SendQueue {
     } else if (this.#next > 1024) {
       this.#waiting = this.#waiting.slice(this.#next)
       this.#next = 0
+    }
+  }
+
+  #pass(data: Uint8Array | string): void {
+    this.#estimate += data.length
+    try {
+      this.#channel.send(data)
+    } catch (error) {
+      this.stop()
+      this.#onError(error instanceof Error ? error.message : String(error))
     }
   }
 }
