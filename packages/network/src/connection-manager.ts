@@ -285,8 +285,11 @@ export class Network {
       if (peerId === this.#state.settings.identity.peerId) continue
       wanted.add(peerId)
       const connection = this.#state.connectionWith(peerId)
-      if (!connection.isWanted) connection.isHeld = false
       const isNew = !connection.isWanted
+      if (isNew) {
+        connection.isHeld = false
+        connection.isBlocked = false
+      }
       connection.isWanted = true
       if (this.#dialling.learn(connection, addresses) || isNew) this.#dialling.hasten(now, connection)
       if (connection.active === undefined && connection.addresses.length === 0) {
@@ -324,18 +327,24 @@ export class Network {
   #connectAddress(now: Now, address: string): void {
     if (addressToTransport(address) === undefined) {
       this.#state.count('bad-address')
-      const error: LinkError = { type: 'unreachable', detail: 'no transport knows this form of address' }
-      const connectionId = `conn_${this.#state.settings.identity.peerId}_unknown`
-      this.#state.emit({ type: 'event', event: { type: 'connection-error', connectionId, address, error } })
+      this.#refuseDial(address, 'no transport knows this form of address')
       return
     }
     let dials = 0
     for (const { source } of this.#state.pipes.values()) if (source === 'address') dials += 1
-    if (dials >= this.#state.settings.limits.dialsMax) {
+    const { dialsMax } = this.#state.settings.limits
+    if (dials >= dialsMax) {
       this.#state.count('refused-dial')
+      this.#refuseDial(address, `${dialsMax} addresses are being dialled already`)
       return
     }
     this.#dialling.dial(now, address, 'address', undefined)
+  }
+
+  #refuseDial(address: string, detail: string): void {
+    const error: LinkError = { type: 'unreachable', detail }
+    const connectionId = `conn_${this.#state.settings.identity.peerId}_unknown`
+    this.#state.emit({ type: 'event', event: { type: 'connection-error', connectionId, address, error } })
   }
 
   #disconnect(now: Now, peerId: PeerId, reason: CloseReason): void {

@@ -57,6 +57,8 @@ export interface HeldFrame {
 export class Connection {
   readonly peerId: PeerId
   readonly connectionId: string
+  /** Of the two ends, whether ours makes the WebRTC offer. */
+  readonly offers: boolean
   /** Best first. */
   addresses: readonly string[] = []
   isWanted = false
@@ -74,6 +76,8 @@ export class Connection {
   upgrade: Upgrade | undefined
   upgradeFailures = 0
   nextUpgradeAt: number = Number.NEGATIVE_INFINITY
+  /** When the allowance for their offers would be whole again. */
+  offersRefilledAt: number = Number.NEGATIVE_INFINITY
   /** Frames of the new link that wait for the end of the old one. */
   readonly held: HeldFrame[] = []
   heldBytes = 0
@@ -87,9 +91,10 @@ export class Connection {
   messagesSent = 0
   messagesReceived = 0
 
-  constructor(peerId: PeerId, connectionId: string) {
+  constructor(peerId: PeerId, connectionId: string, offers: boolean) {
     this.peerId = peerId
     this.connectionId = connectionId
+    this.offers = offers
   }
 
   /** Whether forgetting it loses nothing but the memory of how it ended. */

@@ -511,6 +511,8 @@ function disconnectReason(reason: CloseReason): DisconnectReason | undefined {
     case 'handshake-timeout':
       return undefined
     case 'too-many-links':
+    // Who is blocked is not told: it looks like a peer that has as many links as it can.
+    case 'blocked':
       return 'busy'
     default:
       return reason

@@ -82,7 +82,7 @@ export class Linking {
     if (connection.isBlocked) return 'blocked'
     const { linksMax } = this.#state.settings.limits
     if (connection.active !== undefined || this.#state.linkedCount() < linksMax) return undefined
-    return connection.isWanted && this.#stranger() !== undefined ? undefined : 'busy'
+    return connection.isWanted && this.#stranger() !== undefined ? undefined : 'too-many-links'
   }
 
   #stranger(): Connection | undefined {
@@ -142,7 +142,7 @@ export class Linking {
       const stranger = this.#stranger()
       if (stranger !== undefined && stranger !== connection) {
         this.#state.count('links-displaced')
-        this.closeAll(now, stranger, 'busy')
+        this.closeAll(now, stranger, 'too-many-links')
       }
     }
     connection.active = pipe
@@ -197,7 +197,7 @@ export class Linking {
     if (rank < 0) return false
     if (pipe.role === active.role) return true
     const isOurs = pipe.role === 'initiator'
-    return pipe.peerId !== undefined && this.#state.offersTo(pipe.peerId) === isOurs
+    return this.#state.connectionOf(pipe)?.offers === isOurs
   }
 
   #replace(now: Now, pipe: Pipe, old: Pipe, connection: Connection): void {
@@ -253,6 +253,10 @@ export class Linking {
   #frame(now: Now, pipe: Pipe, channel: number, frameType: FrameType, payload: Uint8Array): void {
     const connection = this.#state.connectionOf(pipe)
     if (connection === undefined) return
+    // What was sent before still comes: what was sent after goes on waiting (until the old link is cut).
+    if (connection.holdUntil !== undefined && connection.retiring.has(pipe)) {
+      connection.holdUntil = now.mono + this.#state.settings.limits.holdMs
+    }
     const isHeld = connection.active === pipe || connection.held.some((frame) => frame.pipe === pipe)
     if (connection.holdUntil === undefined || !isHeld || channel !== 0) {
       this.#deliver(now, connection, frameType, payload)

@@ -27,9 +27,12 @@ export interface NetworkLimits {
   readonly upgradeTimeoutMs: number
   readonly upgradeBackoffMinMs: number
   readonly upgradeBackoffMaxMs: number
+  /** Offers of one peer taken at once, and ms until one more is: each costs an ICE agent. */
+  readonly offersBurst: number
+  readonly offerRefillMs: number
   /** ICE candidates passed on for one attempt. */
   readonly candidatesMax: number
-  /** How long frames of a new link wait for the end of the old one. */
+  /** How long frames of a new link wait for the end of the old one, from the last frame that came on it. */
   readonly holdMs: number
   readonly holdFramesMax: number
   readonly holdBytesMax: number
@@ -68,12 +71,16 @@ export const defaultNetworkLimits: NetworkLimits = {
   // Guess: a link stands meanwhile, so nobody waits.
   upgradeBackoffMinMs: 10_000,
   upgradeBackoffMaxMs: 600_000,
+  // Guesses: an honest peer offers again after 10 s, or at once when its network changed.
+  offersBurst: 4,
+  offerRefillMs: 5_000,
   // Guess: a host with many interfaces and relays gathers some 20.
   candidatesMax: 64,
-  // Guesses: many round trips; one second of a busy conversation.
+  // Guess: many round trips.
   holdMs: 2_000,
-  holdFramesMax: 256,
-  holdBytesMax: 1_048_576,
+  // Own choice: above what messaging has under way to a device without a receipt (512 messages, 1 MiB of text).
+  holdFramesMax: 2_048,
+  holdBytesMax: 2_097_152,
   retireMs: 10_000,
   rememberedMax: 256,
   wantedMax: 4_096,

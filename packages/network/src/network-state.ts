@@ -85,7 +85,7 @@ export class NetworkState {
   connectionWith(peerId: PeerId): Connection {
     const known = this.connections.get(peerId)
     if (known !== undefined) return known
-    const connection = new Connection(peerId, this.connectionIdWith(peerId))
+    const connection = new Connection(peerId, this.connectionIdWith(peerId), this.offersTo(peerId))
     const forgettable = [...this.connections.values()].filter(({ isForgettable }) => isForgettable)
     if (forgettable.length >= this.settings.limits.rememberedMax) {
       const [oldest] = forgettable

@@ -19,12 +19,27 @@ export class Upgrading {
   /** When an offer is due for a connection: monotonic ms, Infinity for never. */
   dueAt(connection: Connection): number {
     const { active, retiring, upgrade } = connection
-    const { webrtc, limits } = this.#state.settings
+    const { webrtc } = this.#state.settings
     if (!webrtc || active === undefined || upgrade !== undefined || retiring.size > 0) return Number.POSITIVE_INFINITY
-    if (active.transport === 'webrtc' || active.link?.isRemoteRetired || this.#count >= limits.upgradesMax) {
+    if (active.transport === 'webrtc' || active.link?.isRemoteRetired || !this.#hasRoom(connection)) {
       return Number.POSITIVE_INFINITY
     }
-    return this.#state.offersTo(connection.peerId) ? connection.nextUpgradeAt : Number.POSITIVE_INFINITY
+    return connection.offers ? connection.nextUpgradeAt : Number.POSITIVE_INFINITY
+  }
+
+  /** Strangers fill at most half of the room: some could open attempts and never finish them. */
+  #hasRoom({ isWanted }: Connection): boolean {
+    const { upgradesMax } = this.#state.settings.limits
+    return this.#count < (isWanted ? upgradesMax : Math.ceil(upgradesMax / 2))
+  }
+
+  /** Whether an offer of theirs comes within their allowance (a leaky bucket); it is then used up. */
+  #takeOffer(now: Now, connection: Connection): boolean {
+    const { offersBurst, offerRefillMs } = this.#state.settings.limits
+    const refilledAt = Math.max(now.mono, connection.offersRefilledAt) + offerRefillMs
+    if (refilledAt - now.mono > offersBurst * offerRefillMs) return false
+    connection.offersRefilledAt = refilledAt
+    return true
   }
 
   /** Offers where an offer is due; gives up an attempt whose time is over. */
@@ -108,8 +123,7 @@ export class Upgrading {
   }
 
   #receiveOffer(now: Now, connection: Connection, attempt: number, offer: SessionDescription): void {
-    const { webrtc, limits } = this.#state.settings
-    if (this.#state.offersTo(connection.peerId)) {
+    if (connection.offers) {
       this.#state.count('offers-dropped')
       return
     }
@@ -122,7 +136,9 @@ export class Upgrading {
       this.end(connection)
       this.#state.drop(known.pipe)
     }
-    const refusal = !webrtc ? 'unavailable' : this.#count >= limits.upgradesMax ? 'busy' : undefined
+    const { webrtc } = this.#state.settings
+    const isWelcome = this.#hasRoom(connection) && this.#takeOffer(now, connection)
+    const refusal = !webrtc ? 'unavailable' : isWelcome ? undefined : 'busy'
     if (refusal !== undefined) {
       this.#state.count('offers-refused')
       this.#send(now, connection, { type: 'refuse', connectionId: connection.connectionId, attempt, reason: refusal })

@@ -1,5 +1,5 @@
 import type { PeerId } from '@miaou/core'
-import { encodeSignal, frameTypes } from '@miaou/protocol'
+import { encodeSignal, type FrameType, frameTypes } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
 import { Network, type NetworkOptions } from '../src/connection-manager.ts'
 import type { NetworkInput, NetworkOutput } from '../src/interface.ts'
@@ -54,6 +54,12 @@ class Host {
   admit(pipe: number, identity: TestIdentity): { readonly remote: Link; readonly outputs: NetworkOutput[] } {
     const remote = new Link(linkOptions({ identity, channels: 1 }), at(this.now))
     const outputs = this.opened(pipe, 'in')
+    return { remote, outputs: [...outputs, ...this.shakeHands(pipe, remote)] }
+  }
+
+  /** Carries the handshake that `remote` begins on an open pipe; the host's outputs are returned. */
+  shakeHands(pipe: number, remote: Link): NetworkOutput[] {
+    const outputs: NetworkOutput[] = []
     let toHost = remote.start(at(this.now))
     while (toHost.length > 0) {
       const next: typeof toHost = []
@@ -68,7 +74,14 @@ class Host {
       }
       toHost = next
     }
-    return { remote, outputs }
+    return outputs
+  }
+
+  /** One frame of `remote` on the ordered channel of a pipe. */
+  hear(pipe: number, remote: Link, frameType: FrameType, payload: Uint8Array): NetworkOutput[] {
+    const [write] = remote.send(at(this.now), frameType, payload, false) ?? []
+    if (write?.type !== 'write') throw new Error('nothing sent')
+    return this.event({ type: 'message', pipe: pipe as PipeId, channel: 0, bytes: write.bytes })
   }
 
   counter(name: string): number {
@@ -237,6 +250,11 @@ describe('dialling', () => {
     expect(failed).toMatchObject({ type: 'event', event: { type: 'connection-error', address: 'ws://9' } })
     const [odd] = host.do({ type: 'connect-address', address: 'nonsense' })
     expect(odd).toMatchObject({ event: { type: 'connection-error', address: 'nonsense' } })
+    const busy = new Host({ limits: { dialsMax: 1 } })
+    busy.do({ type: 'connect-address', address: 'ws://1' })
+    const [refused] = busy.do({ type: 'connect-address', address: 'ws://2' })
+    expect(refused).toMatchObject({ event: { type: 'connection-error', address: 'ws://2' } })
+    expect(busy.counter('refused-dial')).toBe(1)
     expect(host.network.sizes().pipes).toBe(0)
   })
 
@@ -320,20 +338,35 @@ describe('links that others make', () => {
     expect(host.counter('links-refused')).toBe(1)
     const admitted = host.admit(503, erin)
     expect(typesOf(admitted.outputs)).toContain('link-up')
-    expect(admitted.outputs).toContainEqual({ type: 'link-down', peerId: bob.peerId, reason: 'busy' })
+    expect(admitted.outputs).toContainEqual({ type: 'link-down', peerId: bob.peerId, reason: 'too-many-links' })
   })
 
-  test('[L54] a blocked peer is told and refused; one that we left may come back', () => {
+  test('[L54] a blocked peer is refused and hears nothing but busy; one that we left may come back', () => {
     const host = new Host()
-    host.admit(500, bob)
+    const { remote } = host.admit(500, bob)
     const outputs = host.do({ type: 'disconnect', peerId: bob.peerId, reason: 'blocked' })
     expect(typesOf(outputs)).toEqual(['write', 'close', 'connection-closed', 'link-down'])
+    const [goodbye] = outputs
+    expect(remote.receive(at(0), 0, goodbye?.type === 'write' ? goodbye.bytes : new Uint8Array(0))).toEqual([
+      { type: 'ended', reason: 'busy', error: { type: 'refused', reason: 'busy' } },
+    ])
     expect(typesOf(host.admit(501, bob).outputs)).not.toContain('link-up')
     host.admit(502, carol)
     host.do({ type: 'disconnect', peerId: carol.peerId, reason: 'bye' })
     expect(typesOf(host.admit(503, carol).outputs)).toContain('link-up')
     host.connect(bob.peerId, 'ws://bob')
     expect(typesOf(host.admit(504, bob).outputs)).toContain('link-up')
+  })
+
+  test('[L54] a peer that is blocked no more, and wanted again, is linked again', () => {
+    const host = new Host()
+    host.want([bob.peerId, 'ws://bob'])
+    host.admit(500, bob)
+    host.want()
+    host.do({ type: 'disconnect', peerId: bob.peerId, reason: 'blocked' })
+    expect(typesOf(host.admit(501, bob).outputs)).not.toContain('link-up')
+    host.want([bob.peerId, 'ws://bob'])
+    expect(typesOf(host.admit(502, bob).outputs)).toContain('link-up')
   })
 
   test('[L63] a link that breaks is dialled again; one that we ended is not', () => {
@@ -412,9 +445,7 @@ describe('upgrades', () => {
     const connectionId = `conn_${(isSmaller ? identity : from).peerId}_${(isSmaller ? from : identity).peerId}`
     const signal = (document: object): NetworkOutput[] => {
       const payload = encodeSignal({ connectionId, attempt: 1, ...document } as Parameters<typeof encodeSignal>[0])
-      const [write] = remote.send(at(host.now), frameTypes.signal, payload, false) ?? []
-      if (write?.type !== 'write') throw new Error('nothing sent')
-      return host.event({ type: 'message', pipe: 500 as PipeId, channel: 0, bytes: write.bytes })
+      return host.hear(500, remote, frameTypes.signal, payload)
     }
     return { host, signal, remote }
   }
@@ -443,6 +474,55 @@ describe('upgrades', () => {
     const without = signalled(bob, alice, { webrtc: false })
     expect(typesOf(without.signal({ type: 'offer', sdp: 'v=0' }))).toEqual(['write'])
     expect(without.host.counter('offers-refused')).toBe(1)
+  })
+
+  test('[L72] a peer that offers without end is told busy after four, and then heard once in 5 s', () => {
+    const { host, signal } = signalled(bob, alice)
+    const offer = (attempt: number) => typesOf(signal({ type: 'offer', sdp: 'v=0', attempt })).includes('accept')
+    expect([1, 2, 3, 4, 5, 6].map(offer)).toEqual([true, true, true, true, false, false])
+    expect(host.counter('offers-refused')).toBe(2)
+    host.now = 5_000
+    expect([7, 8].map(offer)).toEqual([true, false])
+  })
+
+  test('[L72] strangers whose attempts never end leave half of the room to those who are wanted', () => {
+    const { host, signal } = signalled(bob, alice, { limits: { upgradesMax: 2 } })
+    expect(typesOf(signal({ type: 'offer', sdp: 'v=0' }))).toEqual(['accept'])
+    const upgradesWith = (identity: TestIdentity, pipe: number) =>
+      typesOf(host.admit(pipe, identity).outputs).includes('offer')
+    const [first, second] = [1, 2, 3, 4, 5, 6, 7, 8]
+      .map((i) => testIdentity(700 + i))
+      .filter(({ peerId }) => shouldInitiateConnection(bob.peerId, peerId))
+    if (first === undefined || second === undefined) throw new Error('half of all keys are larger')
+    host.want([second.peerId])
+    expect(upgradesWith(first, 501)).toBe(false)
+    expect(upgradesWith(second, 502)).toBe(true)
+  })
+
+  test('[L82] frames of a new link wait as long as frames still come on the old one', () => {
+    const { host, signal, remote: old } = signalled(bob, alice)
+    signal({ type: 'offer', sdp: 'v=0' })
+    const [ours, theirs] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+    const facts = { transport: 'webrtc', channels: 2, padded: false, remoteAddress: '', direction: 'in' } as const
+    host.event({ type: 'opened', pipe: 1 as PipeId, ...facts, binding: { local: ours, remote: theirs } })
+    const fresh = new Link(linkOptions({ identity: alice, binding: { local: theirs, remote: ours } }), at(0))
+    host.shakeHands(1, fresh)
+    expect(host.network.views()[0]?.transport).toBe('webrtc')
+    const heard: (number | undefined)[] = []
+    const say = (pipe: number, link: Link, number: number) => {
+      for (const output of host.hear(pipe, link, frameTypes.directMessage, Uint8Array.of(number))) {
+        if (output.type === 'frame') heard.push(output.payload[0])
+      }
+    }
+    say(1, fresh, 9)
+    for (let i = 1; i <= 3; i++) {
+      host.now += 1_500
+      host.wakeAt(host.now)
+      say(500, old, i)
+    }
+    expect(heard).toEqual([1, 2, 3])
+    const released = host.wakeAt(host.now + 2_000)
+    expect(released.flatMap((output) => (output.type === 'frame' ? [output.payload[0]] : []))).toEqual([9])
   })
 
   test('[L72] one attempt passes on at most 64 candidates', () => {

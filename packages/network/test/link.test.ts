@@ -402,7 +402,7 @@ describe('keep-alive', () => {
 })
 
 describe('the end of a link', () => {
-  test.each(['bye', 'blocked', 'busy', 'shutdown', 'protocol-error'] as const)('[L47] %s is told', (reason) => {
+  test.each(['bye', 'busy', 'shutdown', 'protocol-error'] as const)('[L47] %s is told', (reason) => {
     const pair = connectedPair()
     const outputs = pair.a.close(at(0), reason)
     expect(othersOf(outputs)).toEqual([{ type: 'ended', reason }])
