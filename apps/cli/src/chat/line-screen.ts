@@ -1,5 +1,6 @@
 import { clearLine, createInterface, cursorTo, emitKeypressEvents, type Interface } from 'node:readline'
 import type { Io } from '../io.ts'
+import { wrapWords } from '../terminal/wrap.ts'
 
 /** A prompt at the foot of the terminal, with news appearing above it. Without a terminal: plain lines in and out. */
 export class LineScreen {
@@ -43,7 +44,7 @@ export class LineScreen {
     }
     cursorTo(this.#io.stdout, 0)
     clearLine(this.#io.stdout, 0)
-    this.#io.stdout.write(`${text}\n`)
+    this.#io.stdout.write(`${wrapWords(text, this.#io.stdout.columns ?? 80)}\n`)
     if (!this.#isClosed) this.#reader.prompt(true)
   }
 

@@ -1,6 +1,7 @@
 import type { MiaouError } from '@miaou/sdk'
 import type { Text } from '@miaou/text'
 import type { Io } from '../io.ts'
+import { wrapWords } from './wrap.ts'
 
 type Style = (text: string) => string
 
@@ -42,6 +43,8 @@ function createStyles(isColoured: boolean): Styles {
 
 export function createOutput(io: Io, text: Text, isJson: boolean): Output {
   const styles = createStyles(hasColour(io))
+  // Broken only where somebody reads it: what a program or a file gets stays one line.
+  const forPeople = (words: string) => (io.stderr.isTTY === true ? wrapWords(words, io.stderr.columns ?? 80) : words)
   const write = (stream: NodeJS.WritableStream, line: string) => void stream.write(`${line}\n`)
   return {
     isJson,
@@ -54,12 +57,12 @@ export function createOutput(io: Io, text: Text, isJson: boolean): Output {
       if (isJson) write(io.stdout, JSON.stringify(value))
     },
     note: (line) => {
-      if (!isJson) write(io.stderr, line)
+      if (!isJson) write(io.stderr, forPeople(line))
     },
     error: (error) => {
       const { message, hint } = text.error(error.code, error.facts)
       if (isJson) write(io.stderr, JSON.stringify({ error: { code: error.code, message, hint } }))
-      else write(io.stderr, `${styles.bad(text('cli.error'))} ${message}\n${hint}`)
+      else write(io.stderr, forPeople(`${styles.bad(text('cli.error'))} ${message}\n${hint}`))
     },
   }
 }
