@@ -136,6 +136,12 @@ export class WebRtcAdapter implements SignalledTransport {
     }
   }
 
+  /** Closes every connection without a word to the host: nobody is there to hear it. */
+  abandon(): void {
+    this.#host = undefined
+    for (const pipe of [...this.#pipes.values()]) this.#end(pipe)
+  }
+
   async stop(): Promise<void> {
     for (const id of [...this.#pipes.keys()]) this.close(id)
     // Whoever is there answers within a round trip; whoever was killed must not hold up our end.
