@@ -8,6 +8,7 @@ import { type Session, withHome, withSession } from '../session.ts'
 import { formatTable, formatWhen, shortId } from '../terminal/format.ts'
 import { ask } from '../terminal/prompt.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
+import { reach } from './reach.ts'
 
 export function listContacts(context: Context): Promise<ExitCode> {
   return withHome(context, async ({ client }) => {
@@ -53,10 +54,11 @@ export function addContact(context: Context, invite: string, name: string | unde
   const named = name === undefined ? {} : { name }
   return change(
     context,
-    async ({ client }) => {
+    async (session) => {
+      const { client } = session
       if (!invite.startsWith('12D3KooW')) return client.contacts.add({ invite, ...named })
       // The account behind a device is known once it is linked.
-      await client.network.connect(invite)
+      await reach(session, invite)
       return client.contacts.add({ peerId: invite, ...named })
     },
     (contact) => context.text('contacts.added', { name: contact.name }),
@@ -126,11 +128,12 @@ export function verifyContact(
 }
 
 /** The contact that is meant; a peer on this network that is none yet becomes one, since the person names it. */
-export async function contactOrPeer({ client }: Session, who: string): Promise<string> {
+export async function contactOrPeer(session: Session, who: string): Promise<string> {
+  const { client } = session
   if (!who.startsWith('12D3KooW')) return who
   const contacts = await client.contacts.list()
   if (contacts.some(({ devices }) => devices.includes(who))) return who
-  const { peerId } = await client.network.connect(who)
+  const { peerId } = await reach(session, who)
   const { account, state } = await client.contacts.add({ peerId })
   if (state === 'blocked') throw new MiaouError('blocked-contact', { account })
   return account

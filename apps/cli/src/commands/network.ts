@@ -10,6 +10,7 @@ import { createNames, formatEvent, type Names, round } from '../terminal/live.ts
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { settled } from './messages.ts'
+import { reach } from './reach.ts'
 
 /** How long a peer that just started listens for others on the network, ms: mDNS answers within a second (RFC 6762). */
 const browseMs = 1_500
@@ -139,12 +140,12 @@ export function ping(
   })
 }
 
-async function linked({ client }: Session, peerId: string, timeoutMs: number): Promise<void> {
-  const peers = await client.network.peers()
+async function linked(session: Session, peerId: string, timeoutMs: number): Promise<void> {
+  const peers = await session.client.network.peers()
   const isLinked = peers.some(
     (peer) => peer.peerId === peerId && (peer.state === 'connected' || peer.state === 'upgrading'),
   )
-  if (!isLinked) await client.network.connect(peerId, timeoutMs)
+  if (!isLinked) await reach(session, peerId, timeoutMs)
 }
 
 /** A peer id, the name of a contact or of a peer seen, or the start of an id. */
