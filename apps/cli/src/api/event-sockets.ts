@@ -1,4 +1,4 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { EventFrame } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
@@ -7,6 +7,9 @@ import { PeerFeed } from '../peer/feed.ts'
 import type { PeerHandle } from '../peer-handle.ts'
 import { statusOf, toErrorAnswer, toMiaouError } from './error-answer.ts'
 import { checkSource, givenToken, isToken } from './guards.ts'
+
+// Not imported: an import reads every export of the module, and one of them loads Node's `fetch`.
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 interface StreamOptions {
   readonly streamsMax: number
