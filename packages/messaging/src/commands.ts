@@ -301,11 +301,11 @@ export class Commands {
   }
 
   #stats(): CommandResults['stats'] {
-    const { outbox, contacts, history } = this.#parts
+    const { outbox, contacts } = this.#parts
     return {
       queued: outbox.pendingCount,
       contacts: contacts.shown().length,
-      messages: history.count(),
+      messages: contacts.messageCount(),
       dropped: Object.fromEntries(this.#context.drops),
     }
   }

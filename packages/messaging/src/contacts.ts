@@ -67,12 +67,22 @@ export class Contacts {
     return count
   }
 
-  /** The stranger known longest of those who are not linked. */
-  oldestIdleStranger(): Contact | undefined {
+  /** The stranger known longest, of those who are not linked if there is one. */
+  oldestStranger(): Contact | undefined {
+    let oldest: Contact | undefined
     for (const contact of this.#byAccount.values()) {
-      if (contact.state === 'stranger' && contact.devices.every(({ lane }) => lane === undefined)) return contact
+      if (contact.state !== 'stranger') continue
+      if (contact.devices.every(({ lane }) => lane === undefined)) return contact
+      oldest ??= contact
     }
-    return undefined
+    return oldest
+  }
+
+  /** Messages kept, with everybody. */
+  messageCount(): number {
+    let count = 0
+    for (const contact of this.#byAccount.values()) count += contact.messageCount
+    return count
   }
 
   get size(): number {

@@ -4,7 +4,7 @@ import { codeToDelivery, codeToReason, deliveryCodes, isFurther, messageCodes } 
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
 import type { CommandError } from './interface.ts'
-import type { Contact, OutgoingMessage } from './model.ts'
+import type { Contact, Device, OutgoingMessage } from './model.ts'
 import { bytesOf, maybeNumberOf, numberOf, textOf } from './row.ts'
 import { buildSearchQuery } from './search-query.ts'
 import type { SqlRow, SqlValue } from './store.ts'
@@ -90,11 +90,6 @@ export class History {
       contact === undefined ? [match, count] : [match, contact.id, count],
     )
     return ok(rows.map((row) => this.view(row)))
-  }
-
-  count(): number {
-    const row = this.#context.store.get('SELECT count(*) AS count FROM messages')
-    return row === undefined ? 0 : numberOf(row, 'count')
   }
 
   view(row: SqlRow): MessageView {
@@ -203,11 +198,7 @@ export interface DeliveryFacts {
 }
 
 /** A delivery as shown: the reason of one that waits in general is derived from what is true now. */
-export function deliveryView(
-  context: Context,
-  device: { readonly peerId: DeliveryView['peerId']; readonly lane: unknown; readonly contact: Contact },
-  facts: DeliveryFacts,
-): DeliveryView {
+export function deliveryView(context: Context, device: Device, facts: DeliveryFacts): DeliveryView {
   const isPending = deliveryCodes[facts.state] <= deliveryCodes.held
   const reason = isPending ? pendingReason(device, facts) : facts.reason
   const nextTryAt = isPending && device.lane !== undefined ? facts.nextTryAt : undefined
@@ -220,15 +211,13 @@ export function deliveryView(
   }
 }
 
-function pendingReason(
-  device: { readonly lane: unknown; readonly contact: Contact },
-  facts: DeliveryFacts,
-): StateReason | undefined {
+function pendingReason(device: Device, facts: DeliveryFacts): StateReason | undefined {
   if (device.contact.forked) return 'device-list-fork'
   if (device.contact.state === 'blocked') return 'blocked'
   if (facts.reason !== undefined) return facts.reason
   if (device.lane === undefined) return 'recipient-offline'
-  return facts.state === 'sent' ? 'awaiting-receipt' : undefined
+  if (facts.state === 'sent') return 'awaiting-receipt'
+  return device.lane.isParked ? 'request-pending' : undefined
 }
 
 export function composeOutgoing(

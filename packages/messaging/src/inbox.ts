@@ -21,6 +21,7 @@ import { Rates } from './rates.ts'
 import type { Receipts } from './receipts.ts'
 import { numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
+import type { SettingsTable } from './settings.ts'
 
 export interface InboxParts {
   readonly contacts: Contacts
@@ -31,6 +32,7 @@ export interface InboxParts {
   readonly receipts: Receipts
   readonly history: History
   readonly introductions: Introductions
+  readonly settings: SettingsTable
   readonly journal: Journal
 }
 
@@ -41,13 +43,15 @@ export class Inbox {
   readonly #context: Context
   readonly #parts: InboxParts
   readonly #startRates: Rates
+  readonly #helloRates: Rates
   #hasTombstones = false
 
   constructor(context: Context, parts: InboxParts) {
     this.#context = context
     this.#parts = parts
-    const { startsBurst, startRefillMs, ratesMax } = context.limits
+    const { startsBurst, startRefillMs, hellosBurst, helloRefillMs, ratesMax } = context.limits
     this.#startRates = new Rates(startsBurst, startRefillMs, ratesMax)
+    this.#helloRates = new Rates(hellosBurst, helloRefillMs, ratesMax)
   }
 
   load(): void {
@@ -126,11 +130,13 @@ export class Inbox {
   }
 
   #hasRoomForStranger(): boolean {
-    const { contacts, history } = this.#parts
+    const { contacts, history, lanes } = this.#parts
     const { strangersMax, contactsMax } = this.#context.limits
     if (contacts.count('stranger') >= strangersMax || contacts.size >= contactsMax) {
-      const oldest = contacts.oldestIdleStranger()
+      // A linked one, too: some who stay linked and say nothing must not keep out who comes with an invite.
+      const oldest = contacts.oldestStranger()
       if (!oldest) return false
+      for (const device of oldest.devices) lanes.detach(device)
       history.removeAll(oldest)
       contacts.remove(oldest)
     }
@@ -186,7 +192,9 @@ export class Inbox {
         return
       }
       case 'hello':
-        if (introductions.hello(device, body)) receipts.add(device, 'delivered', messageId)
+        // Each one may change what the LAN is told and wake all that waits. An honest one is said again.
+        if (!this.#helloRates.take(device.peerId, this.#context.now.mono)) this.#context.drop('hello-rate')
+        else if (introductions.hello(device, body)) receipts.add(device, 'delivered', messageId)
         else receipts.add(device, 'refused', messageId, 'request-pending')
         return
       case 'unknown':
@@ -288,10 +296,12 @@ export class Inbox {
   /** Marks what a person wrote up to a position as read here; their devices learn it by receipts. */
   markRead(contact: Contact, upTo: number): number {
     const { store } = this.#context
-    const { contacts, receipts, journal } = this.#parts
+    const { contacts, receipts, journal, settings } = this.#parts
+    // What was read while receipts are off is never told, also when they are switched on later.
+    const state = settings.get().readReceipts ? messageCodes.readOwed : messageCodes.read
     const { changes } = store.run(
       'UPDATE messages SET state = ? WHERE contact = ? AND state IN (1, 2) AND state = ? AND position <= ?',
-      [messageCodes.readOwed, contact.id, messageCodes.unread, upTo],
+      [state, contact.id, messageCodes.unread, upTo],
     )
     if (changes === 0) return 0
     const row = store.get(

@@ -38,7 +38,7 @@ export type MessagingCommand =
   | { readonly type: 'typing'; readonly account: AccountId; readonly typing: boolean }
   | { readonly type: 'settings-get' }
   | { readonly type: 'settings-set'; readonly settings: Partial<Settings> }
-  /** Stored events after a cursor, oldest first, at most `limit` (≤ 1,000). Error `cursor-expired` when pruned. */
+  /** Stored events after a cursor, oldest first, at most `limit` (≤ 1,000). Error `cursor-expired` when pruned, or ahead of the newest. */
   | { readonly type: 'events-since'; readonly cursor: number; readonly limit: number }
   | { readonly type: 'stats' }
 

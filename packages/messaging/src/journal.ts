@@ -86,9 +86,13 @@ export class Journal {
     this.#oldest = oldest
   }
 
-  /** At most `limit` events after `cursor`, oldest first. */
+  /**
+   * At most `limit` events after `cursor`, oldest first. A cursor ahead of the newest is of a later life of this home
+   * (its disk was restored from a copy), but for the largest number, which asks for none.
+   */
   since(cursor: number, limit: number): Result<{ events: readonly StoredEvent[]; newest: number }, CommandError> {
-    if (cursor + 1 < this.#oldest) return err({ type: 'cursor-expired', oldest: this.#oldest - 1 })
+    const isAhead = cursor > this.#newest && cursor < Number.MAX_SAFE_INTEGER
+    if (isAhead || cursor + 1 < this.#oldest) return err({ type: 'cursor-expired', oldest: this.#oldest - 1 })
     const rows = this.#context.store.all('SELECT * FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?', [
       cursor,
       limit,

@@ -53,6 +53,12 @@ export interface MessagingLimits {
   /** Announcements a device may send at once, and ms until it may send one more. */
   readonly announcementsBurst: number
   readonly announcementRefillMs: number
+  /** Hellos a device may say at once, and ms until it may say one more. */
+  readonly hellosBurst: number
+  readonly helloRefillMs: number
+  /** Typing and Status frames a device may send at once, and ms until it may send one more. */
+  readonly fleetingBurst: number
+  readonly fleetingRefillMs: number
   /** Devices whose rates are remembered. */
   readonly ratesMax: number
   /** Age at which the signed and the last-resort prekey are replaced, ms. */
@@ -101,6 +107,10 @@ export const defaultMessagingLimits: MessagingLimits = {
   bundleRefillMs: 15_000,
   announcementsBurst: 8,
   announcementRefillMs: 1000,
+  hellosBurst: 8,
+  helloRefillMs: 10_000,
+  fleetingBurst: 16,
+  fleetingRefillMs: 250,
   ratesMax: 1024,
   prekeyRotationMs: 7 * dayMs,
   prekeyLifetimeMs: 21 * dayMs,

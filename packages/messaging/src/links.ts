@@ -61,6 +61,7 @@ export class Links {
   readonly #byPeer = new Map<PeerId, Link>()
   readonly #bundleRates: Rates
   readonly #announcementRates: Rates
+  readonly #fleetingRates: Rates
 
   constructor(context: Context, parts: LinkParts) {
     this.#context = context
@@ -68,6 +69,7 @@ export class Links {
     const { limits } = context
     this.#bundleRates = new Rates(limits.bundlesBurst, limits.bundleRefillMs, limits.ratesMax)
     this.#announcementRates = new Rates(limits.announcementsBurst, limits.announcementRefillMs, limits.ratesMax)
+    this.#fleetingRates = new Rates(limits.fleetingBurst, limits.fleetingRefillMs, limits.ratesMax)
   }
 
   get(peerId: PeerId): Link | undefined {
@@ -120,6 +122,7 @@ export class Links {
     this.#byPeer.delete(peerId)
     const device = link && this.deviceOf(link)
     if (!device?.lane) return
+    this.#parts.receipts.settleReads(device)
     const { wasPresent } = device.lane
     this.#parts.lanes.detach(device)
     if (!wasPresent || device.contact.devices.some(({ lane }) => lane?.wasPresent)) return
@@ -142,7 +145,6 @@ export class Links {
       this.#context.drop('announcement-rate')
       return
     }
-    link.announcement = payload
     this.#readAnnouncement(link, payload)
   }
 
@@ -171,6 +173,7 @@ export class Links {
       this.#context.drop('status-of-stranger')
       return
     }
+    if (!this.#takeFleeting(device)) return
     const { presence } = status.value
     device.lane.wasPresent = presence !== 'offline'
     this.#context.output({ type: 'fleeting', event: { type: 'presence', account: device.contact.account, presence } })
@@ -186,8 +189,15 @@ export class Links {
       this.#context.drop('typing-of-stranger')
       return
     }
+    if (!this.#takeFleeting(device)) return
     const { account } = device.contact
     this.#context.output({ type: 'fleeting', event: { type: 'typing', account, typing: typing.value.typing } })
+  }
+
+  #takeFleeting(device: Device): boolean {
+    const isTaken = this.#fleetingRates.take(device.peerId, this.#context.now.mono)
+    if (!isTaken) this.#context.drop('fleeting-rate')
+    return isTaken
   }
 
   /** Tells a contact's linked devices that we write to them; false when nothing was sent. */
@@ -262,6 +272,8 @@ export class Links {
       this.#context.drop('malformed-announcement')
       return
     }
+    // Kept only now that its size is known to be bounded.
+    link.announcement = payload
     const { accountKey, deviceList, name } = announcement.value
     if (!equalBytes(accountKey, link.accountKey)) {
       this.#context.drop('account-mismatch')

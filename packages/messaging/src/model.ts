@@ -104,8 +104,14 @@ export interface Lane {
   hasMore: boolean
   /** Monotonic ms at which deliveries that were passed over are looked at again. */
   rescanAt: number
-  /** One message of those that wait for our acceptance is on its way, to ask again. */
-  isProbing: boolean
+  /** Messages behind `scannedTo` wait for their acceptance, and with them all later ones: the order is kept. */
+  isParked: boolean
+  /** The first of them, on its way to ask again. */
+  probe: MessageId | undefined
+  /** Read receipts were sent on this link for messages up to this position. */
+  readsTo: number
+  /** Of those, the ones whose arrival is not certain yet, oldest first. `at`: monotonic ms. */
+  readonly readsTold: { readonly at: number; upTo: number }[]
   /** Monotonic ms of the next hello, while one is owed. */
   helloAt: number
   helloTries: number

@@ -228,6 +228,7 @@ export class Outbox {
       lane &&
       isOpen(device) &&
       !lane.hasMore &&
+      !lane.isParked &&
       (device.helloId === undefined || lane.helloTries > 0) &&
       this.#sessions.sending(device)
     const size = textToBytes(message.text).length
@@ -241,7 +242,7 @@ export class Outbox {
       ])
       return
     }
-    if (lane) lane.hasMore = true
+    if (lane && !lane.isParked) lane.hasMore = true
     store.run('INSERT INTO deliveries (message, device, state, attempts, refusals) VALUES (?, ?, 0, 0, 0)', [
       message.position,
       device.id,
@@ -283,7 +284,7 @@ export class Outbox {
 
   #scan(device: Device, lane: Lane, session: Session): void {
     const { store, now } = this.#context
-    while (lane.hasMore) {
+    while (lane.hasMore && !lane.isParked) {
       const rows = store.all(
         `SELECT m.*, d.attempts AS attempts, d.refusals AS refusals, d.reason AS reason, d.next_try_at AS next_try_at
          FROM deliveries d JOIN messages m ON m.position = d.message
@@ -297,10 +298,16 @@ export class Outbox {
         const isParked = maybeNumberOf(row, 'reason') === reasonCodes['request-pending']
         const mustWait = nextTryAt !== undefined && nextTryAt > now.wall && (isParked || refusals > 0)
         if (mustWait) lane.rescanAt = Math.min(lane.rescanAt, this.#context.toMono(nextTryAt))
-        if (!mustWait && !(isParked && lane.isProbing) && !lane.inFlight.has(message.id)) {
+        if (isParked && (mustWait || lane.probe !== undefined)) {
+          // They do not take messages yet; who accepts us meanwhile must not get the later ones first.
+          lane.isParked = true
+          lane.hasMore = false
+          return
+        }
+        if (!mustWait && !lane.inFlight.has(message.id)) {
           const size = textToBytes(message.text).length
           if (!this.#hasRoom(lane, size)) return
-          if (isParked) lane.isProbing = true
+          if (isParked) lane.probe = message.id
           this.#sendStored(device, lane, session, message, { size, attempts: numberOf(row, 'attempts') + 1, refusals })
         }
         lane.scannedTo = message.position
@@ -343,6 +350,7 @@ export class Outbox {
   }
 
   #takeOut(lane: Lane, id: MessageId): void {
+    if (lane.probe === id) lane.probe = undefined
     const entry = lane.inFlight.get(id)
     if (!entry) return
     lane.inFlight.delete(id)
@@ -402,8 +410,9 @@ export class Outbox {
     if (isPending) this.#pendingCount -= 1
     const { lane } = device
     if (lane) {
+      const wasProbe = lane.probe === message.id
       this.#takeOut(lane, message.id)
-      lane.isProbing = false
+      if (wasProbe) rescan(lane)
     }
     const delivered = { state, reason: undefined, attempts: facts.attempts, nextTryAt: undefined } as const
     this.#tell(device.contact, message, { device, facts: delivered })
@@ -438,7 +447,7 @@ export class Outbox {
           ],
         )
         if (lane) {
-          if (isParked) lane.isProbing = false
+          if (isParked) lane.isParked = true
           lane.rescanAt = Math.min(lane.rescanAt, now.mono + waitMs)
         }
       }
@@ -495,5 +504,6 @@ export function isOpen(device: Device): boolean {
 export function rescan(lane: Lane): void {
   lane.scannedTo = 0
   lane.hasMore = true
+  lane.isParked = false
   lane.rescanAt = Number.POSITIVE_INFINITY
 }

@@ -2,7 +2,7 @@ import type { PeerId } from '@miaou/core'
 import { encodeContent, frameTypes, type ReceiptStatus, type RefusalReason, receiptIdsMax } from '@miaou/protocol'
 import { messageCodes } from './codes.ts'
 import type { Context } from './context.ts'
-import type { Contact, Device } from './model.ts'
+import type { Contact, Device, Lane } from './model.ts'
 import { bytesOf, numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
 import type { SettingsTable } from './settings.ts'
@@ -16,6 +16,10 @@ interface Owed {
 
 // Read receipts taken up at a time when a device comes back after long.
 const readsPerLink = 4096
+// A link that swallowed a frame is found silent within 10 s (spec/links L41); the rest is margin for slow ones.
+const readsCertainMs = 60_000
+// Told within this time counts as told at once: at most a dozen entries wait for their minute.
+const readsTogetherMs = 5000
 
 /** Receipts of ours: gathered over a batch, so that one covers many messages, and sealed in the session. */
 export class Receipts {
@@ -43,20 +47,49 @@ export class Receipts {
     else owed.set(kind, { device, status, reason, ids: [idBytes] })
   }
 
-  /** Tells the linked devices of a person which of their messages were read here, when the settings allow it. */
+  /**
+   * Tells the linked devices of a person which of their messages were read here, when the settings allow it. Nobody
+   * answers a receipt, so what was told on a link stays owed until that link has outlived its loss; else the next one
+   * tells it again.
+   */
   addReads(contact: Contact, device?: Device): void {
-    const { store } = this.#context
     if (!this.#settings.get().readReceipts || contact.state !== 'contact') return
-    const rows = store.all(
-      'SELECT position, id, device FROM messages WHERE contact = ? AND state IN (1, 2) AND state = 2 ORDER BY position LIMIT ?',
-      [contact.id, readsPerLink],
-    )
-    for (const row of rows) {
-      const sender = contact.devices.find(({ id }) => id === row['device'])
-      if (!sender?.lane || (device && sender !== device) || !this.#sessions.sending(sender)) continue
-      this.add(sender, 'read', bytesOf(row, 'id'))
-      store.run('UPDATE messages SET state = ? WHERE position = ?', [messageCodes.read, numberOf(row, 'position')])
+    for (const sender of contact.devices) {
+      if (sender.lane && (!device || sender === device) && this.#sessions.sending(sender)) {
+        this.#tellReads(sender, sender.lane)
+      }
     }
+  }
+
+  /** What was told on a device's link long enough ago has arrived. */
+  settleReads(device: Device): void {
+    const { store, now } = this.#context
+    const { lane, contact } = device
+    let upTo: number | undefined
+    while (lane?.readsTold[0] && now.mono - lane.readsTold[0].at >= readsCertainMs) upTo = lane.readsTold.shift()?.upTo
+    if (upTo === undefined) return
+    store.run(
+      'UPDATE messages SET state = ? WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? AND position <= ?',
+      [messageCodes.read, contact.id, device.id, upTo],
+    )
+  }
+
+  #tellReads(device: Device, lane: Lane): void {
+    const { store, now } = this.#context
+    this.settleReads(device)
+    const rows = store.all(
+      `SELECT position, id FROM messages
+       WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? AND position > ? ORDER BY position LIMIT ?`,
+      [device.contact.id, device.id, lane.readsTo, readsPerLink],
+    )
+    if (rows.length === 0) return
+    for (const row of rows) {
+      this.add(device, 'read', bytesOf(row, 'id'))
+      lane.readsTo = numberOf(row, 'position')
+    }
+    const last = lane.readsTold.at(-1)
+    if (last && now.mono - last.at < readsTogetherMs) last.upTo = lane.readsTo
+    else lane.readsTold.push({ at: now.mono, upTo: lane.readsTo })
   }
 
   flush(): void {

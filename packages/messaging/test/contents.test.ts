@@ -111,6 +111,24 @@ describe('contents', () => {
     expect(texts(alice, bob)).toContain('quiet')
   })
 
+  test('[Q9] a flood of hellos that all say something new is cut to one in 10 s', () => {
+    const { alice, bob } = friends()
+    const hello = (name: string) =>
+      sealAs(alice, bob, {
+        messageId: new Uint8Array(16),
+        sentAt: alice.clock.wall,
+        body: { type: 'hello', name, hintKey: new Uint8Array(32), accepted: true },
+      })
+    const outputs = Array.from({ length: 30 }, (_, i) => bob.batch(hello(`Alice ${i}`))).flat()
+    const count = outputs.filter(({ type }) => type === 'wanted').length
+    // Eight at most: they said some when they met.
+    expect(count).toBeGreaterThan(0)
+    expect(count).toBeLessThan(8)
+    expect(dropsOf(bob)['hello-rate']).toBe(30 - count)
+    bob.clock.mono += 10_000
+    expect(sentTypes(bob.batch(hello('Alice')))).toEqual([frameTypes.deliveryReceipt])
+  })
+
   test('[Q27] receipts for messages nobody sent are nothing', () => {
     const { town, alice, bob } = friends()
     const messageIds = Array.from({ length: 512 }, (_, index) => new Uint8Array(16).fill(index))

@@ -150,6 +150,19 @@ describe('events', () => {
     expect(Number(dave.store.get('SELECT count(*) AS count FROM events')?.['count'])).toBeLessThan(10)
   })
 
+  test('[Q33] a cursor of a later life, after the disk was restored from a copy, is told so', () => {
+    const small = new Town()
+    const [dave, erin] = [small.add('Dave'), small.add('Erin')]
+    befriend(small, dave, erin)
+    const since = (cursor: number) => dave.ask<'events-since'>({ type: 'events-since', cursor, limit: 100 })
+    const newest = dave.events.at(-1)?.cursor ?? 0
+    const ahead = since(newest + 1)
+    expect(ahead.ok ? undefined : ahead.error.type).toBe('cursor-expired')
+    expect(unwrap(since(newest))).toEqual({ events: [], newest })
+    // From now on.
+    expect(unwrap(since(Number.MAX_SAFE_INTEGER))).toEqual({ events: [], newest })
+  })
+
   test('settings are kept and told', () => {
     const home = new Town().add('Dave')
     const settings = unwrap(

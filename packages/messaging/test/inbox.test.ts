@@ -1,4 +1,4 @@
-import { frameTypes } from '@miaou/protocol'
+import { encodeStatus, encodeTyping, frameTypes } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
 import {
   befriend,
@@ -105,6 +105,58 @@ describe('read receipts', () => {
     expect(messagesOf(alice, bob)[0]?.state).toBe('delivered')
   })
 
+  test('[Q27] what was read while the setting is off is not told when it is switched on', () => {
+    const { town, alice, bob } = friends()
+    unwrap(bob.ask<'settings-set'>({ type: 'settings-set', settings: { readReceipts: false } }))
+    sendText(town, alice, bob, '1')
+    unwrap(town.ask<'messages-read'>(bob, { type: 'messages-read', account: alice.account, upTo: 1e9 }))
+    unwrap(bob.ask<'settings-set'>({ type: 'settings-set', settings: { readReceipts: true } }))
+    town.unlink(alice, bob)
+    town.link(alice, bob)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('delivered')
+  })
+
+  test('[Q27] read receipts that a dying link swallows are told again on the next, those of a steady one are not', () => {
+    const { town, alice, bob } = friends()
+    const receipts = () =>
+      town.sent.filter(({ from, frameType }) => from === bob && frameType === frameTypes.deliveryReceipt).length
+    const relink = () => {
+      town.unlink(alice, bob)
+      town.sent.length = 0
+      town.link(alice, bob)
+    }
+    sendText(town, alice, bob, '1')
+    town.drop = ({ from }) => from === bob
+    unwrap(town.ask<'messages-read'>(bob, { type: 'messages-read', account: alice.account, upTo: 1e9 }))
+    town.drop = () => false
+    expect(messagesOf(alice, bob)[0]?.state).toBe('delivered')
+    relink()
+    expect(messagesOf(alice, bob)[0]?.state).toBe('read')
+    expect(receipts()).toBe(1)
+    // A process that ended without a word has told nothing for sure, either.
+    bob.restart()
+    relink()
+    expect(receipts()).toBe(1)
+    town.pass(60_000)
+    relink()
+    expect(receipts()).toBe(0)
+  })
+
+  test('[Q27] what is read later on the same link is told once', () => {
+    const { town, alice, bob } = friends()
+    for (const text of ['1', '2', '3']) {
+      sendText(town, alice, bob, text)
+      town.sent.length = 0
+      unwrap(town.ask<'messages-read'>(bob, { type: 'messages-read', account: alice.account, upTo: 1e9 }))
+      const [receipt, ...more] = town.sent
+      expect(more).toEqual([])
+      // One id: a second one would make it larger.
+      expect(receipt?.payload.length).toBeLessThan(256)
+      town.pass(20_000)
+    }
+    expect(messagesOf(alice, bob).map(({ state }) => state)).toEqual(['read', 'read', 'read'])
+  })
+
   test('[Q27] what was read while the sender was away is told when the link stands', () => {
     const { town, alice, bob } = friends()
     sendText(town, alice, bob, '1')
@@ -142,6 +194,23 @@ describe('typing and presence', () => {
     town.link(alice, bob)
     const byAlice = town.sent.filter(({ from }) => from === alice).map(({ frameType }) => frameType)
     expect(byAlice).not.toContain(frameTypes.status)
+  })
+
+  test('[Q30] a flood of them is cut to 4 a second', () => {
+    const { alice, bob } = friends()
+    const flood = (frameType: (typeof frameTypes)[keyof typeof frameTypes], payload: Uint8Array) => ({
+      ...({ type: 'frame', peerId: alice.peerId, frameType, payload } as const),
+    })
+    const frames = Array.from({ length: 100 }, (_, i) =>
+      i % 2 === 0
+        ? flood(frameTypes.typing, encodeTyping({ typing: true }))
+        : flood(frameTypes.status, encodeStatus({ presence: 'away' })),
+    )
+    const count = () => bob.batch(...frames).filter(({ type }) => type === 'fleeting').length
+    expect(count()).toBe(15)
+    bob.clock.mono += 1000
+    expect(count()).toBe(4)
+    expect(dropsOf(bob)['fleeting-rate']).toBe(181)
   })
 
   test('[Q30] those of a stranger are dropped', () => {

@@ -190,6 +190,52 @@ describe('requests', () => {
     expect(messagesOf(bob, alice).map(({ state }) => state)).toEqual(['delivered', 'queued', 'queued'])
   })
 
+  test('[Q11] what is written later does not overtake what waits for their acceptance', () => {
+    const { town, alice, bob } = twoStrangers()
+    town.link(alice, bob)
+    unwrap(town.ask<'contact-add-peer'>(bob, { type: 'contact-add-peer', peerId: alice.peerId }))
+    for (const text of ['one', 'two', 'three']) sendText(town, bob, alice, text)
+    expect(sendText(town, bob, alice, 'four')).toMatchObject({ state: 'queued', reason: 'request-pending' })
+    town.unlink(alice, bob)
+    sendText(town, bob, alice, 'five')
+    unwrap(alice.ask<'contact-accept'>({ type: 'contact-accept', account: bob.account }))
+    town.link(alice, bob)
+    sendText(town, bob, alice, 'six')
+    expect(texts(alice, bob)).toEqual(['one', 'two', 'three', 'four', 'five', 'six'])
+  })
+
+  test('[Q11] the first that waits asks for all: once it is taken the others follow at once', () => {
+    const town = new Town()
+    const alice = town.add('Alice', { requestsMax: 1 })
+    const [carol, bob] = [town.add('Carol'), town.add('Bob')]
+    for (const guest of [carol, bob]) {
+      town.link(alice, guest)
+      unwrap(town.ask<'contact-add-peer'>(guest, { type: 'contact-add-peer', peerId: alice.peerId }))
+      for (const text of ['one', 'two', 'three']) sendText(town, guest, alice, text)
+    }
+    expect(contactOf(alice, bob)).toBeUndefined()
+    unwrap(town.ask<'contact-accept'>(alice, { type: 'contact-accept', account: carol.account }))
+    town.pass(3 * 60_000)
+    expect(texts(alice, bob)).toEqual(['one'])
+    expect(messagesOf(bob, alice).map(({ state }) => state)).toEqual(['delivered', 'queued', 'queued'])
+    unwrap(town.ask<'contact-accept'>(alice, { type: 'contact-accept', account: bob.account }))
+    expect(texts(alice, bob)).toEqual(['one', 'two', 'three'])
+  })
+
+  test('[Q8] strangers who stay linked and say nothing do not keep out who comes with an invite', () => {
+    const town = new Town()
+    const alice = town.add('Alice', { strangersMax: 2 })
+    for (const name of ['Mallory 1', 'Mallory 2', 'Mallory 3']) {
+      const mallory = town.add(name)
+      town.link(alice, mallory)
+      unwrap(town.ask<'contact-add-peer'>(mallory, { type: 'contact-add-peer', peerId: alice.peerId }))
+    }
+    const bob = town.add('Bob')
+    befriend(town, alice, bob)
+    expect(contactOf(alice, bob)?.state).toBe('contact')
+    expect(alice.store.get('SELECT count(*) AS count FROM contacts WHERE state = 3')).toEqual({ count: 1 })
+  })
+
   test('[Q8] more requests than may wait: the message stays with its sender and is told so', () => {
     const town = new Town()
     const alice = town.add('Alice', { requestsMax: 1 })
