@@ -24,7 +24,8 @@ export interface StoredKey {
   readonly createdAt: number
 }
 
-export const secretBytesMax = 4096
+/** A device list of 64 entries, 512 bytes each, is the largest thing kept here. */
+export const secretBytesMax = 40_960
 export const publicKeyBytesMax = 2048
 export const keyIdBytesMax = 128
 

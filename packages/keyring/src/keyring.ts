@@ -150,11 +150,11 @@ export class Keyring {
     return this.#lock.protection
   }
 
-  /** Stores a key. `kind`: see `StoredKey`. `secret`: 1–4096 bytes, copied. */
+  /** Stores a key. `kind`: see `StoredKey`. `secret`: 1–40,960 bytes, copied. */
   put(keyId: string, kind: string, secret: Uint8Array, info: KeyInfo): Result<void, PutKeyError> {
     const { crypto, random, storage, keysMax = keysMaxDefault } = this.#options
     assert(isKind(kind), 'a kind has 1 to 32 lower-case letters, digits and hyphens')
-    assert(secret.length >= 1 && secret.length <= secretBytesMax, 'a secret has 1 to 4096 bytes')
+    assert(secret.length >= 1 && secret.length <= secretBytesMax, 'a secret has 1 to 40,960 bytes')
     assert((info.publicKey?.length ?? 0) <= publicKeyBytesMax, 'a public key has at most 2048 bytes')
     if (!isKeyId(keyId)) return err({ type: 'invalid-key-id', keyId })
     const name = entryName(crypto, this.#dataKey, keyId)

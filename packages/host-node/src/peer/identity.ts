@@ -13,7 +13,13 @@ import { type Crypto, deriveFromEntropy, type KeyPair } from '@miaou/crypto'
 import type { Keyring, PutKeyError } from '@miaou/keyring'
 import type { MessagingIdentity } from '@miaou/messaging'
 import type { NetworkIdentity } from '@miaou/network'
-import { deviceListEntriesMax, signDeviceCertificate, signDeviceListEntry, verifyCertificate } from '@miaou/protocol'
+import {
+  deviceListEntriesMax,
+  deviceListEntrySizeMax,
+  signDeviceCertificate,
+  signDeviceListEntry,
+  verifyCertificate,
+} from '@miaou/protocol'
 
 /** Key ids of the peer's own secrets. `account` stands alone so that it can be taken out of the home. */
 const keyIds = {
@@ -26,8 +32,6 @@ const keyIds = {
   deviceList: 'self.device-list',
   name: 'self.name',
 } as const
-
-const deviceListEntryBytesMax = 1024
 
 export interface PeerIdentity {
   readonly network: NetworkIdentity
@@ -77,7 +81,7 @@ export function createIdentity(
     [keyIds.link, 'link-static', link.secretKey, link.publicKey],
     [keyIds.session, 'session-identity', session.secretKey, session.publicKey],
     [keyIds.certificate, 'document', certificate],
-    [keyIds.deviceList, 'document', new ByteWriter().u16(1).bytes16(firstEntry).finish()],
+    [keyIds.deviceList, 'document', encodeDeviceList([firstEntry])],
     [keyIds.name, 'document', textToBytes(name)],
   ]
   for (const [keyId, kind, secret, publicKey] of entries) {
@@ -129,9 +133,17 @@ export function loadIdentity(crypto: Crypto, keyring: Keyring): Result<PeerIdent
   })
 }
 
-function decodeDeviceList(bytes: Uint8Array): Uint8Array[] | undefined {
+/** One document, so that it changes as a whole: count (u16), then each entry (u16 length, bytes), oldest first. */
+export function encodeDeviceList(entries: readonly Uint8Array[]): Uint8Array {
+  const writer = new ByteWriter().u16(entries.length)
+  for (const entry of entries) writer.bytes16(entry)
+  return writer.finish()
+}
+
+export function decodeDeviceList(bytes: Uint8Array): Uint8Array[] | undefined {
   const reader = new ByteReader(bytes)
-  const count = Math.min(reader.u16(), deviceListEntriesMax)
-  const entries = Array.from({ length: count }, () => reader.bytes16(deviceListEntryBytesMax))
+  const count = reader.u16()
+  if (count > deviceListEntriesMax) return undefined
+  const entries = Array.from({ length: count }, () => reader.bytes16(deviceListEntrySizeMax))
   return reader.finished() ? entries : undefined
 }
