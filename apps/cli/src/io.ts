@@ -29,12 +29,27 @@ export interface Io {
   loadHost(): Promise<PeerHost>
 }
 
+/** Readline resets the terminal when it closes; where the window is gone that fails (EIO) and must not end the process. */
+function withTolerantRawMode(stdin: TerminalInput): TerminalInput {
+  const setRawMode = stdin.setRawMode?.bind(stdin)
+  if (setRawMode === undefined) return stdin
+  stdin.setRawMode = (isRaw) => {
+    try {
+      setRawMode(isRaw)
+    } catch {
+      // There is no terminal any more.
+    }
+    return stdin
+  }
+  return stdin
+}
+
 /** The real surroundings. */
 export function processIo(): Io {
   return {
     argv: process.argv.slice(2),
     env: process.env,
-    stdin: process.stdin,
+    stdin: withTolerantRawMode(process.stdin),
     stdout: process.stdout,
     stderr: process.stderr,
     now: () => Date.now(),

@@ -9,5 +9,7 @@ export async function main(): Promise<void> {
   process.stdout.on('error', (error) => {
     if ('code' in error && error.code === 'EPIPE') process.exit(0)
   })
+  // A terminal that is gone: nobody is left to tell, and the end of the peer goes on in good order.
+  process.stderr.on('error', () => undefined)
   process.exitCode = await run(processIo(), String(version))
 }

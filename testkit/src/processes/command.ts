@@ -35,11 +35,11 @@ export class RunningCommand {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     this.#child = child
-    child.stdout.on('data', (chunk: Buffer) => {
-      this.#stdout += chunk.toString()
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      this.#stdout += chunk
     })
-    child.stderr.on('data', (chunk: Buffer) => {
-      this.#stderr += chunk.toString()
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      this.#stderr += chunk
     })
     // A command that reads nothing may be gone before its input is written.
     child.stdin.on('error', () => undefined)

@@ -36,8 +36,8 @@ export class Terminal {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     this.#child = child
-    child.stdout.on('data', (chunk: Buffer) => {
-      this.#raw += chunk.toString()
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      this.#raw += chunk
     })
     child.stdin.on('error', () => undefined)
     this.ended = new Promise((resolve, reject) => {
@@ -56,7 +56,8 @@ export class Terminal {
 
   /** Everything that appeared, as text; what was typed over is still in it. */
   get text(): string {
-    return stripVTControlCharacters(this.#raw).replaceAll('\r', '')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a sequence of which the rest is still to come
+    return stripVTControlCharacters(this.#raw.replace(/\u001b(\[[\d;?]*)?$/, '')).replaceAll('\r', '')
   }
 
   /** Waits for a match in what has appeared since the last match. */

@@ -19,6 +19,8 @@ export class LineScreen {
     })
     this.#reader.on('line', (line) => handlers.onLine(line))
     this.#reader.on('SIGINT', () => this.#reader.close())
+    // A terminal whose window was closed cannot be read any more (EIO): the person has left.
+    io.stdin.on('error', () => this.#reader.close())
     this.#reader.on('close', () => {
       if (this.#isClosed) return
       this.#isClosed = true

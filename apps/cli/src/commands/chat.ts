@@ -7,7 +7,7 @@ import { hasTerminal } from '../passphrase.ts'
 import { peerConnection } from '../peer/connection.ts'
 import { findDaemon, openSession, type PeerOptions, type Session, serve, startPeer } from '../session.ts'
 import { runningError } from '../start-errors.ts'
-import { pause } from '../terminal/progress.ts'
+import { interruptSignal, pause } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { up } from './up.ts'
 
@@ -27,8 +27,14 @@ export async function start(context: Context, options: PeerOptions): Promise<Exi
     out.line(text('start.private'))
     await showInvite({ context: () => context, session: () => session, print: (line) => out.line(line) }, true)
     out.line(text('start.how'))
-    if (session.daemon === undefined) await pause(browseMs)
-    await new Conversation(context, session).run(undefined)
+    // Whoever leaves before the conversation begins leaves in good order too.
+    const { signal, end } = interruptSignal(context)
+    try {
+      if (session.daemon === undefined) await pause(browseMs, signal)
+      if (!signal.aborted) await new Conversation(context, session).run(undefined)
+    } finally {
+      end()
+    }
     return exitCodes.ok
   })
 }
@@ -56,12 +62,13 @@ async function withServedSession<T>(
     }
   }
   const peer = await startPeer(context, options)
-  const api = await serve(peer, 'chat')
   const client = connect(peerConnection(peer, { isOwner: true }))
+  let api: Awaited<ReturnType<typeof serve>> | undefined
   try {
+    api = await serve(peer, 'chat')
     return await body({ client, daemon: undefined, close: () => client.close() })
   } finally {
-    await api.close()
+    await api?.close()
     await client.close()
   }
 }

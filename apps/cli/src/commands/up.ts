@@ -22,6 +22,8 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
   const { duration, apiPort, ...peerOptions } = options
   const peer = await startPeer(context, peerOptions)
   const until = new AbortController()
+  // From now on an end is an orderly one, also before anything is shown.
+  const stopListening = context.io.onInterrupt(() => until.abort())
   const timer = duration === undefined ? undefined : setTimeout(() => until.abort(), duration * 1000)
   let api: Awaited<ReturnType<typeof serve>> | undefined
   try {
@@ -49,6 +51,7 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
     return exitCodes.ok
   } finally {
     clearTimeout(timer)
+    stopListening()
     await api?.close()
     await peer.stop()
   }
