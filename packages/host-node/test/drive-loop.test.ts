@@ -1,4 +1,4 @@
-import type { Now } from '@miaou/core'
+import type { Clock, Now } from '@miaou/core'
 import type { Peer, PeerInput, PeerOutput } from '@miaou/peer'
 import { expect, test } from 'vitest'
 import { DriveLoop } from '../src/peer/drive-loop.ts'
@@ -19,11 +19,11 @@ class CountingPeer implements Pick<Peer, 'handle' | 'deadline'> {
   }
 }
 
-function loopOf(peer: CountingPeer): DriveLoop {
+function loopOf(peer: CountingPeer, clock: Clock = { now: () => ({ mono: 0, wall: 0 }) }): DriveLoop {
   return new DriveLoop({
     // The loop calls these two and nothing else.
     peer: peer as Pick<Peer, 'handle' | 'deadline'> as Peer,
-    clock: { now: () => ({ mono: 0, wall: 0 }) },
+    clock,
     log: { write: () => undefined },
     perform: () => undefined,
     onCrash: (error) => {
@@ -49,4 +49,26 @@ test('a stop pushed behind a long queue is handled by the last drain', () => {
   loop.drain()
   loop.stop()
   expect(peer.inputs.at(-1)).toEqual({ type: 'network', input: { type: 'stop' } })
+})
+
+test('a sleep during which the monotonic clock stood still is seen by the wall clock: every link is asked', () => {
+  const peer = new CountingPeer()
+  const now = { mono: 1000, wall: 5_000_000 }
+  const loop = loopOf(peer, { now: () => ({ ...now }) })
+  const pass = (mono: number, wall: number) => {
+    now.mono += mono
+    now.wall += wall
+    loop.checkClocks()
+    loop.drain()
+  }
+  pass(5000, 5000)
+  pass(5000, 24_000)
+  // A clock set back is no sleep.
+  pass(5000, -86_400_000)
+  expect(peer.inputs).toEqual([])
+  pass(5000, 3_600_000)
+  expect(peer.inputs).toEqual([{ type: 'network', input: { type: 'network-changed' } }, { type: 'wake' }])
+  pass(5000, 5000)
+  expect(peer.inputs).toHaveLength(2)
+  loop.stop()
 })

@@ -76,6 +76,23 @@ describe('mdns bounds', () => {
     await untilGone(discovery, self)
   })
 
+  test('news are told at once, and then not sooner than the interval', async () => {
+    const discovery = await browse({ newsIntervalMs: 600_000 })
+    let newsCount = 0
+    discovery.onNews(() => newsCount++)
+    const [first, second] = [freshAdvertisement(), freshAdvertisement()]
+    const responder = await respond()
+    responder.advertise(first)
+    await untilSeen(discovery, first)
+    responder.advertise(second)
+    const isSeen = () => discovery.discoveredPeers().some(({ instanceName }) => instanceName === second.instanceName)
+    while (!isSeen()) {
+      await new Promise((resolve) => setImmediate(resolve))
+      discovery.collectPeers()
+    }
+    expect(newsCount).toBe(1)
+  })
+
   test('on loopback only, no other address is offered', async () => {
     const discovery = await browse({})
     const self = freshAdvertisement(9123)

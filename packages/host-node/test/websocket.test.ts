@@ -6,6 +6,7 @@ import { describeTransportContract, freshPipe, startRecorded } from '@miaou/test
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { addressGroup, parseWebSocketAddress, webSocketAddress } from '../src/websocket/addresses.ts'
+import { SocketRates } from '../src/websocket/socket-rates.ts'
 import { WebSocketTransport, type WebSocketTransportOptions } from '../src/websocket/websocket-transport.ts'
 
 const loopback = { host: '127.0.0.1', port: 0 } as const
@@ -170,6 +171,32 @@ describe('websocket listener', () => {
       if (i % 50 === 49) await new Promise((resolve) => setImmediate(resolve))
     }
     expect((await host.closed(pipe)).error?.type).toBe('broken')
+  })
+
+  test('readers that do not read are given up when too much waits for all of them together', async () => {
+    const limits = { bufferedMax: 64 * 1024 * 1024, bufferedTotalMax: 1024 * 1024 }
+    const { address, host, transport } = await listen(limits)
+    const clients = await Promise.all([client(address), client(address)])
+    for (const { socket } of clients) socket.pause()
+    await host.until(() => host.ofType('opened').length === 2)
+    const pipes = host.ofType('opened').map(({ pipe }) => pipe)
+    const isClosed = () => pipes.some((pipe) => host.closedEvent(pipe) !== undefined)
+    for (let i = 0; i < 1000 && !isClosed(); i++) {
+      for (const pipe of pipes) transport.send(pipe, 0, new Uint8Array(65_536))
+      if (i % 50 === 49) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await host.until(isClosed)
+  })
+
+  test('sockets of one address: some at once, then a few a second; others are not held up by it', () => {
+    const rates = new SocketRates(3, 2)
+    const take = (group: string, mono: number) => rates.take(group, mono)
+    expect([1, 2, 3, 4].map(() => take('10.0.0.1', 0))).toEqual([true, true, true, false])
+    expect(take('10.0.0.2', 0)).toBe(true)
+    expect([take('10.0.0.1', 499), take('10.0.0.1', 500), take('10.0.0.1', 500)]).toEqual([false, true, false])
+    expect([1, 2, 3, 4].map(() => take('10.0.0.1', 60_000))).toEqual([true, true, true, false])
+    for (let i = 0; i < 10_000; i++) take(`group ${i}`, 60_000)
+    expect(rates.size).toBe(4096)
   })
 
   test('silent sockets are bounded, the oldest makes room, and a real peer still gets in', async () => {

@@ -84,6 +84,11 @@ export class Network {
     return [...this.#state.connections.values()].map((connection) => connection.view())
   }
 
+  /** One of them. */
+  view(peerId: PeerId): ConnectionView | undefined {
+    return this.#state.connections.get(peerId)?.view()
+  }
+
   /** What was dropped, refused or lost, by reason, since the start (row D33). */
   counters(): Readonly<Record<string, number>> {
     return this.#state.counters.snapshot()

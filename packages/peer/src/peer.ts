@@ -92,6 +92,10 @@ export class Peer {
     return this.#network.views()
   }
 
+  connection(peerId: PeerId): ConnectionView | undefined {
+    return this.#network.view(peerId)
+  }
+
   seenPeers(): readonly SeenPeer[] {
     return this.#neighbourhood.seenPeers()
   }

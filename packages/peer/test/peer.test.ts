@@ -189,6 +189,26 @@ describe('what messaging asks of the network', () => {
     expect(alice.texts(bob)).toEqual([])
   })
 
+  test('who is blocked no more comes back, and what both wrote meanwhile arrives', () => {
+    const { town, alice, bob } = friends()
+    unwrap(alice.ask({ type: 'contact-block', account: bob.account, blocked: true }))
+    town.settle()
+    unwrap(bob.ask({ type: 'message-send', account: alice.account, text: 'are you there?' }))
+    for (let i = 0; i < 20; i++) {
+      town.advance(60_000)
+      town.settle()
+    }
+    expect(alice.texts(bob)).toEqual([])
+    unwrap(alice.ask({ type: 'contact-block', account: bob.account, blocked: false }))
+    unwrap(alice.ask({ type: 'message-send', account: bob.account, text: 'again' }))
+    for (let i = 0; i < 10; i++) {
+      town.advance(60_000)
+      town.settle()
+    }
+    expect(alice.texts(bob).sort()).toEqual(['again', 'are you there?'])
+    expect(bob.texts(alice).sort()).toEqual(['again', 'are you there?'])
+  })
+
   test('a wake with nothing to do opens one transaction and says nothing', () => {
     const { town, alice } = friends()
     town.advance(10)

@@ -21,6 +21,8 @@ export interface MdnsDiscoveryOptions {
   readonly refreshIntervalMs: number
   /** Longest life that a record may claim, in seconds. Guess. */
   readonly ttlMax: number
+  /** Least time between two tellings of news: anybody on the network can make some with every packet. Guess. */
+  readonly newsIntervalMs: number
 }
 
 export const defaultMdnsDiscoveryOptions: MdnsDiscoveryOptions = {
@@ -31,6 +33,7 @@ export const defaultMdnsDiscoveryOptions: MdnsDiscoveryOptions = {
   queryIntervalMs: 60_000,
   refreshIntervalMs: 10_000,
   ttlMax: 3600,
+  newsIntervalMs: 100,
 }
 
 interface Peer {
@@ -38,6 +41,8 @@ interface Peer {
   text: ServiceText
   /** Monotonic ms of expiry by dialable address. */
   readonly expiryByAddress: Map<string, number>
+  /** Best first; undefined when the addresses, or our own network, have changed since. */
+  ordered: readonly string[] | undefined
 }
 
 type Seen = Extract<Sighting, { type: 'seen' }>
@@ -56,6 +61,7 @@ export class MdnsDiscovery implements Discovery {
   #timers: NodeJS.Timeout[] = []
   #isRunning = false
   #newsIsPlanned = false
+  #newsAt = Number.NEGATIVE_INFINITY
 
   constructor(options: Partial<MdnsDiscoveryOptions> = {}) {
     this.#options = { ...defaultMdnsDiscoveryOptions, ...options }
@@ -99,14 +105,18 @@ export class MdnsDiscovery implements Discovery {
 
   discoveredPeers(): readonly DiscoveredPeer[] {
     const isNear = this.#nearness()
-    return [...this.#peers.values()].map(({ instanceName, text, expiryByAddress }) => ({
-      instanceName,
-      ...(text.peerId === undefined ? {} : { peerId: text.peerId }),
-      version: text.version,
-      features: text.features,
-      hints: text.hints,
-      addresses: orderAddresses([...expiryByAddress.keys()], isNear),
-    }))
+    return [...this.#peers.values()].map((peer) => {
+      const { instanceName, text, expiryByAddress } = peer
+      peer.ordered ??= orderAddresses([...expiryByAddress.keys()], isNear)
+      return {
+        instanceName,
+        ...(text.peerId === undefined ? {} : { peerId: text.peerId }),
+        version: text.version,
+        features: text.features,
+        hints: text.hints,
+        addresses: peer.ordered,
+      }
+    })
   }
 
   onNews(listener: () => void): void {
@@ -127,6 +137,7 @@ export class MdnsDiscovery implements Discovery {
   // One responder per interface; comes and goes with it. Returns the reasons of those that did not start.
   async #followInterfaces(): Promise<string[]> {
     this.#local = localAddresses()
+    for (const peer of this.#peers.values()) peer.ordered = undefined
     const wanted = new Set(interfaceAddresses(this.#local, this.#options.loopbackOnly))
     for (const [address, responder] of this.#responders) {
       if (wanted.has(address)) continue
@@ -208,10 +219,11 @@ export class MdnsDiscovery implements Discovery {
     if (addresses.length === 0) return
     if (peer === undefined) {
       if (this.#peers.size >= peersMax) return
-      peer = { instanceName, text, expiryByAddress: new Map() }
+      peer = { instanceName, text, expiryByAddress: new Map(), ordered: undefined }
       this.#peers.set(instanceName, peer)
     }
     peer.text = text
+    if (addresses.some((address) => !peer.expiryByAddress.has(address))) peer.ordered = undefined
     const expiry = now + Math.min(ttl, ttlMax) * 1000
     for (const address of addresses) {
       // Deleted first, so that the newest stand last and the oldest make room.
@@ -240,8 +252,13 @@ export class MdnsDiscovery implements Discovery {
   }
 
   #expire(now: number): void {
-    for (const { instanceName, expiryByAddress } of this.#peers.values()) {
-      for (const [address, expiry] of expiryByAddress) if (expiry <= now) expiryByAddress.delete(address)
+    for (const peer of this.#peers.values()) {
+      const { instanceName, expiryByAddress } = peer
+      for (const [address, expiry] of expiryByAddress) {
+        if (expiry > now) continue
+        expiryByAddress.delete(address)
+        peer.ordered = undefined
+      }
       if (expiryByAddress.size === 0) this.#peers.delete(instanceName)
     }
   }
@@ -249,11 +266,15 @@ export class MdnsDiscovery implements Discovery {
   #tellNews(): void {
     if (this.#newsIsPlanned) return
     this.#newsIsPlanned = true
-    setImmediate(() => {
+    const tell = () => {
       this.#newsIsPlanned = false
       if (!this.#isRunning) return
+      this.#newsAt = performance.now()
       for (const listener of this.#listeners) listener()
-    })
+    }
+    const waitMs = this.#newsAt + this.#options.newsIntervalMs - performance.now()
+    if (waitMs > 0) setTimeout(tell, waitMs).unref()
+    else setImmediate(tell)
   }
 
   #nearness(): (host: string) => boolean {
@@ -278,5 +299,8 @@ function orderAddresses(addresses: readonly string[], isNear: (host: string) => 
     const host = new URL(address).hostname.replace(/^\[|\]$/g, '')
     return (host.startsWith('169.254.') ? 4 : 0) + (isNear(host) ? 0 : 2) + (isIPv6(host) ? 1 : 0)
   }
-  return [...addresses].sort((a, b) => rank(a) - rank(b))
+  return addresses
+    .map((address) => ({ address, rank: rank(address) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ address }) => address)
 }

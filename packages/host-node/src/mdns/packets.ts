@@ -38,6 +38,15 @@ export function readSightings(packet: unknown, sender: string): Sighting[] {
     goneNames.add(instanceName)
     sightings.push({ type: 'gone', instanceName })
   }
+  const texts = new Map<string, unknown>()
+  const addressesByHost = new Map<string, string[]>()
+  for (const { type, name, ttl, data } of records) {
+    const key = name.toLowerCase()
+    if (type === 'TXT' && !texts.has(key)) texts.set(key, data)
+    if ((type !== 'A' && type !== 'AAAA') || ttl <= 0) continue
+    const addresses = addressesByHost.get(key) ?? []
+    if (addresses.length < addressesPerPacketMax) addressesByHost.set(key, [...addresses, String(data)])
+  }
   for (const { type, name, ttl, data } of records) {
     if (type !== 'SRV' || ttl === 0) continue
     const instanceName = instanceNameOf(name)
@@ -45,13 +54,9 @@ export function readSightings(packet: unknown, sender: string): Sighting[] {
     const { port, target } = fieldsOf(data)
     if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) continue
     if (typeof target !== 'string') continue
-    const found = records.find((one) => one.type === 'TXT' && equalNames(one.name, name))
-    const text = parseServiceText(found?.data)
+    const text = parseServiceText(texts.get(name.toLowerCase()))
     if (text === undefined) continue
-    const addresses = records
-      .filter((one) => (one.type === 'A' || one.type === 'AAAA') && one.ttl > 0 && equalNames(one.name, target))
-      .map((one) => String(one.data))
-      .slice(0, addressesPerPacketMax)
+    const addresses = addressesByHost.get(target.toLowerCase()) ?? []
     sightings.push({ type: 'seen', instanceName, port, ttl, text, addresses: [...addresses, sender] })
   }
   return sightings
@@ -82,10 +87,6 @@ function instanceNameOf(fullName: string): string | undefined {
   const instanceName = fullName.slice(0, -serviceName.length - 1)
   // Peer ids and random hexadecimal, as advertised; one DNS label has at most 63 bytes.
   return /^[\w-]{1,63}$/.test(instanceName) ? instanceName : undefined
-}
-
-function equalNames(a: string, b: string): boolean {
-  return a.toLowerCase() === b.toLowerCase()
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> & { port?: unknown; target?: unknown } {

@@ -21,9 +21,12 @@ export interface AdapterOptions {
 /** `warmUp`: gets ready to make a pipe, for a transport that needs time for its first. */
 export type WebRtcTransport = SignalledTransport & { warmUp?(): void }
 
+/** `addresses`: what others can dial now, for a transport that listens on interfaces that come and go. */
+export type WebSocketSide = Transport & { readonly kind: 'websocket'; addresses?(): readonly string[] }
+
 /** The platform's side of one peer: its transports and its discovery. */
 export class Adapters {
-  readonly websocket: Transport & { readonly kind: 'websocket' }
+  readonly websocket: WebSocketSide
   readonly webrtc: WebRtcTransport
   readonly webrtcLibrary: WebRtcLibrary
   readonly iceServersCount: number

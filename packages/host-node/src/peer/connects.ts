@@ -34,6 +34,11 @@ export class Connects {
 
   heard(event: NetworkEvent): void {
     for (const waiting of [...this.#waiting]) {
+      if (event.type === 'connection-error' && event.address !== undefined && event.address === waiting.target) {
+        // Whoever asked for an address asked for one dial, and that one has failed.
+        this.#settle(waiting, err(event.error))
+        continue
+      }
       if (event.peerId === undefined || !this.#concerns(waiting, event.peerId)) continue
       if (event.type === 'connection-established') {
         if (waiting.transport !== undefined && waiting.transport !== event.transport) continue

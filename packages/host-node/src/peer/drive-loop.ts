@@ -28,9 +28,13 @@ export class DriveLoop {
   #isStopped = false
   #timer: NodeJS.Timeout | undefined
   #timerAt = Number.POSITIVE_INFINITY
+  /** Wall clock minus monotonic clock, ms. */
+  #lead: number
 
   constructor(options: DriveLoopOptions) {
     this.#options = options
+    const { mono, wall } = options.clock.now()
+    this.#lead = wall - mono
   }
 
   push(input: PeerInput): void {
@@ -62,6 +66,17 @@ export class DriveLoop {
     if (!this.#isStopped) this.#arm()
   }
 
+  /**
+   * To be called now and then: on some systems (Linux) the monotonic clock stands still while the machine sleeps, so that
+   * no timer is late; then the wall clock tells.
+   */
+  checkClocks(): void {
+    const { mono, wall } = this.#options.clock.now()
+    const sleptForMs = wall - mono - this.#lead
+    this.#lead = wall - mono
+    if (sleptForMs > sleptMs) this.#slept(sleptForMs)
+  }
+
   stop(): void {
     this.#isStopped = true
     clearTimeout(this.#timer)
@@ -88,10 +103,13 @@ export class DriveLoop {
     this.#timer = undefined
     const lateMs = this.#options.clock.now().mono - this.#timerAt
     this.#timerAt = Number.POSITIVE_INFINITY
-    if (lateMs > sleptMs) {
-      this.#options.log.write('info', 'slept', { lateMs: Math.round(lateMs) })
-      this.push({ type: 'network', input: { type: 'network-changed' } })
-    }
+    if (lateMs > sleptMs) this.#slept(lateMs)
+    this.push({ type: 'wake' })
+  }
+
+  #slept(forMs: number): void {
+    this.#options.log.write('info', 'slept', { forMs: Math.round(forMs) })
+    this.push({ type: 'network', input: { type: 'network-changed' } })
     this.push({ type: 'wake' })
   }
 }

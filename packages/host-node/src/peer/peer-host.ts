@@ -137,6 +137,7 @@ class PeerHost implements PeerHandle {
   readonly #pings = new Pending<Result<{ readonly latencyMs: number }, LinkError>>()
   readonly #connects: Connects
   readonly #listeners = new Set<(event: PeerEvent) => void>()
+  readonly #log: Log
   readonly #startedMono = systemClock.now().mono
   #addresses: readonly string[] = []
   #discoveryError: string | undefined
@@ -148,6 +149,7 @@ class PeerHost implements PeerHandle {
   constructor(options: StartPeerOptions, opened: Opened, adapters: Adapters) {
     const { crypto, keyring, identity, store } = opened
     this.#opened = opened
+    this.#log = options.log ?? silentLog
     this.account = keyToAccountId(identity.messaging.accountKey)
     this.peerId = identity.network.peerId
     this.home = options.home
@@ -170,7 +172,7 @@ class PeerHost implements PeerHandle {
     this.#loop = new DriveLoop({
       peer: this.#peer,
       clock: systemClock,
-      log: options.log ?? silentLog,
+      log: this.#log,
       perform: (output) => this.#perform(output),
       onCrash: options.onCrash ?? rethrow,
     })
@@ -280,7 +282,15 @@ class PeerHost implements PeerHandle {
 
   #publish(event: PeerEvent): void {
     if (event.type === 'network') this.#connects.heard(event.event)
-    for (const listener of [...this.#listeners]) listener(event)
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(event)
+      } catch (error) {
+        // A client's fault is not the peer's: the others still hear of the event.
+        const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+        this.#log.write('error', 'event-listener-failed', { event: event.type, error: text })
+      }
+    }
   }
 
   #collect(): void {
@@ -343,7 +353,7 @@ class PeerHost implements PeerHandle {
   }
 
   #view(peerId: PeerId): ConnectionView | undefined {
-    return this.#peer.connections().find((view) => view.peerId === peerId)
+    return this.#peer.connection(peerId)
   }
 
   #connect(target: PeerId | string, timeoutMs: number): ReturnType<PeerHandle['network']['connect']> {
@@ -385,9 +395,12 @@ class PeerHost implements PeerHandle {
   #watchInterfaces(): void {
     let before = interfacesText()
     this.#interfacesTimer = setInterval(() => {
+      this.#loop.checkClocks()
       const text = interfacesText()
       if (text === before) return
       before = text
+      // An invite made from now on must name the ways that are true now.
+      this.#addresses = this.#adapters.websocket.addresses?.() ?? this.#addresses
       this.#loop.push({ type: 'network', input: { type: 'network-changed' } })
     }, interfacesPollMs)
     this.#interfacesTimer.unref()

@@ -5,6 +5,7 @@ import { err, ok, type Result } from '@miaou/core'
 import type { TransportError } from '@miaou/network'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { addressGroup, dialableAddresses, isLoopbackAddress, webSocketAddress } from './addresses.ts'
+import { SocketRates } from './socket-rates.ts'
 import type { WebSocketTransportOptions } from './websocket-transport.ts'
 
 // Not imported: an import reads every export of the module, and one of them loads Node's `fetch` (30 ms and 3 MB).
@@ -25,11 +26,13 @@ export class WebSocketListener {
   /** Sockets that have not become pipes, oldest first, with the timer that ends them. */
   readonly #unfinished = new Map<Socket, NodeJS.Timeout>()
   readonly #countByGroup = new Map<string, number>()
+  readonly #rates: SocketRates
   #pipeCount = 0
 
   constructor(options: WebSocketTransportOptions, onWebSocket: OnWebSocket) {
     this.#options = options
     this.#onWebSocket = onWebSocket
+    this.#rates = new SocketRates(options.socketsBurst, options.socketsPerSecond)
     // Named beside the call: the typings do not know `closeTimeout` yet.
     const serverOptions = {
       noServer: true,
@@ -57,8 +60,7 @@ export class WebSocketListener {
     for (let offset = 0; offset < count; offset++) {
       const error = await this.#tryPort(Math.min(port + offset, 65_535))
       if (error === undefined) {
-        const bound = (this.#server.address() as AddressInfo).port
-        return ok(dialableAddresses(host).map((address) => webSocketAddress(address, bound)))
+        return ok(this.addresses())
       }
       if (error.code !== 'EADDRINUSE') {
         return err({
@@ -68,6 +70,13 @@ export class WebSocketListener {
       }
     }
     return err({ type: 'address-in-use', address: webSocketAddress(host, port) })
+  }
+
+  /** The addresses others can dial now. */
+  addresses(): readonly string[] {
+    const bound = this.#server.address() as AddressInfo | null
+    if (bound === null) return []
+    return dialableAddresses(this.#options.host).map((address) => webSocketAddress(address, bound.port))
   }
 
   /** Stops listening and ends every socket that is no pipe. Pipes are their owner's to close before. */
@@ -106,7 +115,8 @@ export class WebSocketListener {
     }
     const group = addressGroup(address)
     const count = this.#countByGroup.get(group) ?? 0
-    if (!isLoopbackAddress(address) && count >= this.#options.socketsPerAddressMax) {
+    const isAdmitted = count < this.#options.socketsPerAddressMax && this.#rates.take(group, performance.now())
+    if (!isAdmitted && !isLoopbackAddress(address)) {
       socket.destroy()
       return
     }

@@ -20,12 +20,18 @@ export interface WebSocketTransportOptions {
   readonly origins: readonly string[]
   /** Largest message, in bytes (DECISIONS, "Sizes"). */
   readonly messageSizeMax: number
-  /** Pipes that others may open. Guess: the links of a busy peer, at ≈ 100 KB of memory each. */
+  /**
+   * Pipes that others may open. Own choice: above what the network engine links (512), hand-shakes (64) and retires, so
+   * that it decides who stays, and a contact is not shut out by strangers.
+   */
   readonly pipesMax: number
   /** Sockets, accepted but not yet upgraded, in all; the oldest makes room for a new one. Guess. */
   readonly unfinishedMax: number
   /** Sockets of one remote address (IPv6: one /64), loopback excepted. Guess: a household behind one NAT. */
   readonly socketsPerAddressMax: number
+  /** Sockets of one remote address at once, then so many a second, loopback excepted: each may cost a handshake. Guesses. */
+  readonly socketsBurst: number
+  readonly socketsPerSecond: number
   /** Time in which a socket must upgrade. */
   readonly upgradeTimeoutMs: number
   /** Time in which a dial must open. */
@@ -34,6 +40,8 @@ export interface WebSocketTransportOptions {
   readonly closeTimeoutMs: number
   /** Bytes that may wait for a slow reader before the pipe is given up. */
   readonly bufferedMax: number
+  /** Bytes that may wait in all; beyond it a pipe is given up that has more than its share. Guess. */
+  readonly bufferedTotalMax: number
 }
 
 export const defaultWebSocketTransportOptions: WebSocketTransportOptions = {
@@ -44,13 +52,16 @@ export const defaultWebSocketTransportOptions: WebSocketTransportOptions = {
   subprotocol: 'miaou-v0.2.0',
   origins: [],
   messageSizeMax: 65_536,
-  pipesMax: 512,
+  pipesMax: 1024,
   unfinishedMax: 256,
   socketsPerAddressMax: 64,
+  socketsBurst: 64,
+  socketsPerSecond: 4,
   upgradeTimeoutMs: 10_000,
   dialTimeoutMs: 10_000,
   closeTimeoutMs: 5_000,
   bufferedMax: 16 * 1024 * 1024,
+  bufferedTotalMax: 128 * 1024 * 1024,
 }
 
 interface Pipe {
@@ -122,10 +133,25 @@ export class WebSocketTransport implements Transport {
     }
     this.#cork(pipe)
     pipe.webSocket.send(bytes, { binary: true })
-    if (pipe.webSocket.bufferedAmount > bufferedMax) {
-      this.#fail(pipe, { type: 'broken', detail: `the other end left ${bufferedMax} bytes unread` })
+    const { bufferedAmount } = pipe.webSocket
+    if (bufferedAmount > bufferedMax || this.#isCrowding(bufferedAmount)) {
+      this.#fail(pipe, { type: 'broken', detail: `the other end left ${bufferedAmount} bytes unread` })
       pipe.webSocket.terminate()
     }
+  }
+
+  /** The addresses others can dial now; they change with the machine's interfaces. */
+  addresses(): readonly string[] {
+    return this.#listener?.addresses() ?? []
+  }
+
+  /** Whether too much waits in all, and so many bytes are more than a pipe's share of it. */
+  #isCrowding(bufferedAmount: number): boolean {
+    const { bufferedTotalMax, pipesMax } = this.#options
+    if (bufferedAmount <= bufferedTotalMax / pipesMax) return false
+    let total = 0
+    for (const { webSocket } of this.#pipes.values()) total += webSocket.bufferedAmount
+    return total > bufferedTotalMax
   }
 
   close(id: PipeId): void {

@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Log } from '@miaou/core'
+import { afterEach, expect, test } from 'vitest'
+import type { PeerHandle } from '../src/peer/handle.ts'
+import { createHome } from '../src/peer/home.ts'
+import { startPeer } from '../src/peer/peer-host.ts'
+
+const cleanups: (() => Promise<unknown> | unknown)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function start(log?: Log): Promise<PeerHandle> {
+  const folder = mkdtempSync(join(tmpdir(), 'miaou-host-'))
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }))
+  const home = join(folder, 'home')
+  await createHome({ home, passphrase: undefined, name: 'Minette' })
+  const options = { home, passphrase: undefined, port: 0, loopbackOnly: true, webrtc: 'werift' } as const
+  const started = await startPeer(log === undefined ? options : { ...options, log })
+  if (!started.ok) throw new Error(started.error.type)
+  cleanups.push(() => started.value.stop())
+  return started.value
+}
+
+/** A port at which nobody listens any more. */
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+test('a listener that throws is logged, the others hear of the event, and the peer lives on', async () => {
+  const written: string[] = []
+  const peer = await start({ write: (_level, event) => written.push(event) })
+  const heard: string[] = []
+  peer.onEvent(() => {
+    throw new Error('a fault of a client')
+  })
+  peer.onEvent((event) => heard.push(event.type))
+  for (const typing of [false, true]) {
+    expect(await peer.command({ type: 'settings-set', settings: { typing } })).toMatchObject({ ok: true })
+  }
+  expect(heard).toEqual(['stored', 'stored'])
+  expect(written.filter((event) => event === 'event-listener-failed')).toHaveLength(2)
+})
+
+test('an address where nobody answers fails at once, not at the time limit', async () => {
+  const peer = await start()
+  const anHourMs = 3_600_000
+  const failed = await peer.network.connect(`ws://127.0.0.1:${await freePort()}`, anHourMs)
+  expect(failed).toMatchObject({ ok: false, error: { type: 'unreachable' } })
+  expect(await peer.network.connect('nonsense', anHourMs)).toMatchObject({ error: { type: 'unreachable' } })
+})
