@@ -48,6 +48,9 @@ export class Lanes {
     device.lane = {
       inFlight: new Map(),
       inFlightSize: 0,
+      sendCount: 0,
+      settledOrder: 0,
+      settledAt: Number.NEGATIVE_INFINITY,
       dueAt: Number.POSITIVE_INFINITY,
       scannedTo: 0,
       hasMore: true,

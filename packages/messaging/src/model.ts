@@ -90,12 +90,19 @@ export interface InFlight {
   tries: number
   /** Monotonic ms of the next send. */
   dueAt: number
+  /** Its place among the sends of the lane; 0: it must go out again whatever comes back. */
+  order: number
 }
 
 /** Sending to a linked device. */
 export interface Lane {
   readonly inFlight: Map<MessageId, InFlight>
   inFlightSize: number
+  /** Sends so far. */
+  sendCount: number
+  /** Order of the latest send that got its receipt, and monotonic ms of the last receipt. */
+  settledOrder: number
+  settledAt: number
   /** Not later than the earliest `dueAt`. */
   dueAt: number
   /** Positions up to this one were taken in flight, or passed over. */

@@ -126,6 +126,7 @@ export class Outbox {
   restart(lane: Lane): void {
     for (const entry of lane.inFlight.values()) {
       entry.tries = 0
+      entry.order = 0
       entry.dueAt = this.#context.now.mono
     }
     lane.dueAt = lane.inFlight.size > 0 ? this.#context.now.mono : Number.POSITIVE_INFINITY
@@ -233,7 +234,8 @@ export class Outbox {
       this.#sessions.sending(device)
     const size = textToBytes(message.text).length
     if (lane && session && this.#hasRoom(lane, size)) {
-      const entry: InFlight = { message, size, attempts: 1, refusals: 0, tries: 1, dueAt: this.#retryAt(1, 1) }
+      const facts = { message, size, attempts: 1, refusals: 0, tries: 1, dueAt: this.#retryAt(1, 1) }
+      const entry: InFlight = { ...facts, order: ++lane.sendCount }
       this.#transmit(device, session, message)
       this.#takeIn(lane, entry)
       store.run('INSERT INTO deliveries (message, device, state, attempts, refusals) VALUES (?, ?, 1, 1, 0)', [
@@ -262,9 +264,13 @@ export class Outbox {
     let isSilent = false
     let dueAt = Number.POSITIVE_INFINITY
     for (const entry of lane.inFlight.values()) {
+      // A link keeps its order: as long as receipts come for what was sent before, this one is on a slow link, not lost.
+      const patienceMs = limits.directRetriesMs[0] ?? 0
+      if (entry.order > lane.settledOrder) entry.dueAt = Math.max(entry.dueAt, lane.settledAt + patienceMs)
       if (entry.dueAt <= now.mono) {
         entry.attempts += 1
         entry.tries += 1
+        entry.order = ++lane.sendCount
         const isDirect = entry.tries <= limits.directRetriesMs.length
         if (entry.tries > limits.directRetriesMs.length) isSilent = true
         entry.dueAt = this.#retryAt(entry.tries, entry.attempts)
@@ -325,7 +331,8 @@ export class Outbox {
   ): void {
     const { size, attempts, refusals } = facts
     this.#transmit(device, session, message)
-    this.#takeIn(lane, { message, size, attempts, refusals, tries: 1, dueAt: this.#retryAt(1, attempts) })
+    const dueAt = this.#retryAt(1, attempts)
+    this.#takeIn(lane, { message, size, attempts, refusals, tries: 1, dueAt, order: ++lane.sendCount })
     this.#context.store.run(
       'UPDATE deliveries SET state = 1, attempts = ?, reason = NULL, next_try_at = NULL WHERE message = ? AND device = ?',
       [attempts, message.position, device.id],
@@ -410,6 +417,8 @@ export class Outbox {
     if (isPending) this.#pendingCount -= 1
     const { lane } = device
     if (lane) {
+      lane.settledOrder = Math.max(lane.settledOrder, lane.inFlight.get(message.id)?.order ?? 0)
+      lane.settledAt = this.#context.now.mono
       const wasProbe = lane.probe === message.id
       this.#takeOut(lane, message.id)
       if (wasProbe) rescan(lane)

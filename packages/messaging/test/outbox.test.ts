@@ -95,6 +95,38 @@ describe('sending', () => {
     expect(texts(bob, alice)).toEqual(['lost'])
   })
 
+  test('[Q20] on a slow link nothing is repeated while receipts come for what was sent before; what was skipped is', () => {
+    const { town, alice, bob } = friends()
+    const sends: number[] = []
+    town.drop = ({ from, frameType }) => {
+      if (from === alice && frameType === frameTypes.directMessage) sends.push(alice.clock.mono)
+      return from === alice
+    }
+    const frames = ['1', '2', '3', '4', '5', '6'].map((text) => {
+      sendText(town, alice, bob, text)
+      const [frame] = alice.last.filter((output) => output.type === 'send')
+      if (!frame) throw new Error('no frame')
+      return { ...frame, type: 'frame', peerId: alice.peerId } as const
+    })
+    sends.length = 0
+    const arrives = (index: number) => {
+      const frame = frames[index]
+      if (frame) town.run(bob, frame)
+    }
+    // One of them crosses in 900 ms; the third is swallowed.
+    for (const index of [0, 1, 3]) {
+      town.pass(900)
+      arrives(index)
+    }
+    expect(sends).toEqual([])
+    town.pass(110)
+    expect(sends).toHaveLength(1)
+    town.pass(880)
+    expect(sends).toHaveLength(1)
+    town.pass(20)
+    expect(sends).toHaveLength(3)
+  })
+
   test('[Q22] after seven days a message expires, which is an event', () => {
     const { town, alice, bob } = friends()
     town.unlink(alice, bob)

@@ -24,6 +24,12 @@ import { Neighbourhood, type SeenPeer, type Sightings } from './neighbourhood.ts
 /** Row C04: what a peer says of itself on the LAN. */
 export const advertisedVersion = '0.2.0'
 
+/**
+ * Inputs of one batch that are tried and fail before the rest is refused untried: after each failure messaging reads its
+ * people from the store again, which a full disk must not multiply by the size of a batch. Guess.
+ */
+const failuresPerBatchMax = 8
+
 export interface PeerOptions {
   readonly crypto: Crypto
   readonly random: Random
@@ -178,17 +184,32 @@ export class Peer {
   #commit(now: Now, inputs: readonly MessagingInput[]): MessagingOutput[] {
     const together = this.#attempt(now, inputs)
     if (together instanceof StoreFailure && inputs.length > 1) {
-      let outputs: MessagingOutput[] = []
-      for (const input of inputs) {
-        const alone = this.#attempt(now, [input])
-        outputs = withoutSendsTo(input, outputs)
-        outputs.push(...(alone instanceof StoreFailure ? this.#refuse(input, alone) : alone))
-      }
-      return outputs
+      return this.#commitEach(now, inputs)
     }
     const [only] = inputs
     if (!(together instanceof StoreFailure)) return together
     return only === undefined ? [] : this.#refuse(only, together)
+  }
+
+  #commitEach(now: Now, inputs: readonly MessagingInput[]): MessagingOutput[] {
+    let outputs: MessagingOutput[] = []
+    let failuresCount = 0
+    let failure: StoreFailure | undefined
+    for (const input of inputs) {
+      outputs = withoutSendsTo(input, outputs)
+      const isLossless = input.type === 'frame' || input.type === 'command'
+      if (failure !== undefined && failuresCount >= failuresPerBatchMax && isLossless) {
+        outputs.push(...this.#refuse(input, failure))
+        continue
+      }
+      const alone = this.#attempt(now, [input])
+      if (alone instanceof StoreFailure) {
+        failure = alone
+        failuresCount += 1
+        outputs.push(...this.#refuse(input, alone))
+      } else outputs.push(...alone)
+    }
+    return outputs
   }
 
   #attempt(now: Now, inputs: readonly MessagingInput[]): MessagingOutput[] | StoreFailure {

@@ -120,6 +120,19 @@ describe('a batch', () => {
     expect(alice.peer.counters()['store-full']).toBe(2)
   })
 
+  test('[disk full] where nothing finds room any more, a batch is not tried to its last input', () => {
+    const { alice, bob } = friends()
+    alice.store.refuses = refuseText('poison')
+    const before = alice.store.transactionCount
+    const inputs = Array.from({ length: 100 }, () =>
+      alice.input({ type: 'message-send', account: bob.account, text: 'poison' }),
+    )
+    const outputs = alice.handle(...inputs)
+    expect(alice.store.transactionCount).toBe(before + 1 + 8)
+    for (const { id } of inputs) expect(replyTo(outputs, id)).toEqual({ ok: false, error: { type: 'disk-full' } })
+    expect(alice.texts(bob)).toEqual([])
+  })
+
   test('[disk full] a database at its real limit refuses the text that does not fit and takes the ones that do', () => {
     const town = new Town()
     const alice = town.add('alice', 120)
