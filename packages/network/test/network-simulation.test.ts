@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { type SimNode, Simulator, type SimulatorOptions } from './simulator.ts'
 
+// MIAOU_MODEL_RUNS=n runs seeds 0 to n - 1 of each kind.
+const { MIAOU_MODEL_RUNS } = process.env
+const seedsOf = (count: number) => Array.from({ length: Number(MIAOU_MODEL_RUNS ?? count) }, (_, seed) => seed)
+
 /** Everybody wants everybody, all at once. */
 function wantAll(sim: Simulator, nodes: readonly SimNode[]): void {
   for (const node of nodes) {
@@ -102,7 +106,7 @@ describe('links between simulated peers', () => {
     expect(sim.deliveredCount).toBe(200)
   })
 
-  test.each(Array.from({ length: 20 }, (_, seed) => seed))(
+  test.each(seedsOf(20))(
     '[L80] seed %i: dialling each other and upgrading loses, doubles and disorders nothing',
     (seed) => {
       const sim = calmRun({ seed, padded: seed % 2 === 0, delayMax: 1 + (seed % 5) * 30 })
@@ -112,7 +116,7 @@ describe('links between simulated peers', () => {
     },
   )
 
-  test.each(Array.from({ length: 25 }, (_, seed) => seed))(
+  test.each(seedsOf(25))(
     '[L60] seed %i: through dying pipes, crashes and jumping clocks the peers find back together',
     (seed) => {
       const sim = stormRun({ seed, webrtcFails: seed % 4 === 3, padded: seed % 3 === 0 })
@@ -123,17 +127,14 @@ describe('links between simulated peers', () => {
 })
 
 describe('forgers on the pipe', () => {
-  test.each(Array.from({ length: 8 }, (_, seed) => seed))(
-    '[L25] seed %i: what somebody slips into a pipe is counted and changes nothing',
-    (seed) => {
-      const linkLimits = { badMessagesMax: 1_000_000 }
-      const sim = calmRun({ seed, forgeShare: 0.3, padded: seed % 2 === 0 }, { linkLimits })
-      sim.run(60_000)
-      sim.checkNothingLost()
-      expect(sim.violations).toEqual([])
-      expect(sim.nodes.map(({ linked }) => linked.size)).toEqual([1, 1])
-    },
-  )
+  test.each(seedsOf(8))('[L25] seed %i: what somebody slips into a pipe is counted and changes nothing', (seed) => {
+    const linkLimits = { badMessagesMax: 1_000_000 }
+    const sim = calmRun({ seed, forgeShare: 0.3, padded: seed % 2 === 0 }, { linkLimits })
+    sim.run(60_000)
+    sim.checkNothingLost()
+    expect(sim.violations).toEqual([])
+    expect(sim.nodes.map(({ linked }) => linked.size)).toEqual([1, 1])
+  })
 })
 
 describe('the checkers catch planted faults', () => {

@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { projectEnv, root } from '../run/part.ts'
+import { readReport, reportToTotals } from '../run/totals.ts'
+
+/** What one long run found: a row of docs/long-runs.md. */
+export interface LongResult {
+  readonly passed: boolean
+  /** What was asked for, so that the run can be repeated. */
+  readonly asked: string
+  readonly outcome: string
+}
+
+export interface LongOptions {
+  readonly cases: number
+  readonly seed: number
+  readonly seeds: number
+  readonly cycles: number
+}
+
+/** The runs too long for every change, by the name of their npm script. */
+export const longRuns: Readonly<Record<string, (options: LongOptions) => Promise<LongResult>>> = {
+  fuzz,
+  model,
+  soak,
+  bench,
+}
+
+/** Lines of JSON that a program prints; what it says beside them is shown as it comes. */
+async function jsonLines(args: readonly string[]): Promise<{ code: number | null; lines: Record<string, unknown>[] }> {
+  const child = spawn('node', args, { cwd: root, env: projectEnv(), stdio: ['ignore', 'pipe', 'inherit'] })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+    process.stdout.write(chunk)
+  })
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  const lines = text.split('\n').filter((line) => line.startsWith('{'))
+  return { code, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>) }
+}
+
+async function fuzz({ cases, seed }: LongOptions): Promise<LongResult> {
+  const args = ['testkit/src/fuzz/main.ts', '--cases', `${cases}`, '--seed', `${seed}`, '--json']
+  const { code, lines } = await jsonLines(args)
+  const targets = lines.filter(({ type }) => type === 'target')
+  const summary = lines.find(({ type }) => type === 'summary')
+  const done = Number(summary?.['cases'] ?? 0)
+  const failed = Number(summary?.['failed'] ?? targets.length)
+  return {
+    passed: code === 0 && summary !== undefined,
+    asked: `\`--cases ${cases} --seed ${seed}\``,
+    outcome: `${done.toLocaleString('en')} cases over ${targets.length} decoders, findings in ${failed}`,
+  }
+}
+
+/** Test files that take their number of seeds from MIAOU_MODEL_RUNS. */
+const models = [
+  'packages/crypto/test/ratchet-model.test.ts',
+  'packages/messaging/test/model.test.ts',
+  'packages/network/test/network-simulation.test.ts',
+]
+
+async function model({ seeds }: LongOptions): Promise<LongResult> {
+  const report = join(root, 'build', 'long-model.json')
+  mkdirSync(join(root, 'build'), { recursive: true })
+  rmSync(report, { force: true })
+  // Guess: ten times what a seed of the slowest model takes on a busy machine.
+  const timeoutMs = Math.max(30_000, seeds * 10_000)
+  const flags = [`--testTimeout=${timeoutMs}`, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const child = spawn('vitest', ['run', ...models, ...flags], {
+    cwd: root,
+    env: projectEnv({ MIAOU_MODEL_RUNS: String(seeds) }),
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  const { passed, failed } = reportToTotals(readReport(report), code === 0)
+  return {
+    passed: code === 0,
+    asked: `\`--seeds ${seeds}\``,
+    outcome: `seeds 1 to ${seeds} of sessions, messaging and network; ${passed} tests passed, ${failed} failed`,
+  }
+}
+
+/**
+ * Growth of resident memory that still counts as flat, KiB a process. Guess: a leak of libwebrtc's connections is
+ * 750 KiB a cycle, and two collectors at rest differ by a few MiB.
+ */
+const growthMaxKib = 16 * 1024
+
+async function soak({ cycles }: LongOptions): Promise<LongResult> {
+  const { code, lines } = await jsonLines(['packages/host-node/test/webrtc-soak.ts', '--cycles', `${cycles}`])
+  const { parentGrowthKib = Number.NaN, childrenGrowthKib = Number.NaN } = lines.at(-1) ?? {}
+  const isFlat = Number(parentGrowthKib) <= growthMaxKib && Number(childrenGrowthKib) <= 2 * growthMaxKib
+  return {
+    passed: code === 0 && isFlat,
+    asked: `\`--cycles ${cycles}\``,
+    outcome: `memory grew by ${parentGrowthKib} KiB in the peer's process, ${childrenGrowthKib} KiB in both children`,
+  }
+}
+
+async function bench(): Promise<LongResult> {
+  const { code, lines } = await jsonLines(['bench/src/main.ts'])
+  mkdirSync(join(root, 'build'), { recursive: true })
+  writeFileSync(join(root, 'build', 'bench.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  const withGoal = lines.filter(({ met }) => met !== undefined)
+  const missed = withGoal.filter(({ met }) => met === false).map(({ name, value, unit }) => `${name} ${value} ${unit}`)
+  return {
+    // A goal missed on a busy machine is a figure, not a failure of the run.
+    passed: code === 0,
+    asked: 'all benches',
+    outcome:
+      `${lines.length} figures, ${withGoal.length - missed.length} of ${withGoal.length} goals met` +
+      (missed.length > 0 ? `; missed: ${missed.join(', ')}` : ''),
+  }
+}
