@@ -296,7 +296,7 @@ export class Network {
         connection.isBlocked = false
       }
       connection.isWanted = true
-      if (this.#dialling.learn(connection, addresses) || isNew) this.#dialling.hasten(now, connection)
+      if (this.#dialling.learn(connection, addresses, true) || isNew) this.#dialling.hasten(now, connection)
       if (connection.active === undefined && connection.addresses.length === 0) {
         connection.error ??= { type: 'no-address' }
       }

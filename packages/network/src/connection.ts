@@ -61,6 +61,8 @@ export class Connection {
   readonly offers: boolean
   /** Best first. */
   addresses: readonly string[] = []
+  /** Those that the peer named itself, or where it was met; newest first. */
+  trusted: readonly string[] = []
   isWanted = false
   /** Closed by us on purpose: not dialled until asked to. */
   isHeld = false

@@ -26,16 +26,29 @@ export class Dialling {
     this.#state = state
   }
 
-  /** Adds addresses in front of those known; true when one was new. */
-  learn(connection: Connection, addresses: readonly string[]): boolean {
+  /**
+   * Adds addresses in front of those known; true when one was new. `isTrusted`: the peer itself named them (an invite),
+   * or was met there. Anybody on the LAN can tell others, which push out each other but not these.
+   */
+  learn(connection: Connection, addresses: readonly string[], isTrusted = false): boolean {
     const { addressesMax } = this.#state.settings.limits
-    const dialable = addresses.filter((address) => {
+    const known = addresses.filter((address) => {
       const isDialable = addressToTransport(address) !== undefined
       if (!isDialable) this.#state.count('bad-address')
       return isDialable
     })
+    const dialable = known.slice(0, addressesMax)
     const fresh = dialable.filter((address) => !connection.addresses.includes(address))
-    connection.addresses = [...new Set([...dialable, ...connection.addresses])].slice(0, addressesMax)
+    if (isTrusted) {
+      const trustedMax = Math.ceil(addressesMax / 2)
+      connection.trusted = [...new Set([...dialable, ...connection.trusted])].slice(0, trustedMax)
+    }
+    const all = [...new Set([...dialable, ...connection.addresses])]
+    while (all.length > addressesMax) {
+      const last = all.findLastIndex((address) => !connection.trusted.includes(address))
+      all.splice(last < 0 ? -1 : last, 1)
+    }
+    connection.addresses = all
     if (connection.race !== undefined) {
       const room = addressesMax - connection.race.queue.length - connection.race.pipes.size
       connection.race.queue.push(...fresh.slice(0, Math.max(0, room)))

@@ -110,7 +110,7 @@ export class Linking {
     this.#state.count('duplicates-dropped')
     this.#state.drop(pipe)
     if (pipe.source === 'address') {
-      this.#dialling.learn(connection, [pipe.address])
+      this.#dialling.learn(connection, [pipe.address], true)
       // Whoever asked for that address is connected with the peer that is there.
       if (active !== undefined) this.#established(active, connection, now.mono - pipe.startedAt)
     } else if (pipe.source === 'upgrade') this.#upgrading.end(connection)
@@ -127,7 +127,7 @@ export class Linking {
       this.#upgrading.end(connection)
       connection.upgradeFailures = 0
     }
-    if (pipe.address !== '' && pipe.role === 'initiator') this.#dialling.learn(connection, [pipe.address])
+    if (pipe.address !== '' && pipe.role === 'initiator') this.#dialling.learn(connection, [pipe.address], true)
     connection.features = pipe.link.peer?.features ?? []
     const { active } = connection
     if (active === undefined) this.#first(now, pipe, connection)

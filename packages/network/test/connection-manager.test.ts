@@ -235,6 +235,22 @@ describe('dialling', () => {
     expect(host.opened(1)).toEqual([{ type: 'close', pipe: 1 }])
   })
 
+  test('[L65] addresses that anybody on the LAN tells do not push out those of an invite', () => {
+    const host = new Host()
+    host.want([bob.peerId, 'ws://true'])
+    for (let round = 0; round < 5; round++) {
+      const addresses = Array.from({ length: 16 }, (_, i) => `ws://false-${round}-${i}`)
+      host.do({ type: 'addresses', peerId: bob.peerId, addresses })
+    }
+    const [view] = host.network.views()
+    expect(view?.addresses).toHaveLength(16)
+    expect(view?.addresses).toContain('ws://true')
+    expect(view?.addresses[0]).toBe('ws://false-4-0')
+    // Those of many invites are bounded, too.
+    host.want([bob.peerId, ...Array.from({ length: 40 }, (_, i) => `ws://invite-${i}`)])
+    expect(host.network.views()[0]?.addresses).toHaveLength(16)
+  })
+
   test('[L60] a peer without an address says so', () => {
     const host = new Host()
     expect(errorsOf(host.connect(bob.peerId))).toEqual(['no-address'])
