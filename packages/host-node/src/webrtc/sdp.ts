@@ -100,7 +100,13 @@ export function isAllowedCandidate(candidate: string, rules: SdpRules): boolean 
   const [, protocol, address = '', port, type] = match
   if (Number(port) > 65_535) return false
   if (rules.loopbackOnly) return address === '127.0.0.1' && type === 'host' && protocol?.toLowerCase() === 'udp'
-  return !isUnroutable(address)
+  return isAddressLike(address) && !isUnroutable(address)
+}
+
+// A name would be looked up, at a server of the other end's choice: it would learn of us whatever the ICE policy. Names
+// under `.local`, behind which browsers hide, never leave the LAN.
+function isAddressLike(address: string): boolean {
+  return /^[\d.]+$/.test(address) || /^[\da-f.:]*:[\da-f.:]*$/i.test(address) || /^[\w-]+\.local$/i.test(address)
 }
 
 // Addresses that no peer has: unspecified, multicast, broadcast, and dotted numbers that are none.
