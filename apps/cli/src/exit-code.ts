@@ -47,6 +47,9 @@ const byCode: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
   'wrong-passphrase': exitCodes.home,
   'empty-passphrase': exitCodes.home,
   'bad-config': exitCodes.home,
+  'word-count': exitCodes.usage,
+  'unknown-word': exitCodes.usage,
+  'wrong-words': exitCodes.usage,
   'bad-profile-name': exitCodes.usage,
   'home-and-profile': exitCodes.usage,
 }

@@ -57,6 +57,7 @@ export const jsonShapes: Readonly<Record<string, z.ZodType>> = {
   up: runningSchema,
   'net start': runningSchema,
   id: identitySchema.strict(),
+  recover: identitySchema.strict(),
   rename: identitySchema.strict(),
   invite: inviteSchema.strict(),
   settings: settingsSchema.strict(),

@@ -7,4 +7,4 @@ export type { PeerEvent } from '@miaou/peer'
 export type StartError = hostNode.StartError | hostNode.CreateHomeError
 
 /** What the program needs of a host; tests give a small one in memory. */
-export type PeerHost = Pick<typeof hostNode, 'homeState' | 'createHome' | 'startPeer'>
+export type PeerHost = Pick<typeof hostNode, 'homeState' | 'checkRecoveryWords' | 'createHome' | 'startPeer'>

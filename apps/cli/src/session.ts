@@ -84,7 +84,7 @@ function isAlive(pid: number): boolean {
 export async function startPeer(context: Context, options: PeerOptions = {}): Promise<PeerHandle> {
   const { io, home, out, text } = context
   const host = await io.loadHost()
-  const passphrase = host.homeState(home) === 'absent' ? await createHome(context, host) : undefined
+  const passphrase = host.homeState(home) === 'absent' ? (await createHome(context, host)).passphrase : undefined
   if (host.homeState(home) === 'open') return start(context, host, options, undefined)
   if (passphrase !== undefined) return start(context, host, options, passphrase)
   for (let attempt = 1; ; attempt++) {
@@ -110,21 +110,34 @@ async function start(
   return started.value
 }
 
-/** Makes a home; gives the passphrase that opens it, or undefined for none. */
-async function createHome(context: Context, host: PeerHost): Promise<Uint8Array | undefined> {
+/** A home just made, and what opens it: undefined for no passphrase. */
+interface NewHome {
+  readonly passphrase: Uint8Array | undefined
+  readonly account: string
+  readonly peerId: string
+  readonly name: string
+}
+
+/** Makes a home. With recovery words it is a new device of their account. */
+export async function createHome(context: Context, host: PeerHost, known?: string): Promise<NewHome> {
   const { home, io, out, text, options } = context
   if (hasTerminal(context)) out.note(text('home.welcome'))
-  const name = hasTerminal(context) || options.name !== undefined ? await newName(context) : undefined
+  // Asked first on a terminal; without one the name follows by itself.
+  const name = await newName(context)
   const passphrase = await newPassphrase(context)
   const created = await host.createHome({
     home,
     passphrase,
-    name: name ?? (await newName(context)),
+    name,
     language: text.language,
+    ...(known === undefined ? {} : { words: known }),
   })
   if (!created.ok) throw toStartError(created.error, context)
-  const { words } = created.value
+  const { words, account, peerId } = created.value
+  const made = { passphrase, account, peerId, name }
   out.note(text('home.created', { home }))
+  // Who typed the words has them.
+  if (known !== undefined) return made
   if (options.wordsFile !== undefined) {
     writeFileSync(options.wordsFile, `${words.join(' ')}\n`, { mode: 0o600, flag: 'wx' })
     out.note(text('words.written', { file: options.wordsFile }))
@@ -134,7 +147,7 @@ async function createHome(context: Context, host: PeerHost): Promise<Uint8Array 
   } else {
     out.note(text('words.not-shown'))
   }
-  return passphrase
+  return made
 }
 
 /** Four numbered columns of six. */

@@ -183,6 +183,27 @@ describe('miaou start', () => {
   })
 })
 
+describe('miaou recover', () => {
+  test('asks for the words until they are right, then for name and passphrase', async () => {
+    const words = Array.from({ length: 24 }, (_, i) => `word${i + 1}`).join(' ')
+    const person = new Person(['recover'])
+    await person.see('in their order:')
+    person.type('word1 word2')
+    await person.see('There are 24 recovery words; these are 2.')
+    await person.see('in their order:')
+    person.type(words)
+    await person.see('What shall others call you?')
+    person.type('Alice')
+    for (const question of ['New passphrase:', 'Once more:']) {
+      await person.see(question)
+      person.type('s3cret-s3cret')
+    }
+    const seen = await person.see('Your account is back')
+    expect(seen).not.toMatch(/on paper|s3cret/)
+    expect(await person.ended).toBe(exitCodes.ok)
+  })
+})
+
 describe('miaou chat', () => {
   test('lines from a pipe go one by one, in order, and it ends when all are confirmed', async () => {
     const home = ['--home', join(folder, 'alice')]

@@ -102,7 +102,7 @@ describe('--json: every command prints its shape, one object a line', () => {
   })
 
   test('no shape is left without a command that shows it', () => {
-    const shown = new Set([...cases.map(([name]) => name), 'start', 'verify'])
+    const shown = new Set([...cases.map(([name]) => name), 'start', 'verify', 'recover'])
     expect(Object.keys(jsonShapes).filter((name) => !shown.has(name))).toEqual([])
   })
 
@@ -259,6 +259,37 @@ describe('homes', () => {
     const without = await runCli(host, ['--home', join(folder, 'other'), '--no-passphrase', 'id'])
     expect(without.stderr).toMatch(/--words-file/)
     expect(without.stdout + without.stderr).not.toMatch(/word\d/)
+  })
+
+  test('words from a file or the input make a home of their account; what is wrong with them is said', async () => {
+    const file = join(folder, 'words')
+    const words = Array.from({ length: 24 }, (_, i) => `word${i + 1}`).join(' ')
+    writeFileSync(file, `${words}\n`)
+    const home = (name: string) => [
+      '--home',
+      join(folder, name),
+      '--no-passphrase',
+      '--name',
+      'Ada',
+      '--json',
+      'recover',
+    ]
+    const [made] = (await runCli(host, [...home('one'), '--from', file])).objects()
+    expect(jsonShapes['recover']?.parse(made)).toEqual({ ...(made as object), name: 'Ada' })
+    const piped = await runCli(host, [...home('two'), '--from', '-'], { stdin: words })
+    expect(piped.code).toBe(0)
+    expect(piped.stdout + piped.stderr).not.toMatch(/word\d/)
+    for (const [text, code] of [
+      ['word1 word2', 'word-count'],
+      [words.replace('word3', 'nope'), 'unknown-word'],
+    ] as const) {
+      const wrong = await runCli(host, [...home('three'), '--from', '-'], { stdin: text })
+      expect([wrong.code, JSON.parse(wrong.stderr).error.code]).toEqual([exitCodes.usage, code])
+    }
+    const again = await runCli(host, [...home('one'), '--from', file])
+    expect([again.code, JSON.parse(again.stderr).error.code]).toEqual([exitCodes.home, 'home-exists'])
+    const blind = await runCli(host, home('three'))
+    expect(blind.stderr).toMatch(/--from <file>/)
   })
 
   test('in use: names the process and the command for a second person', async () => {

@@ -367,6 +367,11 @@ export function fakeHost(network: FakeNetwork, passphrases: Map<string, string> 
       const passphrase = passphrases.get(home)
       return passphrase === undefined ? 'absent' : passphrase === '' ? 'open' : 'locked'
     },
+    checkRecoveryWords: (words) => {
+      const count = words.split(/\s+/).filter((word) => word !== '').length
+      if (count !== 24) return { type: 'word-count', count }
+      return words.includes('nope') ? { type: 'unknown-word', word: 'nope', position: 3 } : undefined
+    },
     createHome: async ({ home, passphrase, name }) => {
       mkdirSync(home, { recursive: true })
       passphrases.set(home, decode(passphrase))

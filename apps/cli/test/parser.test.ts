@@ -38,6 +38,7 @@ describe('spellings', () => {
         'start',
         'up',
         'id',
+        'recover',
         'rename',
         'invite',
         'settings',

@@ -5,7 +5,7 @@ import { textToBytes } from '@miaou/core'
 import { createLibsodiumCrypto, wordsToEntropy } from '@miaou/crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { findHomeHolder } from '../src/home/lock.ts'
-import { createHome, databasePath, homeState, keysPath, openHome } from '../src/peer/home.ts'
+import { checkRecoveryWords, createHome, databasePath, homeState, keysPath, openHome } from '../src/peer/home.ts'
 import { hostStretch } from '../src/peer/passphrase.ts'
 import { startPeer } from '../src/peer/peer-host.ts'
 
@@ -68,6 +68,26 @@ describe('a home', () => {
     expect(wordsToEntropy(one.value.words.join(' '))).toEqual({ ok: true, value: entropy })
     expect(two.value.account).toBe(one.value.account)
     expect(two.value.peerId).not.toBe(one.value.peerId)
+  })
+
+  test('words typed again make another device of the account; words that are none make nothing', async () => {
+    const entropy = new Uint8Array(32).fill(7)
+    const one = await createHome({ home, passphrase: undefined, name: 'Minette', entropy })
+    if (!one.ok) throw new Error('expected it to work')
+    const words = `  ${one.value.words.join('\n').toUpperCase()} `
+    const two = await createHome({ home: `${home}2`, passphrase: undefined, name: 'Minette', words })
+    expect(two).toMatchObject({ ok: true, value: { account: one.value.account } })
+    const swapped = [...one.value.words.slice(1), one.value.words[0]].join(' ')
+    for (const [text, type] of [
+      ['one two', 'word-count'],
+      [swapped, 'bad-checksum'],
+      [words.replace(/\S+/, 'miaou'), 'unknown-word'],
+    ] as const) {
+      expect(checkRecoveryWords(text)?.type).toBe(type)
+      const refused = await createHome({ home: `${home}3`, passphrase: undefined, name: 'Minette', words: text })
+      expect(refused.ok ? '' : refused.error.type).toBe(type)
+      expect(homeState(`${home}3`)).toBe('absent')
+    }
   })
 
   test('only the owner can read it', async () => {

@@ -10,6 +10,15 @@ export function definePeople(group: Group): void {
     examples: ['miaou id', 'miaou id --json'],
   })
   define(
+    'recover',
+    'help.recover',
+    async (context, _words, given) => (await import('../commands/recover.ts')).recover(context, given.text('from')),
+    {
+      options: (command) => command.option('--from <file>', text('help.from')),
+      examples: ['miaou recover', 'miaou recover --from words.txt --profile new'],
+    },
+  )
+  define(
     'rename <name>',
     'help.rename',
     async (context, [name = '']) => (await import('../commands/identity.ts')).rename(context, name),

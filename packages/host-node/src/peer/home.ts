@@ -1,7 +1,13 @@
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AccountId, err, keyToAccountId, ok, type PeerId, type Result } from '@miaou/core'
-import { createLibsodiumCrypto, entropyToWords, type RecoveryLanguage } from '@miaou/crypto'
+import {
+  createLibsodiumCrypto,
+  entropyToWords,
+  type RecoveryLanguage,
+  type RecoveryWordsError,
+  wordsToEntropy,
+} from '@miaou/crypto'
 import {
   type CreateKeyringError,
   createKeyring,
@@ -40,6 +46,7 @@ export function homeState(home: string): HomeState {
 export type CreateHomeError =
   | CreateKeyringError
   | LockHomeError
+  | RecoveryWordsError
   | { readonly type: 'home-exists'; readonly home: string }
   | { readonly type: 'bad-name'; readonly sizeMax: number }
 
@@ -51,6 +58,8 @@ export interface CreateHomeOptions {
   readonly name: string
   /** 32 bytes behind the recovery words; fresh ones by default. */
   readonly entropy?: Uint8Array
+  /** The recovery words of an account that this home is to be a new device of; they win over `entropy`. */
+  readonly words?: string
   readonly language?: RecoveryLanguage
 }
 
@@ -61,10 +70,18 @@ export interface CreatedHome {
   readonly words: readonly string[]
 }
 
+/** What is wrong with 24 recovery words, before anything is made of them. */
+export function checkRecoveryWords(words: string): RecoveryWordsError | undefined {
+  const known = wordsToEntropy(words)
+  return known.ok ? undefined : known.error
+}
+
 /** Makes a home with a new account and device. A crash leaves no half-made home: the keys appear in one rename. */
 export async function createHome(options: CreateHomeOptions): Promise<Result<CreatedHome, CreateHomeError>> {
   const { home, passphrase, name, language = 'en' } = options
   if (name === '' || !isName(name)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
+  const known = options.words === undefined ? ok(options.entropy) : wordsToEntropy(options.words)
+  if (!known.ok) return known
   const crypto = await createLibsodiumCrypto()
   try {
     makePrivateDirectory(home)
@@ -89,7 +106,7 @@ export async function createHome(options: CreateHomeOptions): Promise<Result<Cre
       stretch: hostStretch(crypto),
     })
     if (!keyring.ok) return keyring
-    const entropy = options.entropy ?? systemRandom.bytes(32)
+    const entropy = known.value ?? systemRandom.bytes(32)
     const wallMs = systemClock.now().wall
     const created = createIdentity(crypto, systemRandom, keyring.value, { entropy, name, wallMs })
     const identity = created.ok ? loadIdentity(crypto, keyring.value) : undefined

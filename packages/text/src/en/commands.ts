@@ -38,6 +38,11 @@ export const commands = {
   'words.not-shown':
     'The 24 recovery words were not shown, since nobody sits here. To keep them next time: --words-file <file>.',
 
+  'recover.explain': 'Your 24 words, on one line, in their order:',
+  'recover.done': 'Your account is back, with this as its new device.',
+  'recover.contacts':
+    'Your contacts and messages were only on the old machine. Give each contact a new invite: they remove you from their contacts, then open it.',
+
   'contacts.none': 'Nobody yet. Invite somebody: miaou invite. Or open their invite: miaou contacts add <invite>.',
   'contacts.request': 'wants to talk with you',
   'contacts.blocked': 'blocked',

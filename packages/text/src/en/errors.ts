@@ -112,7 +112,7 @@ export const errors = {
   'error.home-in-use.hint': 'To be a second person on this machine: {command}.',
   'error.home-damaged': 'The files in {home} are damaged: {detail}.',
   'error.home-damaged.hint':
-    'Your passphrase was not refused: the files are. Restore the folder from a copy, or begin again with your 24 words.',
+    'Your passphrase was not refused: the files are. Restore the folder from a copy, or begin again with your 24 words: miaou recover.',
   'error.home-newer': '{home} was written by a newer Miaou than this one.',
   'error.home-newer.hint': 'Update Miaou.',
   'error.home-unwritable': '{home} cannot be written: {detail}.',
@@ -122,6 +122,13 @@ export const errors = {
     'Give it with --passphrase-file <file> or the variable MIAOU_PASSPHRASE; for a new home without one: --no-passphrase.',
   'error.wrong-passphrase': 'The passphrase is wrong.',
   'error.wrong-passphrase.hint': 'Try again; letter case counts.',
+  'error.word-count': 'There are 24 recovery words; these are {count}.',
+  'error.word-count.hint': 'Give all of them in their order, with spaces or line breaks between them and nothing else.',
+  'error.unknown-word': 'Word {position}, “{word}”, is not one of the words that exist.',
+  'error.unknown-word.hint':
+    'Look at the paper again: a letter is wrong, or a word of the other language stands there.',
+  'error.wrong-words': 'Each word exists, but together they are not what was written down.',
+  'error.wrong-words.hint': 'One of them is another word than on the paper, or two have changed places.',
   'error.empty-passphrase': 'An empty passphrase protects nothing.',
   'error.empty-passphrase.hint': 'Choose one, or say that you want none: --no-passphrase.',
   'error.bad-profile-name': 'A profile cannot be called {profile}.',

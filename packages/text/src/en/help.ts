@@ -24,6 +24,8 @@ Exit codes: 0 done, 1 error, 2 usage, 3 not confirmed yet (send --confirm), 4 no
   'help.words-file': 'write the recovery words of a new home to this file',
   'help.start': 'talk, right here: the invite, who is on the network, the conversation',
   'help.up': 'run Miaou in the foreground with its local API, and show what happens',
+  'help.recover': 'make this home a new device of your account, from the 24 words',
+  'help.from': 'file with the 24 words; - reads them from the input (else they are asked for)',
   'help.id': 'who you are',
   'help.rename': 'change the name others see',
   'help.invite': 'make a link and QR code that lets somebody talk with you',

@@ -41,6 +41,11 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'words.not-shown':
     'Les 24 mots de secours n’ont pas été montrés : il n’y a personne devant l’écran. Pour les garder la prochaine fois : --words-file <fichier>.',
 
+  'recover.explain': 'Tes 24 mots, sur une ligne, dans leur ordre :',
+  'recover.done': 'Ton compte est revenu, avec cette machine comme nouvel appareil.',
+  'recover.contacts':
+    'Tes contacts et tes messages n’étaient que sur l’ancienne machine. Donne à chaque contact une nouvelle invitation : il te retire de ses contacts, puis il l’ouvre.',
+
   'contacts.none':
     'Personne encore. Invite quelqu’un : miaou invite. Ou ouvre son invitation : miaou contacts add <invitation>.',
   'contacts.request': 'veut te parler',

@@ -120,7 +120,7 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.home-in-use.hint': 'Pour être une deuxième personne sur cette machine : {command}.',
   'error.home-damaged': 'Les fichiers de {home} sont abîmés : {detail}.',
   'error.home-damaged.hint':
-    'Ta phrase secrète n’est pas en cause : ce sont les fichiers. Remets une copie du dossier, ou recommence avec tes 24 mots.',
+    'Ta phrase secrète n’est pas en cause : ce sont les fichiers. Remets une copie du dossier, ou recommence avec tes 24 mots : miaou recover.',
   'error.home-newer': '{home} a été écrit par un Miaou plus récent que celui-ci.',
   'error.home-newer.hint': 'Mets Miaou à jour.',
   'error.home-unwritable': 'Impossible d’écrire dans {home} : {detail}.',
@@ -130,6 +130,13 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
     'Donne-la avec --passphrase-file <fichier> ou la variable MIAOU_PASSPHRASE ; pour un nouveau dossier qui n’en a pas : --no-passphrase.',
   'error.wrong-passphrase': 'La phrase secrète n’est pas la bonne.',
   'error.wrong-passphrase.hint': 'Essaie encore ; les majuscules comptent.',
+  'error.word-count': 'Il y a 24 mots de secours ; en voici {count}.',
+  'error.word-count.hint':
+    'Donne-les tous dans leur ordre, séparés par des espaces ou des retours à la ligne, et rien d’autre.',
+  'error.unknown-word': 'Le mot {position}, « {word} », ne fait pas partie des mots qui existent.',
+  'error.unknown-word.hint': 'Regarde le papier : une lettre est fausse, ou c’est un mot de l’autre langue.',
+  'error.wrong-words': 'Chaque mot existe, mais ensemble ce ne sont pas ceux qui ont été écrits.',
+  'error.wrong-words.hint': 'L’un d’eux n’est pas celui du papier, ou deux ont changé de place.',
   'error.empty-passphrase': 'Une phrase secrète vide ne protège rien.',
   'error.empty-passphrase.hint': 'Choisis-en une, ou dis que tu n’en veux pas : --no-passphrase.',
   'error.bad-profile-name': 'Un profil ne peut pas s’appeler {profile}.',

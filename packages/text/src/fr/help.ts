@@ -28,6 +28,8 @@ export const help: Readonly<Record<keyof typeof english, Phrase>> = {
   'help.words-file': 'écrire les mots de secours d’un nouveau dossier dans ce fichier',
   'help.start': 'parler, ici même : l’invitation, qui est sur le réseau, la conversation',
   'help.up': 'faire tourner Miaou au premier plan avec son interface locale, et montrer ce qui se passe',
+  'help.recover': 'faire de ce dossier un nouvel appareil de ton compte, avec les 24 mots',
+  'help.from': 'fichier des 24 mots ; - les lit sur l’entrée (sinon ils sont demandés)',
   'help.id': 'qui tu es',
   'help.rename': 'changer le nom que les autres voient',
   'help.invite': 'faire un lien et un QR code qui permettent de te parler',
