@@ -5,6 +5,7 @@ import { languageOf } from './context.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from './exit-code.ts'
 import type { Io } from './io.ts'
 import { createProgram, exitCodeOfCommander } from './program.ts'
+import { showCause } from './terminal/cause.ts'
 import { createOutput } from './terminal/output.ts'
 import { sanitiseLine } from './terminal/sanitise.ts'
 
@@ -25,9 +26,7 @@ export async function run(io: Io, version: string): Promise<ExitCode> {
     const { json, lang } = program.opts<{ json?: boolean; lang?: string }>()
     const out = createOutput(io, createText(languageOf(io, lang), sanitiseLine), json ?? false)
     out.error(known)
-    // A mistake of ours: whoever looks into it needs the place; nobody else needs to see it.
-    if (known.code === 'internal' && io.env['MIAOU_DEBUG'] && known.cause instanceof Error)
-      out.note(known.cause.stack ?? '')
+    showCause(io, known)
     return exitCodeOf(known.code)
   }
 }

@@ -19,6 +19,14 @@ test('an invite, a table and a QR code stay whole; an indent is kept', () => {
   expect(wrapWords('  one two three', 9)).toBe('  one two\n  three')
 })
 
+test('a message is set under its first word, also where its writer put two spaces', () => {
+  expect(wrapWords('14:05  bob: one  two three', 20)).toBe('14:05  bob: one  two\n       three')
+  const soft = (words: string) => `\u001b[2m${words}\u001b[0m`
+  expect(wrapWords(`${soft('2026-11-21 14:05')}  bob: one two`, 26)).toBe(
+    `${soft('2026-11-21 14:05')}  bob: one\n${' '.repeat(18)}two`,
+  )
+})
+
 test('colours have no width, wide characters have two columns', () => {
   expect(wrapWords('\u001b[31mone\u001b[0m two', 7)).toBe('\u001b[31mone\u001b[0m two')
   expect(wrapWords('🐈🐈 🐈🐈', 8)).toBe('🐈🐈\n🐈🐈')

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Log } from '@miaou/core'
+import type { Log, PeerId } from '@miaou/core'
 import { afterEach, expect, test } from 'vitest'
 import type { PeerHandle } from '../src/peer/handle.ts'
 import { createHome } from '../src/peer/home.ts'
@@ -56,4 +56,29 @@ test('an address where nobody answers fails at once, not at the time limit', asy
   const failed = await peer.network.connect(`ws://127.0.0.1:${await freePort()}`, anHourMs)
   expect(failed).toMatchObject({ ok: false, error: { type: 'unreachable' } })
   expect(await peer.network.connect('nonsense', anHourMs)).toMatchObject({ error: { type: 'unreachable' } })
+})
+
+test('a peer that has stopped says so to whatever is asked, and to what still waited', async () => {
+  const peer = await start()
+  const anHourMs = 3_600_000
+  const somebody = '12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X' as PeerId
+  const waiting = [peer.network.ping(somebody, anHourMs), peer.network.connect(somebody, anHourMs)]
+  await peer.stop()
+  const later = [
+    peer.command({ type: 'identity' }),
+    peer.network.ping(somebody, anHourMs),
+    peer.network.connect(somebody, anHourMs),
+  ]
+  for (const answer of await Promise.all([...waiting, ...later])) {
+    expect(answer).toEqual({ ok: false, error: { type: 'stopped' } })
+  }
+})
+
+test('a stranger who has left is listed no more', async () => {
+  const [own, other] = [await start(), await start()]
+  const [address = ''] = other.network.info().addresses
+  expect(await own.network.connect(address, 10_000)).toMatchObject({ ok: true })
+  expect(own.network.peers().map(({ peerId }) => peerId)).toContain(other.peerId)
+  await other.stop()
+  await expect.poll(() => own.network.peers().map(({ peerId }) => peerId)).not.toContain(other.peerId)
 })

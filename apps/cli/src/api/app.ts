@@ -89,8 +89,10 @@ export async function createApi(
   })
   app.setErrorHandler((error, request, reply) => {
     const known = toMiaouError(error, bodyBytesMax)
-    if (known.code === 'internal')
+    if (known.code === 'internal') {
       parts.log?.write('error', 'api-failed', { operation: request.routeOptions.url ?? '?' })
+      parts.log?.write('debug', 'api-failed', { cause: error instanceof Error ? (error.stack ?? '') : String(error) })
+    }
     // What is left of a body that was refused must not be taken for the next request.
     if (known.code === 'request-too-large') reply.header('connection', 'close')
     return reply.status(statusOf(known)).send(toErrorAnswer(known))

@@ -4,12 +4,13 @@ import { contactRow } from '../commands/contacts.ts'
 import type { Context } from '../context.ts'
 import { pickContact } from '../peer/who.ts'
 import type { Session } from '../session.ts'
+import { showCause } from '../terminal/cause.ts'
 import { formatMessage, formatState, formatTable, shortId } from '../terminal/format.ts'
 import { createNames, formatEvent } from '../terminal/live.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { type Candidate, listCandidates } from './candidates.ts'
 import { LineScreen } from './line-screen.ts'
-import { type Face, slashCommands } from './slash-commands.ts'
+import { type Face, renewInvite, slashCommands } from './slash-commands.ts'
 
 /** A state is shown once it has held for this long, ms: on a quick link only the last of several. */
 const stateSettleMs = 250
@@ -38,6 +39,8 @@ export class Conversation {
   /** Peers that left the network since: the peer still knows their addresses. */
   readonly #gone = new Set<string>()
   #current: Contact | undefined
+  /** Whether an invite of ours stands on the screen: once used, it is followed by another. */
+  #showsInvite = false
   #isTheirTyping: NodeJS.Timeout | undefined
   #saidTypingAt = Number.NEGATIVE_INFINITY
   /** Lines are handled one after the other, in the order typed. */
@@ -57,6 +60,7 @@ export class Conversation {
 
   /** Runs until the person leaves. `who`: whom to talk with from the start. */
   async run(who: string | undefined): Promise<void> {
+    this.#showsInvite = who === undefined
     const events = this.#session.client.events()
     const stopListening = this.#context.io.onInterrupt(() => this.#screen.close())
     const opening = this.#open(who)
@@ -112,7 +116,10 @@ export class Conversation {
       if (news.contact.state === 'request') this.#showRequest(news.contact)
     } else if (news.type === 'peer-seen') await this.#showSeen(news.peerId)
     else if (news.type === 'peer-gone') this.#gone.add(news.peerId)
-    else await this.#showLink(event)
+    else if (news.type === 'invite-used') {
+      await this.#showLink(event)
+      if (this.#showsInvite) await renewInvite(this.#face)
+    } else await this.#showLink(event)
   }
 
   /** Connections of contacts are worth a line; failed attempts and strangers are not, in the middle of a talk. */
@@ -216,6 +223,7 @@ export class Conversation {
     const known = error instanceof MiaouError ? error : new MiaouError('internal', {}, { cause: error })
     const { message, hint } = this.#context.text.error(known.code, known.facts)
     this.#screen.print(`${this.#context.out.styles.bad(message)} ${hint}`)
+    showCause(this.#context.io, known)
   }
 
   async #handleLine(typed: string): Promise<void> {

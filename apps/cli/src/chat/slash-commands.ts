@@ -34,6 +34,12 @@ export async function showInvite(face: Pick<Face, 'context' | 'session' | 'print
   if (!isShown && code !== undefined) face.print(text('chat.qr-elsewhere'))
 }
 
+/** The link alone that takes the place of one that was used: its QR code would push the conversation away. */
+export async function renewInvite(face: Pick<Face, 'context' | 'session' | 'print'>): Promise<void> {
+  const { invite } = await face.session().client.invites.create()
+  face.print(`${face.context().text('chat.invite-renewed')}\n${invite}`)
+}
+
 /** Lines that stand beside the code on the first screen. */
 const otherRows = 8
 

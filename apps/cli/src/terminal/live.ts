@@ -46,7 +46,9 @@ function eventWords(context: Context, event: MiaouEvent['event'], names: Names):
       })
     }
     case 'peer-seen':
-      return text('live.seen', { name: names.peer(event.peerId), peerId: event.peerId })
+      return names.peer(event.peerId) === shortId(event.peerId)
+        ? text('live.seen-unknown', { peerId: event.peerId })
+        : text('live.seen', { name: names.peer(event.peerId), peerId: event.peerId })
     case 'peer-gone':
       return text('live.gone', { name: names.peer(event.peerId) })
     case 'message-received':

@@ -1,7 +1,8 @@
 import { err, ok, type PeerId, type Result } from '@miaou/core'
 import type { ConnectionView, LinkError, NetworkEvent, TransportKind } from '@miaou/network'
+import type { Stopped } from './handle.ts'
 
-type Connected = Result<ConnectionView & { readonly setupMs: number }, LinkError>
+type Connected = Result<ConnectionView & { readonly setupMs: number }, LinkError | Stopped>
 
 interface Waiting {
   /** A peer id, or the address that was dialled when nobody knew who would answer. */
@@ -62,9 +63,7 @@ export class Connects {
   }
 
   stop(): void {
-    for (const waiting of [...this.#waiting]) {
-      this.#settle(waiting, err({ type: 'unreachable', detail: 'this peer is stopping' }))
-    }
+    for (const waiting of [...this.#waiting]) this.#settle(waiting, err({ type: 'stopped' }))
   }
 
   #concerns(waiting: Waiting, peerId: PeerId): boolean {

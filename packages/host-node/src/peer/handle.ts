@@ -37,6 +37,11 @@ export interface DiagnosticCheck {
   readonly detail: string
 }
 
+/** Whatever is asked of a peer after its end. */
+export interface Stopped {
+  readonly type: 'stopped'
+}
+
 /** One running peer, as apps see it. After `stop` every call gives `stopped` errors or empty answers. */
 export interface PeerHandle {
   readonly account: AccountId
@@ -44,7 +49,7 @@ export interface PeerHandle {
   readonly home: string
   /** Wall-clock ms. */
   readonly startedAt: number
-  command<C extends MessagingCommand>(command: C): Promise<Result<CommandResults[C['type']], CommandError>>
+  command<C extends MessagingCommand>(command: C): Promise<Result<CommandResults[C['type']], CommandError | Stopped>>
   readonly network: {
     info(): NetworkInfo
     peers(): readonly PeerView[]
@@ -52,11 +57,11 @@ export interface PeerHandle {
     connect(
       target: PeerId | string,
       timeoutMs: number,
-    ): Promise<Result<ConnectionView & { readonly setupMs: number }, LinkError>>
+    ): Promise<Result<ConnectionView & { readonly setupMs: number }, LinkError | Stopped>>
     /** Waits until the peer is linked over WebRTC; false when it is not within the time. */
     upgraded(peerId: PeerId, timeoutMs: number): Promise<boolean>
     disconnect(peerId: PeerId): void
-    ping(peerId: PeerId, timeoutMs: number): Promise<Result<{ readonly latencyMs: number }, LinkError>>
+    ping(peerId: PeerId, timeoutMs: number): Promise<Result<{ readonly latencyMs: number }, LinkError | Stopped>>
     diagnostics(): Promise<readonly DiagnosticCheck[]>
   }
   readonly keys: UserKeys

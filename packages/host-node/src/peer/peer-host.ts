@@ -30,7 +30,7 @@ import { type ConfigError, loadConfig } from './config.ts'
 import { Connects } from './connects.ts'
 import { runDiagnostics } from './diagnostics.ts'
 import { DriveLoop } from './drive-loop.ts'
-import type { NetworkInfo, PeerHandle, PeerView } from './handle.ts'
+import type { NetworkInfo, PeerHandle, PeerView, Stopped } from './handle.ts'
 import { databasePath, type OpenHomeError, openHome } from './home.ts'
 import type { PeerIdentity } from './identity.ts'
 import { Pending } from './pending.ts'
@@ -133,8 +133,8 @@ class PeerHost implements PeerHandle {
   readonly #loop: DriveLoop
   readonly #adapters: Adapters
   readonly #iceServersCount: number
-  readonly #commands = new Pending<Result<CommandResults[keyof CommandResults], CommandError>>()
-  readonly #pings = new Pending<Result<{ readonly latencyMs: number }, LinkError>>()
+  readonly #commands = new Pending<Result<CommandResults[keyof CommandResults], CommandError | Stopped>>()
+  readonly #pings = new Pending<Result<{ readonly latencyMs: number }, LinkError | Stopped>>()
   readonly #connects: Connects
   readonly #listeners = new Set<(event: PeerEvent) => void>()
   readonly #log: Log
@@ -201,8 +201,8 @@ class PeerHost implements PeerHandle {
     return ok(undefined)
   }
 
-  command<C extends MessagingCommand>(command: C): Promise<Result<CommandResults[C['type']], CommandError>> {
-    const stopped = (): Result<never, CommandError> => err({ type: 'store-failed', detail: 'this peer has stopped' })
+  command<C extends MessagingCommand>(command: C): Promise<Result<CommandResults[C['type']], CommandError | Stopped>> {
+    const stopped = (): Result<never, Stopped> => err({ type: 'stopped' })
     if (this.#stopping !== undefined) return Promise.resolve(stopped())
     const answer = this.#commands.wait(
       (id) => this.#loop.push({ type: 'command', id, command }),
@@ -210,7 +210,7 @@ class PeerHost implements PeerHandle {
       stopped,
     )
     // The engine answers a command with the result of its own type (`CommandResults`).
-    return answer as Promise<Result<CommandResults[C['type']], CommandError>>
+    return answer as Promise<Result<CommandResults[C['type']], CommandError | Stopped>>
   }
 
   onEvent(listener: (event: PeerEvent) => void): () => void {
@@ -231,8 +231,8 @@ class PeerHost implements PeerHandle {
     this.#loop.drain()
     this.#loop.stop()
     await this.#adapters.stop()
-    this.#commands.settleAll(err({ type: 'store-failed', detail: 'this peer has stopped' }))
-    this.#pings.settleAll(err({ type: 'broken', detail: 'this peer has stopped' }))
+    this.#commands.settleAll(err({ type: 'stopped' }))
+    this.#pings.settleAll(err({ type: 'stopped' }))
     this.#opened.store.close()
     this.#opened.keyring.close()
     this.#opened.lock.release()
@@ -310,12 +310,7 @@ class PeerHost implements PeerHandle {
       upgraded: (peerId, timeoutMs) => this.#upgraded(peerId, timeoutMs),
       disconnect: (peerId) =>
         this.#loop.push({ type: 'network', input: { type: 'disconnect', peerId, reason: 'bye' } }),
-      ping: (peerId, timeoutMs) =>
-        this.#pings.wait(
-          (id) => this.#loop.push({ type: 'network', input: { type: 'ping', peerId, id } }),
-          timeoutMs,
-          () => err({ type: 'silent', forMs: timeoutMs }),
-        ),
+      ping: (peerId, timeoutMs) => this.#ping(peerId, timeoutMs),
       diagnostics: () => this.#diagnose(),
     }
   }
@@ -338,7 +333,11 @@ class PeerHost implements PeerHandle {
     const own = peerIdToKey(this.peerId)
     const views = new Map(this.#peer.connections().map((view) => [view.peerId, view]))
     const contacts = this.#peer.contactsByDevice()
-    return [...new Set([...views.keys(), ...seen.keys(), ...contacts.keys()])].map((peerId) => {
+    // A stranger who has left is nobody any more: the engine only remembers the way.
+    const isThere = ({ peerId, state }: ConnectionView) =>
+      seen.has(peerId) || contacts.has(peerId) || (state !== 'idle' && state !== 'closed')
+    const linked = [...views.values()].filter(isThere).map(({ peerId }) => peerId)
+    return [...new Set([...linked, ...seen.keys(), ...contacts.keys()])].map((peerId) => {
       const view = views.get(peerId) ?? unlinked(peerId)
       const contact = contacts.get(peerId)
       return {
@@ -356,7 +355,17 @@ class PeerHost implements PeerHandle {
     return this.#peer.connection(peerId)
   }
 
+  #ping(peerId: PeerId, timeoutMs: number): ReturnType<PeerHandle['network']['ping']> {
+    if (this.#stopping !== undefined) return Promise.resolve(err({ type: 'stopped' }))
+    return this.#pings.wait(
+      (id) => this.#loop.push({ type: 'network', input: { type: 'ping', peerId, id } }),
+      timeoutMs,
+      () => err({ type: 'silent', forMs: timeoutMs }),
+    )
+  }
+
   #connect(target: PeerId | string, timeoutMs: number): ReturnType<PeerHandle['network']['connect']> {
+    if (this.#stopping !== undefined) return Promise.resolve(err({ type: 'stopped' }))
     const peerId = parsePeerId(target)
     const waiting = this.#connects.wait(peerId ?? target, timeoutMs)
     const view = peerId === undefined ? undefined : this.#view(peerId)
