@@ -123,7 +123,8 @@ export const commands = {
   'live.connected-latency': 'Connected with {name}: {transport}, in {setupMs} ms, round trip {latencyMs} ms',
   'live.closed': 'Connection with {name} closed: {reason}',
   'live.failed': 'No connection with {name}. {message}',
-  'live.seen': '{name} is on this network ({peerId})',
+  'live.seen': '{name} is on this network: {peerId}',
+  'live.seen-unknown': 'On this network: {peerId}',
   'live.gone': '{name} left this network',
   'live.received': 'New message from {name}',
   'live.state': 'To {name}:',
@@ -143,8 +144,9 @@ export const commands = {
 
   'start.hello': 'Hello {name}.',
   'start.private': 'What you write here, only you and the person you write to can read.',
-  'start.how': 'Paste an invite you were given, or pick somebody by number. /help shows the rest.',
+  'start.how': 'Paste an invite, or pick somebody by number. /help shows the rest.',
   'chat.invite': 'Your invite: give it to one person, or let them scan it.',
+  'chat.invite-renewed': 'That invite is used up. For one more person, this one:',
   'chat.qr-elsewhere': 'Its QR code needs a higher window: /invite',
   'chat.nobody':
     'Nobody is here yet. Give your invite to somebody, or wait: who runs Miaou on this network appears by itself.',

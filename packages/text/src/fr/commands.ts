@@ -127,7 +127,8 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'live.connected-latency': 'Connecté avec {name} : {transport}, en {setupMs} ms, aller-retour {latencyMs} ms',
   'live.closed': 'Connexion avec {name} fermée : {reason}',
   'live.failed': 'Pas de connexion avec {name}. {message}',
-  'live.seen': '{name} est sur ce réseau ({peerId})',
+  'live.seen': '{name} est sur ce réseau : {peerId}',
+  'live.seen-unknown': 'Sur ce réseau : {peerId}',
   'live.gone': '{name} a quitté ce réseau',
   'live.received': 'Nouveau message de {name}',
   'live.state': 'À {name} :',
@@ -147,8 +148,9 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
 
   'start.hello': 'Bonjour {name}.',
   'start.private': 'Ce que tu écris ici, seule la personne à qui tu l’écris peut le lire avec toi.',
-  'start.how': 'Colle une invitation reçue, ou choisis quelqu’un par son numéro. /help montre le reste.',
+  'start.how': 'Colle une invitation ou choisis un numéro. /help montre le reste.',
   'chat.invite': 'Ton invitation : donne-la à une personne, ou fais-la scanner.',
+  'chat.invite-renewed': 'Cette invitation a servi. Pour une personne de plus, celle-ci :',
   'chat.qr-elsewhere': 'Son QR code demande une fenêtre plus haute : /invite',
   'chat.nobody':
     'Personne n’est là encore. Donne ton invitation à quelqu’un, ou attends : qui fait tourner Miaou sur ce réseau apparaît tout seul.',
