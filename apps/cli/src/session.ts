@@ -84,8 +84,8 @@ function isAlive(pid: number): boolean {
 export async function startPeer(context: Context, options: PeerOptions = {}): Promise<PeerHandle> {
   const { io, home, out, text } = context
   const host = await io.loadHost()
-  const passphrase = host.homeState(home) === 'absent' ? (await createHome(context, host)).passphrase : undefined
-  if (host.homeState(home) === 'open') return start(context, host, options, undefined)
+  const passphrase = stateOf(home, host) === 'absent' ? (await createHome(context, host)).passphrase : undefined
+  if (stateOf(home, host) === 'open') return start(context, host, options, undefined)
   if (passphrase !== undefined) return start(context, host, options, passphrase)
   for (let attempt = 1; ; attempt++) {
     const { bytes, isAsked } = await openingPassphrase(context)
@@ -96,6 +96,16 @@ export async function startPeer(context: Context, options: PeerOptions = {}): Pr
       if (!isWrong || !isAsked || attempt >= attemptsMax) throw error
       out.note(text('passphrase.wrong'))
     }
+  }
+}
+
+/** What is in the place of a home. Throws where the system does not let us look: a file there, or another's folder. */
+export function stateOf(home: string, host: PeerHost): ReturnType<PeerHost['homeState']> {
+  try {
+    return host.homeState(home)
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause)) throw cause
+    throw new MiaouError('home-unwritable', { home, detail: cause.message }, { cause })
   }
 }
 

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { attemptsMax, hasTerminal } from '../passphrase.ts'
 import type { PeerHost } from '../peer-handle.ts'
-import { createHome } from '../session.ts'
+import { createHome, stateOf } from '../session.ts'
 import { toStartError } from '../start-errors.ts'
 import { ask } from '../terminal/prompt.ts'
 
@@ -13,7 +13,7 @@ import { ask } from '../terminal/prompt.ts'
 export async function recover(context: Context, file: string | undefined): Promise<ExitCode> {
   const { home, io, out, text } = context
   const host = await io.loadHost()
-  if (host.homeState(home) !== 'absent') throw new MiaouError('home-exists', { home })
+  if (stateOf(home, host) !== 'absent') throw new MiaouError('home-exists', { home })
   const words = file === undefined ? await askWords(context, host) : await readWords(context, file)
   const { account, peerId, name } = await createHome(context, host, check(context, host, words))
   out.object({ account, peerId, name })
