@@ -59,7 +59,9 @@ const visibilities = ['everyone', 'contacts', 'off'] as const
 
 /** What `settings <name> <value>` changes, or undefined when there is no such setting or value. */
 export function parseSetting(name: string, value: string): SettingsChange | undefined {
-  const switchName = switchNames.find((known) => known === name)
+  // In the spelling of options too: `read-receipts`.
+  const spelled = name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  const switchName = switchNames.find((known) => known === spelled)
   if (switchName !== undefined && Object.hasOwn(switches, value)) {
     return { [switchName]: switches[value as keyof typeof switches] }
   }
