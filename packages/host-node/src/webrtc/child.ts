@@ -2,6 +2,7 @@
  * The WebRTC child: the program of a process that runs libwebrtc and nothing else. It holds no key and no disk, sees
  * only ciphertext, and obeys the peer at the other end of file descriptor 3. When that closes, it ends.
  */
+import { flushCompileCache } from 'node:module'
 import { Socket } from 'node:net'
 import type { TransportEvent } from '@miaou/network'
 import { WebRtcAdapter } from './adapter.ts'
@@ -73,6 +74,8 @@ async function start(options: WebRtcOptions): Promise<void> {
   if (createConnection === undefined) return
   adapter = new WebRtcAdapter(createConnection, options)
   await adapter.start({ emit, nextPipe: () => pipeOf(0) })
+  // Kept now and not at the end, which may be sudden; a little later, so that the first pipe does not wait for it.
+  setTimeout(() => flushCompileCache?.(), tidyDelayMs).unref()
 }
 
 async function loadLibrary(): Promise<PeerConnectionFactory | undefined> {

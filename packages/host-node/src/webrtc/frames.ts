@@ -60,7 +60,8 @@ export class FrameWriter {
     this.#isPlanned = true
     this.#stream.cork()
     if (this.#isBusy()) setTimeout(() => this.flush(), 1)
-    else setImmediate(() => this.flush())
+    // At the end of what runs now, not of the turn: what else the turn has to do need not be waited for.
+    else queueMicrotask(() => this.flush())
   }
 
   writeControl(pipe: number, value: unknown): void {
