@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { exitCodes } from '../src/exit-code.ts'
 import { jsonErrorShape, jsonShapes } from '../src/json-shapes.ts'
 import type { PeerHost } from '../src/peer-handle.ts'
@@ -228,6 +228,79 @@ describe('net connect (row I04)', () => {
       { step: 'retry', attempt: 2, waitMs: 20 },
     ])
     expect(JSON.parse(ran.stderr).error.code).toBe('unknown-peer')
+  })
+})
+
+describe('rows of the command line', () => {
+  const stranger = '12D3KooWEQyD8gW4Q4CUZq453tKcYruCyLxp9ywJzvNhMaavuuDv'
+
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  test('[C08] net connect looks again after 1, 2 and 3 s, three times', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const running = miaou('net', 'connect', stranger, '--json')
+    let ended = false
+    void running.then(() => {
+      ended = true
+    })
+    while (!ended) {
+      await vi.advanceTimersByTimeAsync(1_000)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const ran = await running
+    const retries = ran.objects().filter((object) => (object as { step: string }).step === 'retry')
+    expect(retries).toMatchObject([{ waitMs: 1_000 }, { waitMs: 2_000 }, { waitMs: 3_000 }])
+    expect(ran.code).toBe(exitCodes.notFound)
+  })
+
+  test('[I13] the options of the design: -p, -t, -m, -l', async () => {
+    knowEachOther()
+    expect((await miaou('net', 'connect', '-p', bob.peerId, '-m', 'hello')).code).toBe(0)
+    expect((await miaou('net-connect', '--peer-id', bob.peerId)).code).toBe(0)
+    expect((await miaou('net', 'ping', '-p', bob.peerId)).stdout).toMatch(/answered in/)
+    expect((await miaou('net-send', '-t', 'Bob', '-m', 'hello')).code).toBe(0)
+    expect((await miaou('net-send', '--to', 'Bob', '--message', 'again')).code).toBe(0)
+    const listed = await miaou('net-history', '-p', 'Bob', '-l', '2', '--json')
+    expect(listed.objects()).toMatchObject([{ text: 'hello' }, { text: 'again' }])
+    expect((await miaou('history', '--peer', 'Bob', '--limit', '1', '--json')).objects()).toHaveLength(1)
+  })
+
+  test('[G18] history shows 20 unless another number is asked for', async () => {
+    knowEachOther()
+    for (let i = 0; i < 25; i++) alice().receive(bob, `message ${i}`)
+    expect((await miaou('history', 'Bob', '--json')).objects()).toHaveLength(20)
+  })
+
+  test('[C17] a latency that was not measured shows as 9999', async () => {
+    const peers = alice().network.peers()
+    vi.spyOn(alice().network, 'peers').mockReturnValue(peers.map(({ latencyMs: _, ...peer }) => peer))
+    expect((await miaou('net-list-peers')).stdout).toMatch(/ 9999 ms /)
+  })
+
+  test('what takes over a second says so, what is quicker is silent', async () => {
+    let answer: (checks: []) => void = () => undefined
+    vi.spyOn(alice().network, 'diagnostics').mockImplementation(
+      () =>
+        new Promise((resolve) => {
+          answer = resolve
+        }),
+    )
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const running = miaou('net', 'diagnostics')
+    while (vi.getTimerCount() === 0) await new Promise((resolve) => setImmediate(resolve))
+    await vi.advanceTimersByTimeAsync(1_000)
+    answer([])
+    expect((await running).stderr).toMatch(/Checking/)
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+    expect((await miaou('net', 'diagnostics')).stderr).toBe('')
+  })
+
+  test('--no-passphrase warns', async () => {
+    const ran = await runCli(host, ['--home', join(folder, 'bare'), '--no-passphrase', 'id'])
+    expect(ran.stderr).toMatch(/whoever can read the files of this home can read your messages/)
   })
 })
 
