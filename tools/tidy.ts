@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findUndeclaredWorkspaces } from './tidy/declared.ts'
 import { findLicenceViolations, findLooseVersions, type Lock } from './tidy/dependencies.ts'
+import { findEscapes } from './tidy/escapes.ts'
 import { findOrderViolations, findPackageCycles } from './tidy/order.ts'
 import { findImpurities } from './tidy/purity.ts'
 import { readProject, type SourceFile, type Violation } from './tidy/source-file.ts'
@@ -20,6 +21,7 @@ export function findViolations(files: readonly SourceFile[], lock: Lock): Violat
     ...findPackageCycles(files),
     ...findUndeclaredWorkspaces(files),
     ...findImpurities(files),
+    ...findEscapes(files),
     ...findLongFiles(files),
     ...findUnfinishedWords(files),
     ...findMachinePaths(files),

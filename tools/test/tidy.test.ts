@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { findUndeclaredWorkspaces } from '../tidy/declared.ts'
 import { findLicenceViolations, findLooseVersions, isLicenceAllowed, type Lock } from '../tidy/dependencies.ts'
+import { findEscapes } from '../tidy/escapes.ts'
 import { findImports } from '../tidy/imports.ts'
 import { maskCode } from '../tidy/mask.ts'
 import { findOrderViolations, findPackageCycles } from '../tidy/order.ts'
@@ -207,6 +208,27 @@ describe('purity', () => {
     }
     expect(isPureSource('packages/sdk/src/client.ts')).toBe(true)
   })
+})
+
+describe('[A22] nothing unsafe', () => {
+  test.each([
+    'const a = b as unknown as string',
+    'const a = b as any',
+    "eval('1')",
+    "new Function('return 1')",
+    '// @ts-ignore: because',
+    '// @ts-expect-error',
+    '// biome-ignore lint/suspicious/noExplicitAny: because',
+  ])('%s is told', (text) => {
+    expect(findEscapes([source('packages/core/src/a.ts', text)])).toHaveLength(1)
+  })
+
+  test.each(["const a = 'eval('", '// as any of them', 'retrieval(1)', 'page.eval(1)', 'const a = b as unknown'])(
+    '%s is fine',
+    (text) => {
+      expect(findEscapes([source('packages/core/src/a.ts', text)])).toEqual([])
+    },
+  )
 })
 
 describe('words', () => {
