@@ -15,6 +15,6 @@ export function findEscapes(files: readonly SourceFile[]): Violation[] {
     ])
 }
 
-function tell(escape: string): string {
-  return `${escape}: say it in types that the compiler can check`
+function tell(found: string): string {
+  return `${found}: say it in types that the compiler can check`
 }
