@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import type { Brand } from './brand.ts'
 import { base58ToBytes, bytesToBase58, bytesToHex, concatBytes, hexToBytes } from './bytes.ts'
 
@@ -5,6 +6,8 @@ import { base58ToBytes, bytesToBase58, bytesToHex, concatBytes, hexToBytes } fro
 export type PeerId = Brand<string, 'PeerId'>
 /** A person: the account's Ed25519 public key, in the text form of did:key (`z6Mk…`). */
 export type AccountId = Brand<string, 'AccountId'>
+/** A node of the overlay: SHA-256 of its overlay public key, 64 hexadecimal digits: equal ids are equal texts. */
+export type NodeId = Brand<string, 'NodeId'>
 /** A message: 16 random bytes, 32 hexadecimal digits. */
 export type MessageId = Brand<string, 'MessageId'>
 /** A ratchet session: the first 16 bytes of a hash of its start, 32 hexadecimal digits. */
@@ -59,6 +62,20 @@ export function messageIdToBytes(id: MessageId): Uint8Array {
 
 export function parseMessageId(text: string): MessageId | undefined {
   return /^[0-9a-f]{32}$/.test(text) ? (text as MessageId) : undefined
+}
+
+/** `bytes`: the 32 bytes of the hash. */
+export function bytesToNodeId(bytes: Uint8Array): NodeId {
+  assert(bytes.length === 32, 'a node id has 32 bytes')
+  return bytesToHex(bytes) as NodeId
+}
+
+export function nodeIdToBytes(id: NodeId): Uint8Array {
+  return hexToBytes(id) as Uint8Array
+}
+
+export function parseNodeId(text: string): NodeId | undefined {
+  return /^[0-9a-f]{64}$/.test(text) ? (text as NodeId) : undefined
 }
 
 export function bytesToSessionId(bytes: Uint8Array): SessionId {

@@ -11,16 +11,19 @@ export {
   equalBytes,
   hexToBytes,
 } from './bytes.ts'
-export type { AccountId, MessageId, PeerId, SessionId } from './ids.ts'
+export type { AccountId, MessageId, NodeId, PeerId, SessionId } from './ids.ts'
 export {
   accountIdToKey,
   bytesToMessageId,
+  bytesToNodeId,
   bytesToSessionId,
   keyToAccountId,
   keyToPeerId,
   messageIdToBytes,
+  nodeIdToBytes,
   parseAccountId,
   parseMessageId,
+  parseNodeId,
   parsePeerId,
   peerIdToKey,
   shortPeerId,

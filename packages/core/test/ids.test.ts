@@ -3,11 +3,14 @@ import { describe, expect, test } from 'vitest'
 import {
   accountIdToKey,
   bytesToMessageId,
+  bytesToNodeId,
   keyToAccountId,
   keyToPeerId,
   messageIdToBytes,
+  nodeIdToBytes,
   parseAccountId,
   parseMessageId,
+  parseNodeId,
   parsePeerId,
   peerIdToKey,
   shortPeerId,
@@ -68,5 +71,25 @@ describe('AccountId and MessageId', () => {
     expect(messageIdToBytes(id)).toEqual(new Uint8Array(16).fill(0xab))
     expect(parseMessageId(id.toUpperCase())).toBeUndefined()
     expect(parseMessageId('ab')).toBeUndefined()
+  })
+})
+
+describe('[A05] NodeId', () => {
+  test('is 32 bytes, and equal where the bytes are', () => {
+    fc.assert(
+      fc.property(key, (bytes) => {
+        const id = bytesToNodeId(bytes)
+        expect(nodeIdToBytes(id)).toEqual(bytes)
+        expect(parseNodeId(id)).toBe(id)
+        expect(new Set([id, bytesToNodeId(bytes.slice())]).size).toBe(1)
+      }),
+    )
+  })
+
+  test('other sizes and spellings are none', () => {
+    for (const text of ['', 'ab'.repeat(31), 'ab'.repeat(33), 'AB'.repeat(32), 'xy'.repeat(32)]) {
+      expect(parseNodeId(text)).toBeUndefined()
+    }
+    expect(() => bytesToNodeId(new Uint8Array(31))).toThrow()
   })
 })

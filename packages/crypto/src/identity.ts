@@ -1,4 +1,4 @@
-import { err, hexToBytes, keyToPeerId, ok, type PeerId, type Result } from '@miaou/core'
+import { bytesToNodeId, err, hexToBytes, keyToPeerId, type NodeId, ok, type PeerId, type Result } from '@miaou/core'
 import { signLabelled } from './signed.ts'
 import type { Crypto, KeyPair } from './suite.ts'
 
@@ -49,4 +49,12 @@ export function parsePublicKey(crypto: Crypto, text: string): Result<Uint8Array,
   const key = hexToBytes(text)
   if (key?.length !== 32) return err({ type: 'not-a-public-key' })
   return crypto.ed25519IsAdmissible(key) ? ok(key) : err({ type: 'inadmissible-key' })
+}
+
+/**
+ * What a node of the overlay is called: SHA-256 of its overlay public key (X25519, 32 bytes), a key of its own, so that
+ * being a node does not tell who one is (row A05, DECISIONS).
+ */
+export function nodeIdOfKey(crypto: Pick<Crypto, 'sha256'>, publicKey: Uint8Array): NodeId {
+  return bytesToNodeId(crypto.sha256(publicKey))
 }

@@ -1,7 +1,7 @@
 export type { ChannelCipherOptions, ChannelDirection } from './channel-cipher.ts'
 export { ChannelCipher, deriveChannelKey } from './channel-cipher.ts'
 export type { PublicKeyError } from './identity.ts'
-export { Identity, parsePublicKey } from './identity.ts'
+export { Identity, nodeIdOfKey, parsePublicKey } from './identity.ts'
 export { createLibsodiumCrypto } from './libsodium.ts'
 export type { NoiseError, NoiseKeys, NoiseOptions } from './noise/handshake.ts'
 export { NoiseHandshake } from './noise/handshake.ts'

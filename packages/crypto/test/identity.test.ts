@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { bytesToHex, peerIdToKey, textToBytes } from '@miaou/core'
 import { wordlist as french } from '@scure/bip39/wordlists/french.js'
 import fc from 'fast-check'
@@ -6,6 +7,7 @@ import {
   deriveFromEntropy,
   entropyToWords,
   Identity,
+  nodeIdOfKey,
   parsePublicKey,
   safetyNumber,
   signLabelled,
@@ -73,6 +75,11 @@ describe('[A07] identity', () => {
     }
     expect(parsePublicKey(crypto, '00'.repeat(32))).toEqual({ ok: false, error: { type: 'inadmissible-key' } })
   })
+})
+
+test('[A05] a node id is the SHA-256 of the overlay key', () => {
+  const { publicKey } = crypto.x25519KeyPair(new Uint8Array(32).fill(9))
+  expect(nodeIdOfKey(crypto, publicKey)).toBe(createHash('sha256').update(publicKey).digest('hex'))
 })
 
 describe('safety number', () => {
