@@ -90,7 +90,7 @@ async function model({ seeds }: LongOptions): Promise<LongResult> {
 
 /**
  * Growth of resident memory that still counts as flat, KiB a process. Guess: a leak of libwebrtc's connections is
- * 750 KiB a cycle, and two collectors at rest differ by a few MiB.
+ * 700 KiB a cycle, and two collectors at rest differ by a few MiB.
  */
 const growthMaxKib = 16 * 1024
 
