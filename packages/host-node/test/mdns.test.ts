@@ -102,6 +102,10 @@ describe('mdns bounds', () => {
   })
 })
 
+test('[C02] the DNS-SD service is _miaou._tcp.local', () => {
+  expect(serviceName).toBe('_miaou._tcp.local')
+})
+
 describe('mdns TXT record [C04]', () => {
   test('what is advertised is read back, hints over several keys', () => {
     const hints = Array.from({ length: 50 }, (_, i) => i.toString(16).padStart(12, '0'))
