@@ -12,12 +12,16 @@ import { projectEnv, root, runPart } from './run/part.ts'
 const tarballs = join(root, 'build', 'tarballs')
 
 function packStaged(stage: string): string {
-  const packed = spawnSync('npm', ['pack', '--json', '--loglevel=error', '--pack-destination', tarballs], {
-    cwd: stage,
-    env: projectEnv(),
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const packed = spawnSync(
+    'npm',
+    ['pack', '--json', '--loglevel=error', '--no-update-notifier', '--pack-destination', tarballs],
+    {
+      cwd: stage,
+      env: projectEnv(),
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   if (packed.status !== 0) throw new Error(`npm pack failed in ${stage}: ${packed.stdout}`)
   const [entry]: { filename: string; size: number }[] = Object.values(JSON.parse(packed.stdout))
   if (entry === undefined) throw new Error(`npm pack said nothing about ${stage}`)
@@ -38,7 +42,9 @@ const packed = packages.map((one) => {
   version = stagedVersion(stage)
   return packStaged(stage)
 })
-console.log(`packed ${packed.length} packages in ${((performance.now() - started) / 1000).toFixed(1)} s`)
+console.log(
+  `packed ${packed.length} packages into build/tarballs in ${((performance.now() - started) / 1000).toFixed(1)} s`,
+)
 if (process.argv.includes('--install-test')) {
   const before = performance.now()
   testInstall(packed, version)

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+
+/** Tests that a document names: a path in code quotes, then the beginnings of titles in double quotes. */
+function namedTests(document: string): { readonly path: string; readonly title: string }[] {
+  const named: { path: string; title: string }[] = []
+  let path: string | undefined
+  // Titles may run over a line's end; a path holds until the next line of the list.
+  for (const item of document.split(/\n(?=- |#|\n)/)) {
+    path = undefined
+    for (const [, file, title] of item.matchAll(/`([\w./-]+\.test\.ts)`|"([^"]+)"/g)) {
+      if (file !== undefined) path = file
+      else if (title !== undefined && path !== undefined) named.push({ path, title: title.replace(/\s+/g, ' ') })
+    }
+  }
+  return named
+}
+
+describe('SECURITY.md names tests that exist', () => {
+  const named = namedTests(read('SECURITY.md'))
+
+  test('it names many', () => {
+    expect(named.length).toBeGreaterThan(25)
+  })
+
+  test.each(named)('$path: $title', ({ path, title }) => {
+    expect(read(path)).toContain(title)
+  })
+})
