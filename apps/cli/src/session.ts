@@ -48,6 +48,29 @@ export async function withSession<T>(
   }
 }
 
+/**
+ * As `withSession`, for what lasts: a peer of this process is served to the other commands of the home meanwhile, which
+ * would find the home in use otherwise.
+ */
+export async function withServedSession<T>(
+  context: Context,
+  kind: ApiFile['kind'],
+  body: (session: Session) => Promise<T>,
+  options: PeerOptions = {},
+): Promise<T> {
+  if ((await findDaemon(context.home)) !== undefined) return withSession(context, body, options)
+  const peer = await startPeer(context, options)
+  const client = connect(peerConnection(peer, { isOwner: true }))
+  let api: Awaited<ReturnType<typeof serve>> | undefined
+  try {
+    api = await serve(peer, kind)
+    return await body({ client, daemon: undefined, close: () => client.close() })
+  } finally {
+    await api?.close()
+    await client.close()
+  }
+}
+
 /** As `withSession`, for what the home alone answers: without a daemon nothing listens, nothing is sent, nobody is sought. */
 export function withHome<T>(context: Context, body: (session: Session) => Promise<T>): Promise<T> {
   return withSession(context, body, { offline: true })

@@ -1,11 +1,9 @@
-import { connect } from '@miaou/sdk/client'
 import { Conversation } from '../chat/conversation.ts'
 import { showInvite } from '../chat/slash-commands.ts'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { hasTerminal } from '../passphrase.ts'
-import { peerConnection } from '../peer/connection.ts'
-import { findDaemon, openSession, type PeerOptions, type Session, serve, startPeer } from '../session.ts'
+import { findDaemon, type PeerOptions, withServedSession } from '../session.ts'
 import { runningError } from '../start-errors.ts'
 import { interruptSignal, pause } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
@@ -20,55 +18,34 @@ export async function start(context: Context, options: PeerOptions): Promise<Exi
   const running = await findDaemon(context.home)
   // Two newcomers on one machine: the second window must be a second person, not a second view of the first.
   if (running?.kind === 'chat') throw runningError(running.pid, context)
-  return withServedSession(context, options, async (session) => {
-    const { out, text } = context
-    const { name } = await session.client.identity.get()
-    out.line(out.styles.bold(text('start.hello', { name: sanitiseLine(name) })))
-    out.line(text('start.private'))
-    await showInvite({ context: () => context, session: () => session, print: (line) => out.line(line) }, true)
-    out.line(text('start.how'))
-    // Whoever leaves before the conversation begins leaves in good order too.
-    const { signal, end } = interruptSignal(context)
-    try {
-      if (session.daemon === undefined) await pause(browseMs, signal)
-      if (!signal.aborted) await new Conversation(context, session).run(undefined)
-    } finally {
-      end()
-    }
-    return exitCodes.ok
-  })
+  return withServedSession(
+    context,
+    'chat',
+    async (session) => {
+      const { out, text } = context
+      const { name } = await session.client.identity.get()
+      out.line(out.styles.bold(text('start.hello', { name: sanitiseLine(name) })))
+      out.line(text('start.private'))
+      await showInvite({ context: () => context, session: () => session, print: (line) => out.line(line) }, true)
+      out.line(text('start.how'))
+      // Whoever leaves before the conversation begins leaves in good order too.
+      const { signal, end } = interruptSignal(context)
+      try {
+        if (session.daemon === undefined) await pause(browseMs, signal)
+        if (!signal.aborted) await new Conversation(context, session).run(undefined)
+      } finally {
+        end()
+      }
+      return exitCodes.ok
+    },
+    options,
+  )
 }
 
 /** `miaou chat <contact>`. Lines from a pipe are sent one by one. */
 export function chat(context: Context, who: string): Promise<ExitCode> {
-  return withServedSession(context, {}, async (session) => {
+  return withServedSession(context, 'chat', async (session) => {
     await new Conversation(context, session).run(who)
     return exitCodes.ok
   })
-}
-
-/** A session that lasts: a peer of this process is served to the other commands of the home meanwhile. */
-async function withServedSession<T>(
-  context: Context,
-  options: PeerOptions,
-  body: (session: Session) => Promise<T>,
-): Promise<T> {
-  if ((await findDaemon(context.home)) !== undefined) {
-    const session = await openSession(context)
-    try {
-      return await body(session)
-    } finally {
-      await session.close()
-    }
-  }
-  const peer = await startPeer(context, options)
-  const client = connect(peerConnection(peer, { isOwner: true }))
-  let api: Awaited<ReturnType<typeof serve>> | undefined
-  try {
-    api = await serve(peer, 'chat')
-    return await body({ client, daemon: undefined, close: () => client.close() })
-  } finally {
-    await api?.close()
-    await client.close()
-  }
 }

@@ -4,7 +4,7 @@ import type { Message, MiaouClient, MiaouEvent } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
-import { type Session, withHome, withSession } from '../session.ts'
+import { type Session, withHome, withServedSession, withSession } from '../session.ts'
 import { formatMessage, formatMessageLine, formatOutlook, formatState, namesOf } from '../terminal/format.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { contactOrPeer } from './contacts.ts'
@@ -84,7 +84,7 @@ export interface ReceiveOptions {
 
 /** Prints what is unread, oldest first, and marks it read. */
 export function recv(context: Context, options: ReceiveOptions): Promise<ExitCode> {
-  return withSession(context, async (session) => {
+  const run = async (session: Session): Promise<ExitCode> => {
     const { out, text } = context
     const { client } = session
     const { signal, end } = interruptSignal(context)
@@ -110,7 +110,8 @@ export function recv(context: Context, options: ReceiveOptions): Promise<ExitCod
       end()
       await events.return?.()
     }
-  })
+  }
+  return options.follow === true ? withServedSession(context, 'daemon', run) : withSession(context, run)
 }
 
 async function printUnread(context: Context, client: MiaouClient): Promise<number> {

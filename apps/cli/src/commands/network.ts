@@ -4,7 +4,7 @@ import { formatDuration } from '@miaou/text'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from '../exit-code.ts'
 import { suggest } from '../peer/suggest.ts'
-import { type Session, withSession } from '../session.ts'
+import { type Session, withServedSession, withSession } from '../session.ts'
 import { formatState, formatTable, shortId } from '../terminal/format.ts'
 import { createNames, formatEvent, type Names, round } from '../terminal/live.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
@@ -19,7 +19,7 @@ const unknownLatencyMs = 9999
 
 /** Row I14. `follow`: keeps the service up and goes on telling who comes and goes (row I12). */
 export function listPeers(context: Context, follow: boolean): Promise<ExitCode> {
-  return withSession(context, async (session) => {
+  const run = async (session: Session): Promise<ExitCode> => {
     const list = async (signal?: AbortSignal) => {
       if (session.daemon === undefined) {
         await withProgress(context, context.text('peers.looking'), pause(browseMs, signal))
@@ -31,7 +31,8 @@ export function listPeers(context: Context, follow: boolean): Promise<ExitCode> 
     if (follow) await watch(context, session, { first: list })
     else await list()
     return exitCodes.ok
-  })
+  }
+  return follow ? withServedSession(context, 'daemon', run) : withSession(context, run)
 }
 
 function printPeers({ out, text }: Context, peers: readonly PeerView[]): void {
