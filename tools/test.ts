@@ -33,6 +33,11 @@ const needs: readonly Need[] = [
     consequence: 'the test of a really full disk is skipped; in CI it fails',
   },
   {
+    name: 'pseudo terminals by script (util-linux)',
+    missing: () => spawnSync('script', ['-qec', 'true', '/dev/null']).status !== 0,
+    consequence: 'the tests at a terminal are skipped; in CI they fail',
+  },
+  {
     name: 'the native WebRTC binary (@roamhq/wrtc)',
     missing: () => !hasNativeWebRtc(),
     consequence: 'tests of WebRTC run on werift alone',
