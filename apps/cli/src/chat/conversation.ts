@@ -39,6 +39,8 @@ export class Conversation {
   /** Peers that left the network since: the peer still knows their addresses. */
   readonly #gone = new Set<string>()
   #current: Contact | undefined
+  /** Accounts whose request stands on the screen: the news and the message tell of the same one. */
+  readonly #asked = new Set<string>()
   /** Whether an invite of ours stands on the screen: once used, it is followed by another. */
   #showsInvite = false
   #isTheirTyping: NodeJS.Timeout | undefined
@@ -113,7 +115,8 @@ export class Conversation {
     else if (news.type === 'typing') this.#showTyping(news.account, news.typing)
     else if (news.type === 'contact-changed') {
       if (news.contact.account === this.#current?.account) this.#current = news.contact
-      if (news.contact.state === 'request') this.#showRequest(news.contact)
+      if (news.contact.state === 'request') this.#showRequestOnce(news.contact)
+      else this.#asked.delete(news.contact.account)
     } else if (news.type === 'peer-seen') await this.#showSeen(news.peerId)
     else if (news.type === 'peer-gone') this.#gone.add(news.peerId)
     else if (news.type === 'invite-used') {
@@ -149,13 +152,18 @@ export class Conversation {
       return
     }
     this.#screen.print(formatMessage(this.#context, message, contact?.name ?? shortId(message.contact)))
-    if (contact?.state === 'request') this.#showRequest(contact)
+    if (contact?.state === 'request') this.#showRequestOnce(contact)
     else if (message.contact === this.#current?.account) {
       await this.#session.client.messages.read(message.contact, message.position)
     }
   }
 
+  #showRequestOnce(contact: Contact): void {
+    if (!this.#asked.has(contact.account)) this.#showRequest(contact)
+  }
+
   #showRequest(contact: Contact): void {
+    this.#asked.add(contact.account)
     this.#screen.print(this.#context.text('chat.request', { name: contact.name, id: shortId(contact.account) }))
   }
 
