@@ -18,6 +18,7 @@ export const benches: readonly Bench[] = [
   },
   { name: 'messaging', short: ['--messages', '640', '--rounds', '1'], timeoutMs: 300_000 },
   { name: 'message-rate', short: ['--messages', '200', '--rounds', '1'], timeoutMs: 600_000 },
+  { name: 'peer-latency', short: ['--rounds', '2', '--messages', '10'], timeoutMs: 300_000 },
   {
     name: 'end-to-end',
     short: ['--rounds', '1', '--messages', '20', '--idle-seconds', '1', '--settle-seconds', '2'],

@@ -9,6 +9,8 @@ export type ToPeer =
   | { readonly type: 'invite' }
   | { readonly type: 'add'; readonly invite: string }
   | { readonly type: 'run'; readonly count: number; readonly size: number; readonly window: number }
+  /** Ends the link with the other peer and dials anew. */
+  | { readonly type: 'redial' }
   | { readonly type: 'count' }
   /** Without `to` a CPU profile starts, with it that profile ends and is written there. */
   | { readonly type: 'profile'; readonly to?: string }
@@ -19,6 +21,8 @@ export type FromPeer =
   | { readonly type: 'invite'; readonly invite: string }
   | { readonly type: 'linked' }
   | { readonly type: 'ran'; readonly ms: number }
+  /** From the dial to a link over WebRTC whose handshake is done. */
+  | { readonly type: 'redialled'; readonly ms: number }
   | { readonly type: 'count'; readonly messages: number }
   | { readonly type: 'profile' }
 
@@ -92,6 +96,24 @@ function run(count: number, size: number, window: number): Promise<{ ms: number 
   })
 }
 
+async function redial(): Promise<{ ms: number }> {
+  const other = peer.network.peers().find(({ state }) => state === 'connected')?.peerId
+  if (other === undefined) throw new Error('not linked')
+  const closed = new Promise<void>((resolve) => {
+    const end = peer.onEvent((event) => {
+      if (event.type !== 'network' || event.event.type !== 'connection-closed') return
+      end()
+      resolve()
+    })
+  })
+  peer.network.disconnect(other)
+  await closed
+  const startedAt = performance.now()
+  must(await peer.network.connect(other, 10_000))
+  if (!(await peer.network.upgraded(other, 10_000))) throw new Error('no WebRTC')
+  return { ms: performance.now() - startedAt }
+}
+
 process.on('message', async (message: ToPeer) => {
   switch (message.type) {
     case 'invite': {
@@ -106,6 +128,9 @@ process.on('message', async (message: ToPeer) => {
       return
     case 'run':
       say({ type: 'ran', ...(await run(message.count, message.size, message.window)) })
+      return
+    case 'redial':
+      say({ type: 'redialled', ...(await redial()) })
       return
     case 'count':
       say({ type: 'count', messages: received })
