@@ -1,11 +1,12 @@
 import type { MessageId, Result } from '@miaou/core'
 import { bytesToMessageId, err, messageIdToBytes, ok } from '@miaou/core'
-import { codeToDelivery, codeToReason, deliveryCodes, isFurther, messageCodes } from './codes.ts'
+import { deliveryCodes, isFurther, messageCodes } from './codes.ts'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
 import type { CommandError } from './interface.ts'
+import { type MessageQueue, rowToOutgoing } from './message-queue.ts'
 import type { Contact, Device, OutgoingMessage } from './model.ts'
-import { bytesOf, maybeNumberOf, numberOf, textOf } from './row.ts'
+import { bytesOf, numberOf, textOf } from './row.ts'
 import { buildSearchQuery } from './search-query.ts'
 import type { SqlRow, SqlValue } from './store.ts'
 import type { DeliveryView, MessageState, MessageView, StateReason } from './views.ts'
@@ -26,10 +27,12 @@ export interface ListOptions {
 export class History {
   readonly #context: Context
   readonly #contacts: Contacts
+  readonly #queue: MessageQueue
 
-  constructor(context: Context, contacts: Contacts) {
+  constructor(context: Context, contacts: Contacts, queue: MessageQueue) {
     this.#context = context
     this.#contacts = contacts
+    this.#queue = queue
   }
 
   at(position: number): MessageView | undefined {
@@ -109,20 +112,17 @@ export class History {
   }
 
   outgoingView(contact: Contact | undefined, message: OutgoingMessage): MessageView {
-    const rows = this.#context.store.all('SELECT * FROM deliveries WHERE message = ? ORDER BY device', [
-      message.position,
-    ])
     const deliveries: DeliveryView[] = []
-    for (const row of rows) {
-      const device = this.#contacts.deviceById(numberOf(row, 'device'))
+    for (const delivery of this.#queue.ofMessage(message.position)) {
+      const device = this.#contacts.deviceById(delivery.device)
       if (!device) continue
       const inFlight = device.lane?.inFlight.get(message.id)
       deliveries.push(
         deliveryView(this.#context, device, {
-          state: codeToDelivery(numberOf(row, 'state')),
-          reason: codeToReason(maybeNumberOf(row, 'reason') ?? 0),
-          attempts: numberOf(row, 'attempts'),
-          nextTryAt: inFlight ? this.#context.toWall(inFlight.dueAt) : maybeNumberOf(row, 'next_try_at'),
+          state: delivery.state,
+          reason: delivery.reason,
+          attempts: delivery.attempts,
+          nextTryAt: inFlight ? this.#context.toWall(inFlight.dueAt) : delivery.nextTryAt,
         }),
       )
     }
@@ -169,24 +169,8 @@ export class History {
        SELECT 'delete', position, text FROM messages WHERE contact = ? AND position <= ?`,
       bounds,
     )
-    store.run(
-      'DELETE FROM deliveries WHERE message IN (SELECT position FROM messages WHERE contact = ? AND position <= ?)',
-      bounds,
-    )
+    this.#queue.dropUpTo(contact.id, position)
     store.run('DELETE FROM messages WHERE contact = ? AND position <= ?', bounds)
-  }
-}
-
-export function rowToOutgoing(row: SqlRow): OutgoingMessage {
-  const idBytes = bytesOf(row, 'id')
-  return {
-    position: numberOf(row, 'position'),
-    id: bytesToMessageId(idBytes),
-    idBytes,
-    text: textOf(row, 'text'),
-    sentAt: numberOf(row, 'sent_at'),
-    storedAt: numberOf(row, 'stored_at'),
-    expiresAt: numberOf(row, 'expires_at'),
   }
 }
 

@@ -254,9 +254,8 @@ export class Lanes {
   #hasQueued(device: Device, lane: Lane): boolean {
     if (lane.inFlight.size > 0) return true
     if (!lane.hasMore) return false
-    const row = this.#context.store.get('SELECT 1 FROM deliveries WHERE device = ? AND state <= 2 LIMIT 1', [device.id])
-    if (row === undefined) lane.hasMore = false
-    return row !== undefined
+    lane.hasMore = this.#outbox.hasWaiting(device)
+    return lane.hasMore
   }
 
   #laneDeadline(device: Device, lane: Lane): number {

@@ -12,6 +12,7 @@ import { Journal } from './journal.ts'
 import { Lanes } from './lanes.ts'
 import { defaultMessagingLimits, type MessagingLimits } from './limits.ts'
 import { Links } from './links.ts'
+import { SqlMessageQueue } from './message-queue.ts'
 import { Outbox } from './outbox.ts'
 import { Prekeys } from './prekeys.ts'
 import { Receipts } from './receipts.ts'
@@ -68,7 +69,8 @@ export class Messaging {
     this.#context = context
     const contacts = new Contacts(context)
     const settings = new SettingsTable(context)
-    const history = new History(context, contacts)
+    const queue = new SqlMessageQueue(options.store)
+    const history = new History(context, contacts, queue)
     const journal = new Journal(context, {
       messageAt: (position) => history.at(position),
       contactById: (id) => {
@@ -79,7 +81,7 @@ export class Messaging {
     })
     const prekeys = new Prekeys(context)
     const sessions = new Sessions(context, prekeys)
-    const outbox = new Outbox(context, { contacts, sessions, history, journal })
+    const outbox = new Outbox(context, { contacts, sessions, history, journal, queue })
     const lanes = new Lanes(context, { contacts, sessions, outbox, settings })
     const receipts = new Receipts(context, sessions, settings)
     const onContactsChanged = (): void => {

@@ -1,16 +1,17 @@
 import type { MessageId } from '@miaou/core'
 import { bytesToMessageId, textToBytes } from '@miaou/core'
 import { encodeContent, frameTypes, type ReceiptStatus, type RefusalReason } from '@miaou/protocol'
-import { deliveryCodes, messageCodes, reasonCodes, type StoredReason } from './codes.ts'
+import { deliveryCodes, messageCodes, type StoredReason } from './codes.ts'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
-import { composeOutgoing, type DeliveryFacts, deliveryView, type History, rowToOutgoing } from './history.ts'
+import { composeOutgoing, type DeliveryFacts, deliveryView, type History } from './history.ts'
 import type { Journal } from './journal.ts'
+import type { MessageQueue } from './message-queue.ts'
 import type { Contact, Device, InFlight, Lane, OutgoingMessage, Session } from './model.ts'
-import { maybeNumberOf, numberOf } from './row.ts'
+import { numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
 import type { SqlRow } from './store.ts'
-import type { MessageView } from './views.ts'
+import type { MessageState, MessageView } from './views.ts'
 
 // Rows read at a time when a lane takes up what waits: own choice, a guess at a good balance of memory and statements.
 const scanRows = 64
@@ -26,20 +27,24 @@ export class Outbox {
   readonly #sessions: Sessions
   readonly #history: History
   readonly #journal: Journal
+  readonly #queue: MessageQueue
   #pendingCount = 0
   #expiryAt = Number.POSITIVE_INFINITY
 
-  constructor(context: Context, parts: { contacts: Contacts; sessions: Sessions; history: History; journal: Journal }) {
+  constructor(
+    context: Context,
+    parts: { contacts: Contacts; sessions: Sessions; history: History; journal: Journal; queue: MessageQueue },
+  ) {
     this.#context = context
     this.#contacts = parts.contacts
     this.#sessions = parts.sessions
     this.#history = parts.history
     this.#journal = parts.journal
+    this.#queue = parts.queue
   }
 
   load(): void {
-    const row = this.#context.store.get('SELECT count(*) AS count FROM deliveries WHERE state <= 2')
-    this.#pendingCount = row === undefined ? 0 : numberOf(row, 'count')
+    this.recount()
     this.clampDeadlines()
   }
 
@@ -53,20 +58,13 @@ export class Outbox {
    * One that is past is due now.
    */
   clampDeadlines(): void {
-    const { store, limits, now } = this.#context
-    const latest = Math.round(now.wall + limits.expiryMs)
-    const step = limits.backoffStepMs * (1 + limits.backoffSpread)
-    store.run(
-      `UPDATE messages SET expires_at = ? WHERE position IN (SELECT message FROM deliveries WHERE state <= 2)
-       AND expires_at > ?`,
-      [latest, latest],
-    )
-    const interval = [Math.round(now.wall), Math.round(step), limits.backoffAttemptsMax]
-    store.run(
-      `UPDATE deliveries SET next_try_at = ? + ? * (1 << min(attempts, ?))
-       WHERE state <= 2 AND next_try_at > ? + ? * (1 << min(attempts, ?))`,
-      [...interval, ...interval],
-    )
+    const { limits, now } = this.#context
+    this.#queue.clampDeadlines({
+      now: Math.round(now.wall),
+      expiresAtMax: Math.round(now.wall + limits.expiryMs),
+      backoffStepMs: Math.round(limits.backoffStepMs * (1 + limits.backoffSpread)),
+      backoffAttemptsMax: limits.backoffAttemptsMax,
+    })
     this.#expiryAt = this.#pendingCount === 0 ? Number.POSITIVE_INFINITY : now.mono
   }
 
@@ -92,27 +90,23 @@ export class Outbox {
 
   /** Deliveries to a device that a person has added since, for what none of their devices has yet. */
   addDevice(device: Device): void {
-    const { store, now } = this.#context
-    const { changes } = store.run(
-      `INSERT OR IGNORE INTO deliveries (message, device, state, attempts, refusals)
-       SELECT position, ?, 0, 0, 0 FROM messages m WHERE contact = ? AND outgoing = 1 AND expires_at > ?
-       AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.position AND d.state > 2)`,
-      [device.id, device.contact.id, now.wall],
-    )
-    this.#pendingCount += changes
+    this.#pendingCount += this.#queue.addForDevice(device.id, device.contact.id, this.#context.now.wall)
     if (device.lane) device.lane.hasMore = true
   }
 
   /** What was on its way to a device that is no longer one of theirs. */
   dropDevice(device: Device): void {
-    const { changes } = this.#context.store.run('DELETE FROM deliveries WHERE device = ? AND state <= 2', [device.id])
-    this.#pendingCount -= changes
+    this.#pendingCount -= this.#queue.dropDevice(device.id)
   }
 
   /** Forgets the count of what a removed person's devices were still to get. */
   recount(): void {
-    const row = this.#context.store.get('SELECT count(*) AS count FROM deliveries WHERE state <= 2')
-    this.#pendingCount = row === undefined ? 0 : numberOf(row, 'count')
+    this.#pendingCount = this.#queue.countPending()
+  }
+
+  /** Whether anything waits for a device. */
+  hasWaiting(device: Device): boolean {
+    return this.#queue.hasWaiting(device.id)
   }
 
   /** Sends what is due on a lane: first again what got no receipt, then what waits, in order. */
@@ -134,10 +128,7 @@ export class Outbox {
 
   /** They have accepted us: what they made wait goes out at once. */
   release(device: Device): void {
-    this.#context.store.run(
-      'UPDATE deliveries SET reason = NULL, next_try_at = NULL WHERE device = ? AND state <= 2 AND reason = ?',
-      [device.id, reasonCodes['request-pending']],
-    )
+    this.#queue.release(device.id, 'request-pending')
     if (device.lane) rescan(device.lane)
   }
 
@@ -146,7 +137,7 @@ export class Outbox {
     for (const idBytes of ids) {
       const id = bytesToMessageId(idBytes)
       const entry = device.lane?.inFlight.get(id)
-      if (entry) this.#settleOne(device, entry.message, { code: deliveryCodes.sent, ...entry }, status, reason)
+      if (entry) this.#settleOne(device, entry.message, { state: 'sent', ...entry }, status, reason)
       else this.#settleStored(device, idBytes, status, reason)
     }
   }
@@ -155,11 +146,7 @@ export class Outbox {
   cancel(row: SqlRow): { readonly ok: boolean; readonly view: MessageView } {
     const before = this.#history.view(row)
     if (before.state !== 'queued') return { ok: false, view: before }
-    const { changes } = this.#context.store.run(
-      'UPDATE deliveries SET state = 7, reason = NULL, next_try_at = NULL WHERE message = ? AND state <= 2',
-      [before.position],
-    )
-    this.#pendingCount -= changes
+    this.#pendingCount -= this.#queue.cancel(before.position)
     return { ok: true, view: this.#retell(row) }
   }
 
@@ -177,11 +164,7 @@ export class Outbox {
       sentAt + limits.expiryMs,
       before.position,
     ])
-    store.run(
-      `UPDATE deliveries SET state = 0, reason = NULL, next_try_at = NULL, attempts = 0, refusals = 0
-       WHERE message = ? AND state NOT IN (3, 4)`,
-      [before.position],
-    )
+    this.#queue.restart(before.position)
     this.recount()
     this.#expiryAt = Math.min(this.#expiryAt, this.#context.toMono(sentAt + limits.expiryMs))
     for (const { lane } of contact.devices) {
@@ -194,25 +177,18 @@ export class Outbox {
 
   /** Gives up what is too old. */
   expire(): void {
-    const { store, now } = this.#context
+    const { now } = this.#context
     if (now.mono < this.#expiryAt) return
-    const rows = store.all(
-      `SELECT m.*, d.device AS to_device FROM deliveries d JOIN messages m ON m.position = d.message
-       WHERE d.state <= 2 AND m.expires_at <= ? LIMIT ?`,
-      [now.wall, expiriesPerWake],
-    )
-    for (const row of rows) {
-      const message = rowToOutgoing(row)
-      const device = this.#contacts.deviceById(numberOf(row, 'to_device'))
-      this.#end(numberOf(row, 'to_device'), message, deliveryCodes.expired, 'expired')
+    let count = 0
+    for (const { message, device: deviceId } of this.#queue.expired(now.wall, expiriesPerWake)) {
+      count += 1
+      const device = this.#contacts.deviceById(deviceId)
+      this.#end(deviceId, message, 'expired', 'expired')
       if (device?.lane) this.#takeOut(device.lane, message.id)
       if (device) this.#tell(device.contact, message)
     }
-    if (rows.length === expiriesPerWake) return
-    const next = store.get(
-      'SELECT min(m.expires_at) AS at FROM deliveries d JOIN messages m ON m.position = d.message WHERE d.state <= 2',
-    )
-    const at = next === undefined ? undefined : maybeNumberOf(next, 'at')
+    if (count === expiriesPerWake) return
+    const at = this.#queue.nextExpiry()
     this.#expiryAt =
       at === undefined ? Number.POSITIVE_INFINITY : Math.max(now.mono + expiryCheckMs, this.#context.toMono(at))
   }
@@ -223,7 +199,7 @@ export class Outbox {
 
   #addDelivery(device: Device, message: OutgoingMessage): void {
     const { lane } = device
-    const { store } = this.#context
+    const key = { message: message.position, device: device.id }
     this.#pendingCount += 1
     const session =
       lane &&
@@ -238,17 +214,11 @@ export class Outbox {
       const entry: InFlight = { ...facts, order: ++lane.sendCount }
       this.#transmit(device, session, message)
       this.#takeIn(lane, entry)
-      store.run('INSERT INTO deliveries (message, device, state, attempts, refusals) VALUES (?, ?, 1, 1, 0)', [
-        message.position,
-        device.id,
-      ])
+      this.#queue.add(key, 'sent')
       return
     }
     if (lane && !lane.isParked) lane.hasMore = true
-    store.run('INSERT INTO deliveries (message, device, state, attempts, refusals) VALUES (?, ?, 0, 0, 0)', [
-      message.position,
-      device.id,
-    ])
+    this.#queue.add(key, 'queued')
   }
 
   #hasRoom(lane: Lane, size: number): boolean {
@@ -259,7 +229,7 @@ export class Outbox {
 
   /** True when a message got no receipt although its direct sends are spent: the session may be broken. */
   #resendDue(device: Device, lane: Lane, session: Session): boolean {
-    const { now, store, limits } = this.#context
+    const { now, limits } = this.#context
     if (now.mono < lane.dueAt) return false
     let isSilent = false
     let dueAt = Number.POSITIVE_INFINITY
@@ -275,12 +245,8 @@ export class Outbox {
         if (entry.tries > limits.directRetriesMs.length) isSilent = true
         entry.dueAt = this.#retryAt(entry.tries, entry.attempts)
         this.#transmit(device, session, entry.message)
-        store.run('UPDATE deliveries SET state = 1, attempts = ?, next_try_at = ? WHERE message = ? AND device = ?', [
-          entry.attempts,
-          isDirect ? null : this.#context.toWall(entry.dueAt),
-          entry.message.position,
-          device.id,
-        ])
+        const nextTryAt = isDirect ? undefined : this.#context.toWall(entry.dueAt)
+        this.#queue.markRepeated({ message: entry.message.position, device: device.id }, entry.attempts, nextTryAt)
       }
       dueAt = Math.min(dueAt, entry.dueAt)
     }
@@ -289,19 +255,13 @@ export class Outbox {
   }
 
   #scan(device: Device, lane: Lane, session: Session): void {
-    const { store, now } = this.#context
+    const { now } = this.#context
     while (lane.hasMore && !lane.isParked) {
-      const rows = store.all(
-        `SELECT m.*, d.attempts AS attempts, d.refusals AS refusals, d.reason AS reason, d.next_try_at AS next_try_at
-         FROM deliveries d JOIN messages m ON m.position = d.message
-         WHERE d.device = ? AND d.state <= 2 AND d.message > ? ORDER BY d.message LIMIT ?`,
-        [device.id, lane.scannedTo, scanRows],
-      )
-      for (const row of rows) {
-        const message = rowToOutgoing(row)
-        const nextTryAt = maybeNumberOf(row, 'next_try_at')
-        const refusals = numberOf(row, 'refusals')
-        const isParked = maybeNumberOf(row, 'reason') === reasonCodes['request-pending']
+      let count = 0
+      for (const delivery of this.#queue.waiting(device.id, lane.scannedTo, scanRows)) {
+        count += 1
+        const { message, nextTryAt, refusals } = delivery
+        const isParked = delivery.reason === 'request-pending'
         const mustWait = nextTryAt !== undefined && nextTryAt > now.wall && (isParked || refusals > 0)
         if (mustWait) lane.rescanAt = Math.min(lane.rescanAt, this.#context.toMono(nextTryAt))
         if (isParked && (mustWait || lane.probe !== undefined)) {
@@ -314,11 +274,11 @@ export class Outbox {
           const size = textToBytes(message.text).length
           if (!this.#hasRoom(lane, size)) return
           if (isParked) lane.probe = message.id
-          this.#sendStored(device, lane, session, message, { size, attempts: numberOf(row, 'attempts') + 1, refusals })
+          this.#sendStored(device, lane, session, message, { size, attempts: delivery.attempts + 1, refusals })
         }
         lane.scannedTo = message.position
       }
-      if (rows.length < scanRows) lane.hasMore = false
+      if (count < scanRows) lane.hasMore = false
     }
   }
 
@@ -333,10 +293,7 @@ export class Outbox {
     this.#transmit(device, session, message)
     const dueAt = this.#retryAt(1, attempts)
     this.#takeIn(lane, { message, size, attempts, refusals, tries: 1, dueAt, order: ++lane.sendCount })
-    this.#context.store.run(
-      'UPDATE deliveries SET state = 1, attempts = ?, reason = NULL, next_try_at = NULL WHERE message = ? AND device = ?',
-      [attempts, message.position, device.id],
-    )
+    this.#queue.markSent({ message: message.position, device: device.id }, attempts)
     this.#tell(device.contact, message)
   }
 
@@ -378,42 +335,28 @@ export class Outbox {
   }
 
   #settleStored(device: Device, idBytes: Uint8Array, status: ReceiptStatus, reason: RefusalReason | undefined): void {
-    const row = this.#context.store.get(
-      `SELECT m.*, d.state AS delivery, d.attempts AS attempts, d.refusals AS refusals
-       FROM messages m JOIN deliveries d ON d.message = m.position
-       WHERE m.id = ? AND m.contact = ? AND m.outgoing = 1 AND d.device = ?`,
-      [idBytes, device.contact.id, device.id],
-    )
-    if (!row) return
-    const facts = {
-      code: numberOf(row, 'delivery'),
-      attempts: numberOf(row, 'attempts'),
-      refusals: numberOf(row, 'refusals'),
-    }
-    this.#settleOne(device, rowToOutgoing(row), facts, status, reason)
+    const found = this.#queue.find(device.id, device.contact.id, idBytes)
+    if (found) this.#settleOne(device, found.message, found, status, reason)
   }
 
   #settleOne(
     device: Device,
     message: OutgoingMessage,
-    facts: { readonly code: number; readonly attempts: number; readonly refusals: number },
+    facts: { readonly state: MessageState; readonly attempts: number; readonly refusals: number },
     status: ReceiptStatus,
     reason: RefusalReason | undefined,
   ): void {
-    const isPending = facts.code <= deliveryCodes.held
+    const isPending = deliveryCodes[facts.state] <= deliveryCodes.held
     if (status === 'refused') {
       if (isPending) this.#refuse(device, message, facts, reason)
       return
     }
     // A receipt that comes after we gave up still tells the truth; one of a cancelled message is none of ours.
-    const isNews = isPending || facts.code === deliveryCodes.expired || facts.code === deliveryCodes.refused
-    const isRead = status === 'read' && (isNews || facts.code === deliveryCodes.delivered)
+    const isNews = isPending || facts.state === 'expired' || facts.state === 'refused'
+    const isRead = status === 'read' && (isNews || facts.state === 'delivered')
     if (!isNews && !isRead) return
     const state = status === 'read' ? 'read' : 'delivered'
-    this.#context.store.run(
-      'UPDATE deliveries SET state = ?, reason = NULL, next_try_at = NULL WHERE message = ? AND device = ?',
-      [deliveryCodes[state], message.position, device.id],
-    )
+    this.#queue.settle({ message: message.position, device: device.id }, state, undefined)
     if (isPending) this.#pendingCount -= 1
     const { lane } = device
     if (lane) {
@@ -433,28 +376,21 @@ export class Outbox {
     facts: { readonly attempts: number; readonly refusals: number },
     reason: RefusalReason | undefined,
   ): void {
-    const { store, now, limits } = this.#context
+    const { now, limits } = this.#context
     const { lane } = device
     if (lane) this.#takeOut(lane, message.id)
     if (reason === 'too-old' || reason === 'blocked') {
-      this.#end(device.id, message, deliveryCodes.refused, reason)
+      this.#end(device.id, message, 'refused', reason)
     } else {
       const isParked = reason === 'request-pending'
       const refusals = isParked ? facts.refusals : facts.refusals + 1
       if (refusals >= limits.refusalsMax) {
-        this.#end(device.id, message, deliveryCodes.refused, 'refused-too-often')
+        this.#end(device.id, message, 'refused', 'refused-too-often')
       } else {
         const waitMs = this.#backoffMs(isParked ? facts.attempts : refusals)
-        store.run(
-          'UPDATE deliveries SET state = 0, reason = ?, refusals = ?, next_try_at = ? WHERE message = ? AND device = ?',
-          [
-            reasonCodes[isParked ? 'request-pending' : 'unsupported'],
-            refusals,
-            Math.round(now.wall + waitMs),
-            message.position,
-            device.id,
-          ],
-        )
+        const key = { message: message.position, device: device.id }
+        const nextTryAt = Math.round(now.wall + waitMs)
+        this.#queue.postpone(key, isParked ? 'request-pending' : 'unsupported', refusals, nextTryAt)
         if (lane) {
           if (isParked) lane.isParked = true
           lane.rescanAt = Math.min(lane.rescanAt, now.mono + waitMs)
@@ -464,11 +400,8 @@ export class Outbox {
     this.#tell(device.contact, message)
   }
 
-  #end(device: number, message: OutgoingMessage, code: number, reason: StoredReason): void {
-    this.#context.store.run(
-      'UPDATE deliveries SET state = ?, reason = ?, next_try_at = NULL WHERE message = ? AND device = ?',
-      [code, reasonCodes[reason], message.position, device],
-    )
+  #end(device: number, message: OutgoingMessage, state: 'refused' | 'expired', reason: StoredReason): void {
+    this.#queue.settle({ message: message.position, device }, state, reason)
     this.#pendingCount -= 1
   }
 

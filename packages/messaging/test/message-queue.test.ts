@@ -1,0 +1,43 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openSqliteStore, type SqliteStore } from '@miaou/host-node'
+import { migrate, SqlMessageQueue } from '@miaou/messaging'
+import { describeMessageQueueContract, type MessageQueueHarness } from '@miaou/testkit'
+import { unwrap } from './fixture.ts'
+
+function openMigrated(path: string): SqliteStore {
+  const store = unwrap(openSqliteStore({ path }))
+  unwrap(migrate(store))
+  return store
+}
+
+function createHarness(path: string, folder: string | undefined): MessageQueueHarness {
+  let store = openMigrated(path)
+  return {
+    queue: new SqlMessageQueue(store),
+    addMessage: ({ id, contact, expiresAt }) =>
+      store.run(
+        `INSERT INTO messages (id, contact, outgoing, state, sent_at, stored_at, expires_at, text)
+         VALUES (?, ?, 1, 0, 1, 1, ?, 'hello')`,
+        [id, contact, expiresAt],
+      ).lastInsertRowid,
+    transaction: (body) => store.transaction(body),
+    reopen() {
+      store.close()
+      store = openMigrated(path)
+      return new SqlMessageQueue(store)
+    },
+    dispose() {
+      store.close()
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+describeMessageQueueContract('SQLite in memory', { isLasting: false }, () => createHarness(':memory:', undefined))
+
+describeMessageQueueContract('SQLite in a file', { isLasting: true }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'miaou-queue-'))
+  return createHarness(join(folder, 'home.db'), folder)
+})
