@@ -1,6 +1,7 @@
 /**
  * The WebRTC child: the program of a process that runs libwebrtc and nothing else. It holds no key, opens no file of a
- * home (compiled code in the cache folder aside), sees only ciphertext, and obeys the peer at the other end of file descriptor 3. When that closes, it ends.
+ * home (compiled code in the cache folder aside), sees only ciphertext, and obeys the peer at the other end of file
+ * descriptor 3. When that closes, it ends.
  */
 import { flushCompileCache } from 'node:module'
 import { Socket } from 'node:net'
