@@ -7,6 +7,7 @@ export default defineConfig({
       'packages/*/test/**/*.test.ts',
       'apps/*/test/**/*.test.ts',
       'testkit/test/**/*.test.ts',
+      'sim/test/**/*.test.ts',
       'tools/test/**/*.test.ts',
     ],
     exclude: ['**/node_modules/**'],

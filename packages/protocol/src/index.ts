@@ -102,6 +102,9 @@ export {
 export type { KeepAlive } from './keep-alive.ts'
 export { decodeKeepAlive, encodeKeepAlive, keepAliveKinds } from './keep-alive.ts'
 export { isName, nameSizeMax } from './name.ts'
+export type { Endpoint } from './overlay/endpoint.ts'
+export type { OverlayMessage, PackedContacts, StoreStatus } from './overlay/overlay-message.ts'
+export type { OverlayRecord } from './overlay/record.ts'
 export type { NumberedPrekey, PrekeyBundleError, SignedPrekeyBundle } from './prekey-bundle.ts'
 export {
   decodePrekeyBundle,

@@ -1,0 +1,13 @@
+export type {
+  ContactRef,
+  KademliaCommand,
+  KademliaConfig,
+  KademliaError,
+  KademliaInput,
+  KademliaMessage,
+  KademliaOptions,
+  KademliaOutput,
+  KademliaReply,
+  LookupCost,
+  RecordRules,
+} from './kademlia/interface.ts'

@@ -1,0 +1,131 @@
+import type { Brand, Jitter, Random } from '@miaou/core'
+import type { Crypto } from '@miaou/crypto'
+import type { Endpoint, StoreStatus } from '@miaou/protocol'
+import type { ContactTable } from './contact-table.ts'
+
+/** A row of a `ContactTable`: one key at one endpoint. Valid as long as somebody roots it (see there). */
+export type ContactRef = Brand<number, 'ContactRef'>
+
+interface Common {
+  readonly transaction: number
+  readonly isServer: boolean
+}
+
+/** `OverlayMessage` of the protocol with contacts as rows of the table: what the engine sees, and the simulator sends. */
+export type KademliaMessage =
+  | (Common & { readonly type: 'ping' })
+  | (Common & { readonly type: 'pong'; readonly observed: Endpoint | undefined })
+  | (Common & { readonly type: 'find-node'; readonly target: Uint8Array })
+  | (Common & {
+      readonly type: 'find-node-response'
+      readonly token: Uint8Array
+      readonly contacts: readonly ContactRef[]
+    })
+  | (Common & { readonly type: 'find-value'; readonly key: Uint8Array })
+  | (Common & {
+      readonly type: 'find-value-response'
+      readonly token: Uint8Array
+      readonly record: Uint8Array | undefined
+      readonly contacts: readonly ContactRef[]
+    })
+  | (Common & { readonly type: 'store'; readonly token: Uint8Array; readonly record: Uint8Array })
+  | (Common & { readonly type: 'store-response'; readonly status: StoreStatus })
+  | (Common & { readonly type: 'reach' })
+  | (Common & { readonly type: 'reach-response' })
+  | (Common & { readonly type: 'probe'; readonly contact: ContactRef })
+
+export type KademliaCommand =
+  /** Joins through these contacts: row C19. Answered when the walk to oneself ends or nobody answered. */
+  | { readonly type: 'bootstrap'; readonly contacts: readonly ContactRef[] }
+  | { readonly type: 'find-node'; readonly target: Uint8Array; readonly paths?: number }
+  /** `record`: encoded. Answered at the quorum; goes on until the 20 closest were asked. */
+  | { readonly type: 'put'; readonly record: Uint8Array; readonly republish: boolean; readonly paths?: number }
+  | { readonly type: 'get'; readonly key: Uint8Array; readonly paths?: number }
+  | { readonly type: 'ping'; readonly contact: ContactRef }
+
+/** What one operation took. */
+export interface LookupCost {
+  readonly requests: number
+  readonly timeouts: number
+  /** Depth of the deepest node asked: 1 = from the own table. */
+  readonly hops: number
+  readonly ms: number
+}
+
+/** Row E25; a closed union. */
+export type KademliaError =
+  | { readonly type: 'bootstrap-failed'; readonly asked: number }
+  | { readonly type: 'not-found'; readonly cost: LookupCost }
+  /** Nobody took the record, or fewer than the quorum. */
+  | { readonly type: 'not-stored'; readonly stored: number; readonly cost: LookupCost }
+  | { readonly type: 'no-contacts' }
+  | { readonly type: 'bad-record' }
+  | { readonly type: 'timeout' }
+  | { readonly type: 'too-many-operations'; readonly operationsMax: number }
+  | { readonly type: 'stopped' }
+
+export type KademliaReply =
+  | { readonly type: 'bootstrapped'; readonly contacts: number; readonly cost: LookupCost }
+  | { readonly type: 'found-nodes'; readonly contacts: readonly ContactRef[]; readonly cost: LookupCost }
+  | { readonly type: 'stored'; readonly key: Uint8Array; readonly stored: number; readonly cost: LookupCost }
+  | { readonly type: 'found-value'; readonly record: Uint8Array; readonly cost: LookupCost }
+  | { readonly type: 'pong'; readonly ms: number; readonly observed: Endpoint | undefined }
+  | { readonly type: 'failed'; readonly error: KademliaError }
+
+export type KademliaInput =
+  /** `isProven`: the sender's address has made a round trip under its key. Its key is proven in any case. */
+  | {
+      readonly type: 'message'
+      readonly from: ContactRef
+      readonly isProven: boolean
+      readonly message: KademliaMessage
+    }
+  /** A request that the layer below knows cannot arrive (handshake refused, no socket of that family). */
+  | { readonly type: 'failed'; readonly transaction: number }
+  | { readonly type: 'command'; readonly id: number; readonly command: KademliaCommand }
+  /** Where the sockets receive: what an observed address is compared with to tell a NAT. */
+  | { readonly type: 'listening'; readonly endpoints: readonly Endpoint[] }
+  | { readonly type: 'wake' }
+  | { readonly type: 'stop' }
+
+export type KademliaOutput =
+  /** `isReply`: goes back over the session that asked. Only ping, find-node and find-value may open a session. */
+  | {
+      readonly type: 'send'
+      readonly to: ContactRef
+      readonly message: KademliaMessage
+      readonly isReply: boolean
+    }
+  | { readonly type: 'reply'; readonly id: number; readonly reply: KademliaReply }
+  /** All 20 closest of a put have been asked: after its reply. For benches and `dht info`. */
+  | { readonly type: 'put-finished'; readonly id: number; readonly stored: number; readonly cost: LookupCost }
+  | { readonly type: 'mode'; readonly isServer: boolean }
+
+/** Verifies and names records: the product's rules, or cheap ones in a simulation. */
+export interface RecordRules {
+  /** Undefined for bytes that are no valid record. `sequence` is undefined for content-addressed values. */
+  check(record: Uint8Array): { readonly key: Uint8Array; readonly sequence: number | undefined } | undefined
+}
+
+/** Row E08 and the engine's own bounds; `defaultKademliaConfig` in config.ts names the source of each. */
+export interface KademliaConfig {
+  readonly k: number
+  readonly alpha: number
+  readonly refreshIntervalMs: number
+  readonly replicationFactor: number
+  /** Disjoint paths of a lookup: 1–8. */
+  readonly paths: number
+  /** `auto`: a server where the observed address is one's own or a stranger's ping arrived. */
+  readonly mode: 'auto' | 'server' | 'client'
+}
+
+export interface KademliaOptions {
+  readonly crypto: Pick<Crypto, 'sha256' | 'hmacSha256' | 'equal'>
+  readonly random: Random
+  readonly jitter: Jitter
+  readonly contacts: ContactTable
+  /** Own node id, 32 bytes: SHA-256 of the overlay public key. */
+  readonly self: Uint8Array
+  readonly records: RecordRules
+  readonly config?: Partial<KademliaConfig>
+}
