@@ -196,7 +196,11 @@ describe('with a daemon', () => {
     }
     expect(await words('Alice', ['net-ping', bobPeerId])).toMatch(/answered in [\d.]+ ms/)
     const [, , , ...steps] = await objects('Alice', 'net connect', ['net', 'connect', 'Bob'])
-    expect(steps.find(({ step }) => step === 'connected')).toMatchObject({ peerId: bobPeerId, transport: 'webrtc' })
+    expect(steps).toMatchObject([
+      { step: 'standing' },
+      { step: 'connected', peerId: bobPeerId, transport: 'webrtc' },
+      { step: 'ping' },
+    ])
     for (const spelling of [['net-diagnostics'], ['net', 'diagnostics']]) {
       const checks = await objects('Alice', 'net diagnostics', spelling)
       expect(checks.map(({ name }) => name)).toEqual(expect.arrayContaining(['mdns', 'webrtc', 'stun', 'turn', 'dns']))

@@ -33,6 +33,7 @@ const connectStepSchema = z.discriminatedUnion('step', [
   z.strictObject({ step: z.literal('offer'), by: z.enum(['us', 'them']) }),
   z.strictObject({ step: z.literal('answer'), by: z.enum(['us', 'them']) }),
   z.strictObject({ step: z.literal('no-webrtc') }),
+  z.strictObject({ step: z.literal('standing') }),
   z.strictObject({
     step: z.literal('connected'),
     peerId: connectedSchema.shape.peerId,

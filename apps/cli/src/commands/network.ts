@@ -218,12 +218,17 @@ export function connectPeer(context: Context, target: string, options: ConnectOp
     const count = found.addresses.length
     step('addresses', text('connect.addresses', { count }), { count, addresses: found.addresses })
     try {
+      const before = (await client.network.peers()).find((known) => known.peerId === found.peerId)
+      const isStanding = before?.state === 'connected' && before.transport === 'webrtc'
       const connected = await client.network.connect(found.peerId, options.timeoutMs)
       const { peerId } = connected
-      await upgrade(session, peerId, options.timeoutMs, step, text)
+      // Nothing is offered where the best link stands already, and nothing must be said of it.
+      if (isStanding) step('standing', text('connect.standing'))
+      else await upgrade(session, peerId, options.timeoutMs, step, text)
       const peer = (await client.network.peers()).find((known) => known.peerId === peerId)
       const facts = { transport: peer?.transport ?? connected.transport ?? '?', setupMs: round(connected.setupMs) }
-      step('connected', text('connect.connected', facts), { peerId, ...facts })
+      const words = isStanding ? text('connect.connected-before', facts) : text('connect.connected', facts)
+      step('connected', words, { peerId, ...facts })
       const { latencyMs } = await client.network.ping(peerId, options.timeoutMs)
       step('ping', text('connect.ping', { latencyMs: round(latencyMs) }), { latencyMs })
       if (options.message === undefined) return exitCodes.ok

@@ -109,6 +109,8 @@ export const commands = {
   'connect.offer-awaited': 'The other side makes the offer',
   'connect.answer-received': 'Answer received',
   'connect.answer-made': 'Answer made',
+  'connect.standing': 'Linked already: nothing had to be offered',
+  'connect.connected-before': 'Connected before, over {transport}',
   'connect.not-upgraded': 'No WebRTC connection within the time: staying on WebSocket',
   'connect.connected': 'Connection up: {transport}, in {setupMs} ms',
   'connect.ping': 'Round trip {latencyMs} ms',

@@ -113,6 +113,8 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'connect.offer-awaited': 'L’autre côté fait l’offre',
   'connect.answer-received': 'Réponse reçue',
   'connect.answer-made': 'Réponse faite',
+  'connect.standing': 'Déjà reliés : aucune offre nécessaire',
+  'connect.connected-before': 'Connexion déjà établie, par {transport}',
   'connect.not-upgraded': 'Pas de connexion WebRTC dans le temps : on reste sur WebSocket',
   'connect.connected': 'Connexion établie : {transport}, en {setupMs} ms',
   'connect.ping': 'Aller-retour {latencyMs} ms',
