@@ -11,6 +11,7 @@ import {
   type PeerId,
   type Result,
 } from '@miaou/core'
+import { OffOverlay } from '@miaou/host-node'
 import type {
   CommandError,
   CommandResults,
@@ -40,6 +41,7 @@ export class FakePeer implements PeerHandle {
   readonly home: string
   readonly startedAt = 1_795_000_000_000
   readonly network: PeerHandle['network']
+  readonly overlay: PeerHandle['overlay']
   readonly keys: PeerHandle['keys']
   readonly contacts = new Map<AccountId, ContactView>()
   readonly messages: MessageView[] = []
@@ -64,6 +66,8 @@ export class FakePeer implements PeerHandle {
     this.peerId = keyToPeerId(seed('device'))
     network.peers.set(this.peerId, this)
     this.network = this.#networkFace()
+    const why = { type: 'overlay-off', reason: 'offline', detail: 'a peer in memory' } as const
+    this.overlay = new OffOverlay(why, seed('overlay key'), seed('node id'))
     this.keys = fakeKeys()
   }
 

@@ -6,6 +6,21 @@ export { defaultProfile, homePath, profilesDirectory } from './home/paths.ts'
 export { fileSecureStorage } from './home/secure-storage.ts'
 export type { MdnsDiscoveryOptions } from './mdns/mdns-discovery.ts'
 export { defaultMdnsDiscoveryOptions, MdnsDiscovery } from './mdns/mdns-discovery.ts'
+export type { BootstrapAddress, BootstrapNode } from './overlay/bootstrap-node.ts'
+export { bootstrapText, endpointText, parseBootstrapAddress, parseBootstrapNode } from './overlay/bootstrap-node.ts'
+export type {
+  BootstrapState,
+  OverlayContact,
+  OverlayError,
+  OverlayFound,
+  OverlayHandle,
+  OverlayInfo,
+  OverlayPut,
+  OverlayPutSigned,
+  OverlayState,
+} from './overlay/handle.ts'
+export type { OverlayOff } from './overlay/off.ts'
+export { OffOverlay } from './overlay/off.ts'
 export type { AdapterOptions, WebRtcLibrary } from './peer/adapters.ts'
 export type { Config, ConfigError } from './peer/config.ts'
 export { configPath, loadConfig, parseConfig } from './peer/config.ts'

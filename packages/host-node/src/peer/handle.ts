@@ -2,6 +2,7 @@ import type { AccountId, PeerId, Result } from '@miaou/core'
 import type { CommandError, CommandResults, MessagingCommand, Settings } from '@miaou/messaging'
 import type { ConnectionView, LinkError } from '@miaou/network'
 import type { PeerEvent } from '@miaou/peer'
+import type { OverlayHandle } from '../overlay/handle.ts'
 import type { WebRtcLibrary } from './adapters.ts'
 import type { UserKeys } from './user-keys.ts'
 
@@ -64,6 +65,8 @@ export interface PeerHandle {
     ping(peerId: PeerId, timeoutMs: number): Promise<Result<{ readonly latencyMs: number }, LinkError | Stopped>>
     diagnostics(): Promise<readonly DiagnosticCheck[]>
   }
+  /** A handle that only says why where the peer is no node of the overlay. */
+  readonly overlay: OverlayHandle
   readonly keys: UserKeys
   /** `listener` is called in the order of events; the returned function ends it. */
   onEvent(listener: (event: PeerEvent) => void): () => void

@@ -24,6 +24,7 @@ import type { Advertisement, ConnectionView, LinkError, PipeId, TransportError, 
 import { Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { toHomeRefused } from '../home/refused.ts'
+import { OffOverlay } from '../overlay/off.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
 import { type ConfigError, loadConfig } from './config.ts'
@@ -128,6 +129,7 @@ class PeerHost implements PeerHandle {
   readonly startedAt: number
   readonly keys: PeerHandle['keys']
   readonly network: PeerHandle['network']
+  readonly overlay: PeerHandle['overlay']
   readonly #opened: Opened
   readonly #peer: Peer
   readonly #loop: DriveLoop
@@ -178,6 +180,9 @@ class PeerHost implements PeerHandle {
     })
     this.#connects = new Connects((peerId) => this.#view(peerId))
     this.network = this.#networkFace()
+    const { publicKey } = crypto.x25519KeyPair(keyring.storeKey('overlay'))
+    const why = { type: 'overlay-off', reason: 'disabled', detail: 'the overlay is off' } as const
+    this.overlay = new OffOverlay(why, publicKey, crypto.sha256(publicKey))
   }
 
   async start(): Promise<Result<undefined, StartError>> {
