@@ -2,7 +2,7 @@ import type { Result } from '@miaou/core'
 import { assert, ByteReader, ByteWriter, equalBytes, err, ok } from '@miaou/core'
 import { codeToName } from './structure.ts'
 
-/** Rows B08–B12 and DECISIONS (fragments). */
+/** Rows B08–B12 and DECISIONS (fragments, overlay). */
 export const frameTypes = {
   handshake: 0x01,
   handshakeAck: 0x02,
@@ -18,6 +18,8 @@ export const frameTypes = {
   bundle: 0x33,
   status: 0x40,
   typing: 0x41,
+  gossip: 0x50,
+  overlayContact: 0x51,
 } as const
 
 export type FrameTypeName = keyof typeof frameTypes

@@ -102,9 +102,61 @@ export {
 export type { KeepAlive } from './keep-alive.ts'
 export { decodeKeepAlive, encodeKeepAlive, keepAliveKinds } from './keep-alive.ts'
 export { isName, nameSizeMax } from './name.ts'
-export type { Endpoint } from './overlay/endpoint.ts'
-export type { OverlayMessage, PackedContacts, StoreStatus } from './overlay/overlay-message.ts'
-export type { OverlayRecord } from './overlay/record.ts'
+export type { AddressFamily, AddressScope, Endpoint } from './overlay/endpoint.ts'
+export {
+  addressScope,
+  endpointScope,
+  formatEndpoint,
+  isLoopback,
+  isPrivate,
+  isPublic,
+  packAddress,
+  packEndpoint,
+  packedEndpointSizeV4,
+  packedEndpointSizeV6,
+  parseEndpoint,
+  unpackEndpoint,
+} from './overlay/endpoint.ts'
+export { decodeOverlayContact, encodeOverlayContact, overlayContactsMax } from './overlay/overlay-contact.ts'
+export type { OverlayMessage, OverlayMessageError, StoreStatus } from './overlay/overlay-message.ts'
+export {
+  decodeOverlayMessage,
+  encodeOverlayMessage,
+  encodeOverlayMessageInto,
+  overlayHeaderSize,
+  overlayIdSize,
+  overlayMessageSize,
+  overlayMessageSizeMax,
+  overlayMessageTypes,
+  overlayServerFlag,
+  overlayTokenSize,
+  overlayVersion,
+  storeStatuses,
+} from './overlay/overlay-message.ts'
+export type { PackedContacts } from './overlay/packed-contacts.ts'
+export { contactKeySize, contactSizeV4, contactSizeV6, contactsPerMessageMax } from './overlay/packed-contacts.ts'
+export type {
+  OverlayRecord,
+  RecordError,
+  RecordToSign,
+  SignedOverlayRecord,
+  VerifiedRecord,
+} from './overlay/record.ts'
+export {
+  createRecordRules,
+  decodeRecord,
+  encodeRecord,
+  recordKey,
+  recordKinds,
+  recordSaltSizeMax,
+  recordSizeMax,
+  signedRecordKey,
+  signedRecordOverhead,
+  signingRecordSalt,
+  signRecord,
+  valueRecordOverhead,
+  verifyRecord,
+} from './overlay/record.ts'
 export type { NumberedPrekey, PrekeyBundleError, SignedPrekeyBundle } from './prekey-bundle.ts'
 export {
   decodePrekeyBundle,

@@ -1,11 +1,17 @@
-/**
- * Contacts as they travel: `key 32 ‖ address 4 ‖ port 2` in `v4`, `key 32 ‖ address 16 ‖ port 2` in `v6`, back to back.
- * Kept packed, because an answer of 20 contacts must not cost 40 small arrays.
- */
-export interface PackedContacts {
-  readonly v4: Uint8Array
-  readonly v6: Uint8Array
-}
+import { assert, err, ok, type Result } from '@miaou/core'
+import { codeToName, tailSizeMax } from '../structure.ts'
+import { packedEndpointSizeV4, packedEndpointSizeV6 } from './endpoint.ts'
+import {
+  contactSizeV4,
+  contactSizeV6,
+  noBytes,
+  noContacts,
+  type PackedContacts,
+  packedContactsSize,
+  readContacts,
+  writeContacts,
+} from './packed-contacts.ts'
+import { recordSizeMax } from './record.ts'
 
 interface Common {
   /** u32: an answer counts only with the transaction that was asked. */
@@ -14,10 +20,10 @@ interface Common {
   readonly isServer: boolean
 }
 
-/** Row E16, with the answers that a store and a node behind a NAT need. `token`: 8 bytes. `record`: ≤ 1,000 bytes. */
+/** Row E16, with the answers that a store and a node behind a NAT need. `token`: 8 bytes. `record`: 1 to 1,000 bytes. */
 export type OverlayMessage =
   | (Common & { readonly type: 'ping' })
-  /** `observed`: the asker's endpoint as the answerer sees it, packed (6 or 18 bytes). */
+  /** `observed`: the asker's endpoint as the answerer sees it, packed (6 or 18 bytes; 0 where it is not told). */
   | (Common & { readonly type: 'pong'; readonly observed: Uint8Array })
   | (Common & { readonly type: 'find-node'; readonly target: Uint8Array })
   | (Common & { readonly type: 'find-node-response'; readonly token: Uint8Array; readonly contacts: PackedContacts })
@@ -39,3 +45,277 @@ export type OverlayMessage =
 
 /** `stale`: a newer sequence is stored. */
 export type StoreStatus = 'stored' | 'bad-token' | 'bad-record' | 'stale' | 'full' | 'busy'
+
+/**
+ * Why bytes were refused. `malformed`: no encoder of ours writes them. `unsupported`: another version. `unknown-type`:
+ * this version with a type that this program does not know.
+ */
+export type OverlayMessageError =
+  | { readonly type: 'malformed'; readonly what: 'overlay message' }
+  | { readonly type: 'unsupported'; readonly version: number }
+  | { readonly type: 'unknown-type'; readonly value: number }
+
+/** Upper half of the first byte. */
+export const overlayVersion = 1
+/** Bit of the first byte; the other three of its lower half are ignored. */
+export const overlayServerFlag = 1
+/** Version and flags, type, transaction. */
+export const overlayHeaderSize = 6
+/** A datagram of 1,200 bytes less 32 of sealing. */
+export const overlayMessageSizeMax = 1168
+export const overlayTokenSize = 8
+/** A node id or the key of a record: SHA-256. */
+export const overlayIdSize = 32
+
+/** Second byte of a message. */
+export const overlayMessageTypes: Readonly<Record<OverlayMessage['type'], number>> = {
+  ping: 1,
+  pong: 2,
+  'find-node': 3,
+  'find-node-response': 4,
+  'find-value': 5,
+  'find-value-response': 6,
+  store: 7,
+  'store-response': 8,
+  reach: 9,
+  'reach-response': 10,
+  probe: 11,
+}
+
+/** Status byte of a store-response. */
+export const storeStatuses: Readonly<Record<StoreStatus, number>> = {
+  stored: 1,
+  'bad-token': 2,
+  'bad-record': 3,
+  stale: 4,
+  full: 5,
+  busy: 6,
+}
+
+const types = overlayMessageTypes
+const malformed: Result<never, OverlayMessageError> = err({ type: 'malformed', what: 'overlay message' })
+
+/** The message in an array of its own, of exactly its size. Asserts the sizes that `OverlayMessage` states. */
+export function encodeOverlayMessage(message: OverlayMessage): Uint8Array {
+  const bytes = new Uint8Array(overlayMessageSize(message))
+  write(message, bytes, 0)
+  return bytes
+}
+
+/** As `encodeOverlayMessage`, into `target` at `offset`; returns the offset behind it. Asserts that there is room. */
+export function encodeOverlayMessageInto(message: OverlayMessage, target: Uint8Array, offset: number): number {
+  // Past the end an element is dropped without a sound.
+  assert(target.length - offset >= overlayMessageSize(message), 'there is room for the message')
+  return write(message, target, offset)
+}
+
+/** Bytes that `message` takes: 6 to 1,168. */
+export function overlayMessageSize(message: OverlayMessage): number {
+  switch (message.type) {
+    case 'ping':
+    case 'reach':
+    case 'reach-response':
+      return overlayHeaderSize
+    case 'pong':
+      return overlayHeaderSize + 1 + message.observed.length
+    case 'find-node':
+    case 'find-value':
+      return overlayHeaderSize + overlayIdSize
+    case 'find-node-response':
+      return overlayHeaderSize + overlayTokenSize + packedContactsSize(message.contacts)
+    case 'find-value-response': {
+      const recordSize = message.record?.length ?? 0
+      return overlayHeaderSize + overlayTokenSize + 2 + recordSize + packedContactsSize(message.contacts)
+    }
+    case 'store':
+      return overlayHeaderSize + overlayTokenSize + 2 + message.record.length
+    case 'store-response':
+      return overlayHeaderSize + 1
+    case 'probe':
+      return overlayHeaderSize + packedContactsSize(message.contact)
+  }
+}
+
+/**
+ * The message in `bytes`. Never throws, and copies nothing: arrays of the result are views into `bytes`, good as long as
+ * the caller leaves these alone. Addresses of contacts are not judged here (`addressScope` does).
+ */
+export function decodeOverlayMessage(bytes: Uint8Array): Result<OverlayMessage, OverlayMessageError> {
+  if (bytes.length < overlayHeaderSize || bytes.length > overlayMessageSizeMax) return malformed
+  const lead = bytes[0] as number
+  const code = bytes[1] as number
+  if (lead >> 4 !== overlayVersion) return err({ type: 'unsupported', version: lead >> 4 })
+  const isServer = (lead & overlayServerFlag) !== 0
+  const transaction = readU32(bytes, 2)
+  const at = overlayHeaderSize
+  switch (code) {
+    case types.ping:
+      return endsAt(bytes, at) ? ok({ type: 'ping', transaction, isServer }) : malformed
+    case types.pong:
+      return readPong(bytes, transaction, isServer)
+    case types['find-node']: {
+      if (!endsAt(bytes, at + overlayIdSize)) return malformed
+      return ok({ type: 'find-node', transaction, isServer, target: bytes.subarray(at, at + overlayIdSize) })
+    }
+    case types['find-node-response']:
+      return readFindNodeResponse(bytes, transaction, isServer)
+    case types['find-value']: {
+      if (!endsAt(bytes, at + overlayIdSize)) return malformed
+      return ok({ type: 'find-value', transaction, isServer, key: bytes.subarray(at, at + overlayIdSize) })
+    }
+    case types['find-value-response']:
+      return readFindValueResponse(bytes, transaction, isServer)
+    case types.store:
+      return readStore(bytes, transaction, isServer)
+    case types['store-response']: {
+      if (!endsAt(bytes, at + 1)) return malformed
+      // A status of a later version says, as `busy` does, that it is not stored and that it is not the record's fault.
+      const status = codeToName(storeStatuses, bytes[at] as number) ?? 'busy'
+      return ok({ type: 'store-response', transaction, isServer, status })
+    }
+    case types.reach:
+      return endsAt(bytes, at) ? ok({ type: 'reach', transaction, isServer }) : malformed
+    case types['reach-response']:
+      return endsAt(bytes, at) ? ok({ type: 'reach-response', transaction, isServer }) : malformed
+    case types.probe:
+      return readProbe(bytes, transaction, isServer)
+    default:
+      return err({ type: 'unknown-type', value: code })
+  }
+}
+
+type Decoded = Result<OverlayMessage, OverlayMessageError>
+
+function readPong(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const at = overlayHeaderSize + 1
+  if (bytes.length < at) return malformed
+  const size = bytes[at - 1] as number
+  const isEndpoint = size === 0 || size === packedEndpointSizeV4 || size === packedEndpointSizeV6
+  if (!isEndpoint || !endsAt(bytes, at + size)) return malformed
+  return ok({ type: 'pong', transaction, isServer, observed: bytes.subarray(at, at + size) })
+}
+
+function readFindNodeResponse(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const at = overlayHeaderSize + overlayTokenSize
+  const contacts = readContacts(bytes, at)
+  if (contacts === undefined || !endsAt(bytes, at + packedContactsSize(contacts))) return malformed
+  const token = bytes.subarray(overlayHeaderSize, at)
+  return ok({ type: 'find-node-response', transaction, isServer, token, contacts })
+}
+
+function readFindValueResponse(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const at = overlayHeaderSize + overlayTokenSize + 2
+  if (bytes.length < at) return malformed
+  const recordSize = readU16(bytes, at - 2)
+  if (recordSize > recordSizeMax) return malformed
+  const contacts = readContacts(bytes, at + recordSize)
+  if (contacts === undefined || !endsAt(bytes, at + recordSize + packedContactsSize(contacts))) return malformed
+  if (recordSize > 0 && contacts !== noContacts) return malformed
+  const token = bytes.subarray(overlayHeaderSize, at - 2)
+  const record = recordSize === 0 ? undefined : bytes.subarray(at, at + recordSize)
+  return ok({ type: 'find-value-response', transaction, isServer, token, record, contacts })
+}
+
+function readStore(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const at = overlayHeaderSize + overlayTokenSize + 2
+  if (bytes.length < at) return malformed
+  const recordSize = readU16(bytes, at - 2)
+  if (recordSize === 0 || recordSize > recordSizeMax || !endsAt(bytes, at + recordSize)) return malformed
+  const token = bytes.subarray(overlayHeaderSize, at - 2)
+  return ok({ type: 'store', transaction, isServer, token, record: bytes.subarray(at, at + recordSize) })
+}
+
+function readProbe(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const contact = readContacts(bytes, overlayHeaderSize)
+  if (contact === undefined || !isOneContact(contact)) return malformed
+  if (!endsAt(bytes, overlayHeaderSize + packedContactsSize(contact))) return malformed
+  return ok({ type: 'probe', transaction, isServer, contact })
+}
+
+function write(message: OverlayMessage, target: Uint8Array, offset: number): number {
+  const { transaction } = message
+  target[offset] = (overlayVersion << 4) | (message.isServer ? overlayServerFlag : 0)
+  target[offset + 1] = types[message.type]
+  target[offset + 2] = transaction >>> 24
+  target[offset + 3] = transaction >>> 16
+  target[offset + 4] = transaction >>> 8
+  target[offset + 5] = transaction
+  const at = offset + overlayHeaderSize
+  switch (message.type) {
+    case 'ping':
+    case 'reach':
+    case 'reach-response':
+      return at
+    case 'pong':
+      return writeObserved(message.observed, target, at)
+    case 'find-node':
+      return writeExactly(message.target, overlayIdSize, target, at)
+    case 'find-value':
+      return writeExactly(message.key, overlayIdSize, target, at)
+    case 'find-node-response':
+      return writeContacts(message.contacts, target, writeExactly(message.token, overlayTokenSize, target, at))
+    case 'find-value-response': {
+      const { record = noBytes, contacts } = message
+      const isEither = record.length === 0 || contacts.v4.length + contacts.v6.length === 0
+      assert(isEither, 'an answer has a record or contacts')
+      const recordAt = writeExactly(message.token, overlayTokenSize, target, at)
+      return writeContacts(contacts, target, writeRecord(record, target, recordAt))
+    }
+    case 'store': {
+      assert(message.record.length > 0, 'there is a record to store')
+      return writeRecord(message.record, target, writeExactly(message.token, overlayTokenSize, target, at))
+    }
+    case 'store-response':
+      target[at] = storeStatuses[message.status]
+      return at + 1
+    case 'probe':
+      assert(isOneContact(message.contact), 'a probe names one contact')
+      return writeContacts(message.contact, target, at)
+  }
+}
+
+function writeExactly(bytes: Uint8Array, size: number, target: Uint8Array, at: number): number {
+  assert(bytes.length === size, 'a field of fixed size has its size')
+  target.set(bytes, at)
+  return at + size
+}
+
+function writeObserved(observed: Uint8Array, target: Uint8Array, at: number): number {
+  const size = observed.length
+  const isEndpoint = size === 0 || size === packedEndpointSizeV4 || size === packedEndpointSizeV6
+  assert(isEndpoint, 'an observed endpoint has 0, 6 or 18 bytes')
+  target[at] = size
+  target.set(observed, at + 1)
+  return at + 1 + size
+}
+
+function writeRecord(record: Uint8Array, target: Uint8Array, at: number): number {
+  assert(record.length <= recordSizeMax, 'a record has 1,000 bytes at most')
+  target[at] = record.length >> 8
+  target[at + 1] = record.length
+  target.set(record, at + 2)
+  return at + 2 + record.length
+}
+
+function isOneContact({ v4, v6 }: PackedContacts): boolean {
+  return (v4.length === contactSizeV4 && v6.length === 0) || (v4.length === 0 && v6.length === contactSizeV6)
+}
+
+/** Whether the fields end inside `bytes`, with no more behind them than a later version may add (spec/overlay O8). */
+function endsAt(bytes: Uint8Array, end: number): boolean {
+  return end <= bytes.length && bytes.length - end <= tailSizeMax
+}
+
+function readU16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number)) >>>
+    0
+  )
+}
