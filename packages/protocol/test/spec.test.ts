@@ -4,8 +4,10 @@ import { describe, expect, test } from 'vitest'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 import { libsodium } from './backends.ts'
 
-const documents = ['frames', 'handshake', 'identity', 'prekeys', 'messages', 'signals', 'invite']
-const read = (name: string) => readFileSync(new URL(`../../../spec/${name}.md`, import.meta.url), 'utf8')
+const documents = ['frames', 'handshake', 'identity', 'prekeys', 'messages', 'signals', 'invite', 'overlay']
+/** What follows a heading "Engine" has constants of another package. */
+const read = (name: string) =>
+  readFileSync(new URL(`../../../spec/${name}.md`, import.meta.url), 'utf8').split('\n## Engine\n')[0] ?? ''
 
 /** `a.b` looks up `b` in the exported object `a`. */
 function lookUp(path: string): unknown {
@@ -37,13 +39,20 @@ describe('the specification says what the code does', () => {
     })
   }
 
-  test.each(['frameTypes', 'disconnectReasons', 'presences', 'contentTags', 'receiptStatuses', 'refusalReasons'])(
-    'every code of %s is in the specification',
-    (table) => {
-      const text = documents.map(read).join('\n')
-      for (const name of Object.keys(Object(lookUp(table)))) expect(text).toContain(`\`${table}.${name}\``)
-    },
-  )
+  test.each([
+    'frameTypes',
+    'disconnectReasons',
+    'presences',
+    'contentTags',
+    'receiptStatuses',
+    'refusalReasons',
+    'overlayMessageTypes',
+    'storeStatuses',
+    'recordKinds',
+  ])('every code of %s is in the specification', (table) => {
+    const text = documents.map(read).join('\n')
+    for (const name of Object.keys(Object(lookUp(table)))) expect(text).toContain(`\`${table}.${name}\``)
+  })
 
   test('byte tables add up to the sizes on the wire', () => {
     const samples = createWireSamples(libsodium)
@@ -52,6 +61,9 @@ describe('the specification says what the code does', () => {
     expect(tableSize(identity, 'I4')).toBe(samples.pseudonymCertificate.length)
     expect(tableSize(identity, 'I6', ['laptop'.length]) - 32).toBe(samples.deviceList[0]?.length)
     expect(tableSize(read('prekeys'), 'P1')).toBe(samples.prekeyBundles[1]?.length)
+    expect(tableSize(read('overlay'), 'O5')).toBe(protocol.overlayHeaderSize)
+    expect(tableSize(read('overlay'), 'O14')).toBe(protocol.valueRecordOverhead)
+    expect(tableSize(read('overlay'), 'O15')).toBe(protocol.signedRecordOverhead)
   })
 
   test('[H2] the prologue', () => {

@@ -1,6 +1,7 @@
 import { bytesToHex } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import {
+  decodeRecord,
   encodeContent,
   encodeDisconnect,
   encodeEnvelope,
@@ -9,6 +10,8 @@ import {
   encodeHandshakeMessage,
   encodeInvite,
   encodeKeepAlive,
+  encodeOverlayContact,
+  encodeOverlayMessage,
   encodePeerAnnouncement,
   encodePeerQuery,
   encodePeerResponse,
@@ -17,7 +20,10 @@ import {
   encodeTyping,
   frameTypes,
   hashDeviceListEntry,
+  packEndpoint,
+  recordKey,
 } from '@miaou/protocol'
+import { createOverlaySamples } from '../../../testkit/src/fuzz/overlay-samples.ts'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 
 /** One value and its bytes (hexadecimal; links as text). Byte arrays inside the value are hexadecimal too. */
@@ -76,6 +82,23 @@ export function computeVectors(crypto: Crypto): Readonly<Record<string, unknown>
       signals: samples.signals.map((signal) => vector(signal, encodeSignal(signal))),
       small: smallVectors(),
     },
+    'overlay.json': overlayVectors(crypto),
+  }
+}
+
+function overlayVectors(crypto: Crypto): unknown {
+  const { signer, endpoints, messages, records, ownContacts } = createOverlaySamples(crypto)
+  return {
+    about: 'spec/overlay.md. The Ed25519 secret key is a seed; `key` is where a record is stored.',
+    keys: toPlain({ signer }),
+    endpoints: endpoints.map((endpoint) => vector(endpoint, packEndpoint(endpoint) ?? new Uint8Array(0))),
+    messages: messages.map((message) => vector(message, encodeOverlayMessage(message))),
+    contacts: ownContacts.map((contacts) => vector(contacts, encodeOverlayContact(contacts))),
+    records: records.map((encoded) => {
+      const record = decodeRecord(encoded)
+      if (!record.ok) throw new Error('a sample is a record')
+      return { ...vector(record.value, encoded), key: bytesToHex(recordKey(crypto, record.value)) }
+    }),
   }
 }
 

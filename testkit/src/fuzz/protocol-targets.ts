@@ -66,6 +66,7 @@ import {
   verifyDeviceList,
   verifyPrekeyBundle,
 } from '@miaou/protocol'
+import { overlayTargets } from './overlay-targets.ts'
 import { createWireSamples, type WireSamples } from './samples.ts'
 import { defineTarget, type FuzzTarget, type Outcome } from './target.ts'
 
@@ -80,6 +81,7 @@ export function protocolTargets(crypto: Crypto): readonly FuzzTarget[] {
     ...textTargets(crypto, samples),
     reassemblyTarget(crypto),
     deviceListTarget(crypto, samples),
+    ...overlayTargets(crypto),
   ]
 }
 

@@ -16,7 +16,7 @@ export const overlayContactsMax = 2
 
 /**
  * Payload of an `overlayContact` frame: how the overlay node of whoever sends it is reached, 1 or 2 contacts with one
- * key (spec/overlay O20). Linked peers enter the overlay through each other this way.
+ * key (spec/overlay O12). Linked peers enter the overlay through each other this way.
  */
 export function encodeOverlayContact(contacts: PackedContacts): Uint8Array {
   assert(isOwnContact(contacts), 'one or two contacts of one key, at addresses that a node can have')
