@@ -1,10 +1,13 @@
 import { textToBytes } from '@miaou/core'
+import type { Advertisement } from '@miaou/network'
 import { describeDiscoveryContract, freshAdvertisement, untilGone, untilPeers, untilSeen } from '@miaou/testkit'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import { MdnsDiscovery, type MdnsDiscoveryOptions } from '../src/mdns/mdns-discovery.ts'
-import { isDialable, readSightings } from '../src/mdns/packets.ts'
+import type { MdnsBrowserOptions } from '../src/mdns/mdns-browser.ts'
+import { MdnsDiscovery } from '../src/mdns/mdns-discovery.ts'
+import { isDialable, readSightings as readServiceSightings } from '../src/mdns/packets.ts'
 import { MdnsResponder } from '../src/mdns/responder.ts'
+import { type MdnsRecord, peerService } from '../src/mdns/service.ts'
 import { advertisementToText, parseServiceText, serviceName } from '../src/mdns/txt.ts'
 
 describeDiscoveryContract('mdns', async () => new MdnsDiscovery({ loopbackOnly: true }))
@@ -15,7 +18,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup()
 })
 
-async function browse(options: Partial<MdnsDiscoveryOptions>): Promise<MdnsDiscovery> {
+async function browse(options: Partial<MdnsBrowserOptions>): Promise<MdnsDiscovery> {
   const discovery = new MdnsDiscovery({ loopbackOnly: true, ...options })
   await discovery.start(undefined)
   cleanups.push(() => discovery.stop())
@@ -23,7 +26,7 @@ async function browse(options: Partial<MdnsDiscoveryOptions>): Promise<MdnsDisco
 }
 
 async function respond(): Promise<MdnsResponder> {
-  const responder = new MdnsResponder('127.0.0.1', () => undefined)
+  const responder = new MdnsResponder(peerService, '127.0.0.1', () => undefined)
   expect(await responder.ready()).toBeUndefined()
   cleanups.push(() => responder.stop())
   return responder
@@ -32,6 +35,12 @@ async function respond(): Promise<MdnsResponder> {
 function toStrings(text: Record<string, string>): Uint8Array[] {
   return Object.entries(text).map(([key, value]) => textToBytes(`${key}=${value}`))
 }
+
+function toRecord(self: Advertisement): MdnsRecord {
+  return { instanceName: self.instanceName, port: self.port, text: advertisementToText(self) }
+}
+
+const readSightings = (packet: unknown, sender: string) => readServiceSightings(peerService, packet, sender)
 
 /** A decoded response as multicast-dns hands it out. */
 function response(instance: string, overrides: Record<string, unknown> = {}) {
@@ -58,11 +67,11 @@ describe('mdns bounds', () => {
     const discovery = await browse({ peersMax: 3 })
     const responder = await respond()
     const selves = Array.from({ length: 4 }, () => freshAdvertisement())
-    for (const self of selves) responder.advertise(self)
+    for (const self of selves) responder.advertise(toRecord(self))
     await untilPeers(discovery, (peers) => peers.length === 3)
     await responder.withdraw()
     const late = freshAdvertisement()
-    responder.advertise(late)
+    responder.advertise(toRecord(late))
     await untilSeen(discovery, late)
     expect(discovery.discoveredPeers().length).toBeLessThanOrEqual(3)
   })
@@ -71,7 +80,7 @@ describe('mdns bounds', () => {
     const discovery = await browse({ firstQueriesMs: [], ttlMax: 0.1, refreshIntervalMs: 20 })
     const self = freshAdvertisement()
     const responder = await respond()
-    responder.advertise(self)
+    responder.advertise(toRecord(self))
     await untilSeen(discovery, self)
     await untilGone(discovery, self)
   })
@@ -82,9 +91,9 @@ describe('mdns bounds', () => {
     discovery.onNews(() => newsCount++)
     const [first, second] = [freshAdvertisement(), freshAdvertisement()]
     const responder = await respond()
-    responder.advertise(first)
+    responder.advertise(toRecord(first))
     await untilSeen(discovery, first)
-    responder.advertise(second)
+    responder.advertise(toRecord(second))
     const isSeen = () => discovery.discoveredPeers().some(({ instanceName }) => instanceName === second.instanceName)
     while (!isSeen()) {
       await new Promise((resolve) => setImmediate(resolve))
@@ -97,7 +106,7 @@ describe('mdns bounds', () => {
     const discovery = await browse({})
     const self = freshAdvertisement(9123)
     const responder = await respond()
-    responder.advertise(self)
+    responder.advertise(toRecord(self))
     expect((await untilSeen(discovery, self)).addresses).toEqual(['ws://127.0.0.1:9123'])
   })
 })

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { defaultMdnsDiscoveryOptions } from '../src/mdns/mdns-discovery.ts'
+import { defaultMdnsBrowserOptions } from '../src/mdns/mdns-browser.ts'
 import { serviceName } from '../src/mdns/txt.ts'
 import { defaultChildWebRtcOptions } from '../src/webrtc/child-client.ts'
 import { defaultWebSocketTransportOptions } from '../src/websocket/websocket-transport.ts'
@@ -25,7 +25,7 @@ describe('spec/transport.md and spec/discovery.md say what the code does', () =>
   test.each([
     ['websocket', transport, numbersOf(defaultWebSocketTransportOptions)],
     ['webrtc', transport, numbersOf(defaultChildWebRtcOptions)],
-    ['mdns', discovery, numbersOf(defaultMdnsDiscoveryOptions)],
+    ['mdns', discovery, numbersOf(defaultMdnsBrowserOptions)],
   ] as const)('every number of %s is in the table, with its value', (group, spec, coded) => {
     expect(new Map(rowsOf(spec, group))).toEqual(new Map(coded))
   })
@@ -47,7 +47,7 @@ describe('spec/transport.md and spec/discovery.md say what the code does', () =>
     expect(transport).toContain(`\`${defaultWebSocketTransportOptions.subprotocol}\``)
     expect(defaultChildWebRtcOptions.subprotocol).toBe(defaultWebSocketTransportOptions.subprotocol)
     expect(discovery).toContain(`\`${serviceName}\``)
-    const [first, ...later] = defaultMdnsDiscoveryOptions.firstQueriesMs.map((ms) => ms / 1000)
+    const [first, ...later] = defaultMdnsBrowserOptions.firstQueriesMs.map((ms) => ms / 1000)
     expect(first).toBe(0)
     expect(discovery).toContain(`after ${later.slice(0, -1).join(', ')} and ${later.at(-1)} s`)
   })

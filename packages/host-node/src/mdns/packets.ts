@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
-import { parseServiceText, type ServiceText, serviceName } from './txt.ts'
+import type { MdnsService } from './service.ts'
 
 /** One service that an mDNS response tells of. */
-export type Sighting =
+export type Sighting<Text> =
   | { readonly type: 'gone'; readonly instanceName: string }
   | {
       readonly type: 'seen'
@@ -10,7 +10,7 @@ export type Sighting =
       readonly port: number
       /** Seconds. */
       readonly ttl: number
-      readonly text: ServiceText
+      readonly text: Text
       /** IP addresses, the packet's own sender last. */
       readonly addresses: readonly string[]
     }
@@ -26,14 +26,17 @@ interface Entry {
 const recordsMax = 256
 const addressesPerPacketMax = 16
 
-/** The Miaou services in a decoded mDNS response. Anybody on the network writes it: what has another form is skipped. */
-export function readSightings(packet: unknown, sender: string): Sighting[] {
+/**
+ * The instances of a service in a decoded mDNS response. Anybody on the network writes it: what has another form is
+ * skipped.
+ */
+export function readSightings<Text>(service: MdnsService<Text>, packet: unknown, sender: string): Sighting<Text>[] {
   const records = recordsOf(packet)
-  const sightings: Sighting[] = []
+  const sightings: Sighting<Text>[] = []
   const goneNames = new Set<string>()
   for (const { type, name, ttl, data } of records) {
-    if (type !== 'PTR' || ttl !== 0 || name.toLowerCase() !== serviceName || typeof data !== 'string') continue
-    const instanceName = instanceNameOf(data)
+    if (type !== 'PTR' || ttl !== 0 || name.toLowerCase() !== service.name || typeof data !== 'string') continue
+    const instanceName = instanceNameOf(service.name, data)
     if (instanceName === undefined) continue
     goneNames.add(instanceName)
     sightings.push({ type: 'gone', instanceName })
@@ -49,12 +52,12 @@ export function readSightings(packet: unknown, sender: string): Sighting[] {
   }
   for (const { type, name, ttl, data } of records) {
     if (type !== 'SRV' || ttl === 0) continue
-    const instanceName = instanceNameOf(name)
+    const instanceName = instanceNameOf(service.name, name)
     if (instanceName === undefined || goneNames.has(instanceName)) continue
     const { port, target } = fieldsOf(data)
     if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) continue
     if (typeof target !== 'string') continue
-    const text = parseServiceText(texts.get(name.toLowerCase()))
+    const text = service.parseText(texts.get(name.toLowerCase()))
     if (text === undefined) continue
     const addresses = addressesByHost.get(target.toLowerCase()) ?? []
     sightings.push({ type: 'seen', instanceName, port, ttl, text, addresses: [...addresses, sender] })
@@ -82,7 +85,7 @@ function recordsOf(packet: unknown): Entry[] {
   })
 }
 
-function instanceNameOf(fullName: string): string | undefined {
+function instanceNameOf(serviceName: string, fullName: string): string | undefined {
   if (!fullName.toLowerCase().endsWith(`.${serviceName}`)) return undefined
   const instanceName = fullName.slice(0, -serviceName.length - 1)
   // Peer ids and random hexadecimal, as advertised; one DNS label has at most 63 bytes.

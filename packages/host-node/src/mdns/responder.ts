@@ -1,7 +1,6 @@
 import type { EventEmitter } from 'node:events'
-import type { Advertisement } from '@miaou/network'
 import { Bonjour } from 'bonjour-service'
-import { advertisementToText, serviceName, serviceType } from './txt.ts'
+import type { MdnsRecord, MdnsService } from './service.ts'
 
 export type OnPacket = (packet: unknown, sender: string) => void
 
@@ -11,12 +10,18 @@ export type OnPacket = (packet: unknown, sender: string) => void
  * one only.
  */
 export class MdnsResponder {
+  readonly #service: Pick<MdnsService<unknown>, 'type' | 'protocol' | 'name'>
   readonly #bonjour: Bonjour
   readonly #mdns: EventEmitter & { query(name: string, type: string): void }
   readonly #ready: Promise<string | undefined>
   #isAdvertising = false
 
-  constructor(interfaceAddress: string, onPacket: OnPacket) {
+  constructor(
+    service: Pick<MdnsService<unknown>, 'type' | 'protocol' | 'name'>,
+    interfaceAddress: string,
+    onPacket: OnPacket,
+  ) {
+    this.#service = service
     // `type` is the socket's here, handed through to multicast-dns.
     const options = { type: 'udp4', interface: interfaceAddress, bind: '0.0.0.0' }
     // Without a callback a failed send throws: an interface that just went down is no reason to end the process.
@@ -35,15 +40,14 @@ export class MdnsResponder {
   }
 
   query(): void {
-    this.#mdns.query(serviceName, 'PTR')
+    this.#mdns.query(this.#service.name, 'PTR')
   }
 
-  advertise(self: Advertisement): void {
+  advertise({ instanceName: name, port, text: txt }: MdnsRecord): void {
     this.#isAdvertising = true
+    const { type, protocol } = this.#service
     // A host name of its own: the machine's would tell who owns it. No probing: instance names do not clash.
-    const name = self.instanceName
-    const txt = advertisementToText(self)
-    this.#bonjour.publish({ name, type: serviceType, port: self.port, host: `${name}.local`, txt, probe: false })
+    this.#bonjour.publish({ name, type, protocol, port, host: `${name}.local`, txt: { ...txt }, probe: false })
   }
 
   /** Says goodbye for what was advertised. */
