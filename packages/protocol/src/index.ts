@@ -74,6 +74,34 @@ export {
   pipeMessageSizeMax,
   protocolVersion,
 } from './frame.ts'
+export type {
+  GossipAnnouncement,
+  GossipData,
+  GossipInterest,
+  GossipMessage,
+  UnsignedGossipData,
+} from './gossip/gossip-message.ts'
+export {
+  decodeGossipMessage,
+  encodeGossipBody,
+  encodeGossipData,
+  encodeGossipMessage,
+  gossipBody,
+  gossipDataOverhead,
+  gossipDistanceMax,
+  gossipHintSizeMax,
+  gossipHintsMax,
+  gossipIdsMax,
+  gossipInterestsMax,
+  gossipKinds,
+  gossipMessageSizeMax,
+  gossipShortIdSize,
+  gossipTopicSizeMax,
+  isGossipTopic,
+  peekGossipId,
+  peekGossipTopic,
+  withGossipHop,
+} from './gossip/gossip-message.ts'
 export type { HandshakeBinding, HandshakeMessage } from './handshake.ts'
 export {
   decodeHandshakeMessage,
