@@ -1,3 +1,5 @@
+export type { ContactRoots, ContactTableOptions } from './kademlia/contact-table.ts'
+export { ContactTable } from './kademlia/contact-table.ts'
 export type {
   ContactRef,
   KademliaCommand,
@@ -11,3 +13,6 @@ export type {
   LookupCost,
   RecordRules,
 } from './kademlia/interface.ts'
+export { distanceFraction, estimateNetworkSize } from './kademlia/network-size.ts'
+export type { AddResult, ClosestOptions, RoutingTableOptions } from './kademlia/routing-table.ts'
+export { RoutingTable } from './kademlia/routing-table.ts'
