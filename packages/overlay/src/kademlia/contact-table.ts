@@ -1,10 +1,18 @@
 import { assert } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
-import type { Endpoint } from '@miaou/protocol'
-import { bytesToHost, hostToBytes, networkPrefix, packedSizes } from './address.ts'
+import {
+  addressScope,
+  contactKeySize,
+  contactSizeV4,
+  contactSizeV6,
+  type Endpoint,
+  packAddress,
+  unpackEndpoint,
+} from '@miaou/protocol'
 import { idBytes, readWord } from './distance.ts'
 import type { ContactRef } from './interface.ts'
 import { keyedHash } from './keyed-hash.ts'
+import { networkPrefix } from './network-prefix.ts'
 
 export interface ContactTableOptions {
   readonly crypto: Pick<Crypto, 'sha256'>
@@ -22,8 +30,9 @@ export type ContactRoots = (mark: (ref: ContactRef) => void) => void
 
 /** Rows of the first allocation: guess, a node's table and a few lookups. */
 const firstCapacity = 64
-const keyBytes = 32
-const rowBytes = packedSizes[6]
+const keyBytes = contactKeySize
+const rowBytes = contactSizeV6
+const packedSizes = { 4: contactSizeV4, 6: contactSizeV6 } as const
 
 /**
  * Interned contacts: one row for each pair of key and endpoint, in typed arrays. Engines hold 4-byte rows instead of
@@ -96,33 +105,34 @@ export class ContactTable {
   }
 
   /**
-   * Row of a packed contact (protocol `PackedContacts`) at `offset`; `family` tells its size (38 or 50 bytes). Hashes the
-   * key (SHA-256) only for a pair of key and endpoint that has no row yet, which takes one of the reserved rows.
+   * Row of a packed contact (protocol `PackedContacts`) at `offset`; `family` tells its size (38 or 50 bytes). Undefined
+   * when its endpoint is one that no node can have (spec/overlay O3). Hashes the key (SHA-256) only for a pair of key and
+   * endpoint that has no row yet, which takes one of the reserved rows.
    */
-  intern(packed: Uint8Array, offset: number, family: 4 | 6): ContactRef {
+  intern(packed: Uint8Array, offset: number, family: 4 | 6): ContactRef | undefined {
     const size = packedSizes[family]
     assert(offset + size <= packed.length, 'a packed contact is complete')
     const hash = keyedHash(this.#k0, this.#k1, packed, offset, size)
     const slotMask = this.#index.length - 1
     let slot = hash & slotMask
     for (let entry = this.#index[slot] as number; entry !== 0; entry = this.#index[slot] as number) {
-      if (this.#hashes[entry - 1] === hash && this.#holds(entry - 1, packed, offset, size))
-        return (entry - 1) as ContactRef
+      const row = entry - 1
+      if (this.#hashes[row] === hash && this.#holds(row, packed, offset, size)) return row as ContactRef
       slot = (slot + 1) & slotMask
     }
+    if (addressScope(packed, offset + keyBytes, family) === undefined) return undefined
     return this.#insert(packed, offset, family, hash)
   }
 
-  /** Row of a key (32 bytes) at an endpoint: `intern` for those who hold no packed form. */
+  /** Row of a key (32 bytes) at an endpoint that a node can have (asserted): `intern` for who holds no packed form. */
   internKey(key: Uint8Array, endpoint: Endpoint): ContactRef {
     assert(key.length === keyBytes, 'a key has 32 bytes')
-    const address = hostToBytes(endpoint.host)
-    const at = keyBytes + address.length
     this.#scratch.set(key)
-    this.#scratch.set(address, keyBytes)
-    this.#scratch[at] = endpoint.port >> 8
-    this.#scratch[at + 1] = endpoint.port & 0xff
-    return this.intern(this.#scratch, 0, address.length === 4 ? 4 : 6)
+    const size = packAddress(endpoint.host, endpoint.port, this.#scratch, keyBytes)
+    assert(size > 0, 'an endpoint is one that a node can have')
+    const ref = this.intern(this.#scratch, 0, keyBytes + size === contactSizeV4 ? 4 : 6)
+    assert(ref !== undefined, 'packAddress has checked the endpoint')
+    return ref
   }
 
   /** Writes the packed form (38 or 50 bytes) at `offset` of `target` and returns the offset behind it. */
@@ -172,11 +182,8 @@ export class ContactTable {
   endpoint(ref: ContactRef): Endpoint {
     const cached = this.#endpoints.get(ref)
     if (cached !== undefined) return cached
-    const family = this.family(ref)
-    const start = ref * rowBytes + keyBytes
-    const at = start + (family === 4 ? 4 : 16)
-    const port = ((this.#packed[at] as number) << 8) | (this.#packed[at + 1] as number)
-    const endpoint = { host: bytesToHost(this.#packed, start, family), port }
+    const endpoint = unpackEndpoint(this.#packed, ref * rowBytes + keyBytes, this.family(ref))
+    assert(endpoint !== undefined, 'a contact has an endpoint that a node can have')
     this.#endpoints.set(ref, endpoint)
     return endpoint
   }

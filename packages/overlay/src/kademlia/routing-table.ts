@@ -68,6 +68,7 @@ export class RoutingTable {
     const { self, contacts, k = 20, prefixMax = 2, replacementsMax = 8, now = 0 } = options
     assert(self.length === idBytes, 'a node id has 32 bytes')
     assert(k >= 1 && k <= 5000, 'k is 1 to 5,000')
+    assert(prefixMax >= 1, 'prefixMax is 1 or more')
     this.self = self
     this.k = k
     this.#contacts = contacts
@@ -249,7 +250,7 @@ export class RoutingTable {
   }
 
   /** Mean deviation of the round trip in ms; 0 before the first measurement. RFC 6298's timeout: smoothed + 4 × this. */
-  roundTripDeviationMs(ref: ContactRef): number {
+  deviationMs(ref: ContactRef): number {
     const row = this.#find(ref)
     return row < 0 ? 0 : (this.#measures?.deviationMs(row) ?? 0)
   }
@@ -426,9 +427,11 @@ export class RoutingTable {
 
   #isCrowded(start: number, end: number, ref: ContactRef): boolean {
     const prefix = this.#contacts.prefix(ref)
-    if (prefix === 0) return false
+    if (prefix === 0 || this.#prefixMax > end - start) return false
     let same = 0
-    for (let row = start; row < end; row++) if (this.#contacts.prefix(this.#refAt(row)) === prefix) same++
+    for (let row = start; row < end && same < this.#prefixMax; row++) {
+      if (this.#contacts.prefix(this.#refAt(row)) === prefix) same++
+    }
     return same >= this.#prefixMax
   }
 }
