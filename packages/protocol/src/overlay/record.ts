@@ -142,7 +142,7 @@ function startSigned({ publicKey, salt, sequence, value }: SignedFields): ByteWr
 }
 
 function isValueRecord(bytes: Uint8Array): boolean {
-  return bytes[0] === structureVersion && bytes[1] === structureSuite && bytes[2] === recordKinds.value
+  return bytes[2] === recordKinds.value
 }
 
 /**
@@ -150,7 +150,9 @@ function isValueRecord(bytes: Uint8Array): boolean {
  * encodings.
  */
 function decodeValue(bytes: Uint8Array): Result<OverlayRecord, DecodeError> {
+  const [version = 0, suite = 0] = bytes
   if (bytes.length <= valueRecordOverhead || bytes.length > recordSizeMax) return err({ type: 'malformed', what })
+  if (version !== structureVersion || suite !== structureSuite) return err({ type: 'unsupported', version, suite })
   return ok({ type: 'value', value: bytes.slice(valueRecordOverhead) })
 }
 
