@@ -144,13 +144,25 @@ describe('overlay messages', () => {
       }
     }
     const bytes = encodeOverlayMessage({ ...common, type: 'store', token, record: new Uint8Array(recordSizeMax) })
-    expect(decodeOverlayMessage(withTail(bytes, 1).with(15, (recordSizeMax & 255) + 1))).toEqual(malformed)
+    expect(decodeOverlayMessage(withTail(bytes, 1).with(17, (recordSizeMax & 255) + 1))).toEqual(malformed)
   })
 
   test('[O10] there is no store without a record', () => {
     expect(() => encodeOverlayMessage({ ...common, type: 'store', token, record: none })).toThrow()
     const bytes = encodeOverlayMessage({ ...common, type: 'store', token, record: Uint8Array.of(9) })
-    expect(decodeOverlayMessage(bytes.with(15, 0))).toEqual(malformed)
+    expect(decodeOverlayMessage(bytes.with(17, 0))).toEqual(malformed)
+  })
+
+  test('[O9] the age of a record is 0 where it is not told, and at most 65,535 minutes', () => {
+    const store = { ...common, type: 'store', token, record: Uint8Array.of(9) } as const
+    for (const ageMinutes of [0, 1, 65_535]) {
+      const message = { ...store, ageMinutes }
+      expect(decodeOverlayMessage(encodeOverlayMessage(message))).toEqual({ ok: true, value: message })
+    }
+    expect(encodeOverlayMessage(store)).toEqual(encodeOverlayMessage({ ...store, ageMinutes: 0 }))
+    for (const ageMinutes of [-1, 65_536, Number.NaN]) {
+      expect(() => encodeOverlayMessage({ ...store, ageMinutes })).toThrow()
+    }
   })
 
   test('[O9] a status is one of the table, an unknown one counts as busy', () => {
@@ -236,7 +248,7 @@ describe('overlay messages', () => {
       of('find-value', { key: bytes(32) }),
       of('find-value-response', { token: bytes(8), record, contacts: fc.constant(nobody) }),
       of('find-value-response', { token: bytes(8), record: fc.constant(undefined), contacts }),
-      of('store', { token: bytes(8), record }),
+      of('store', { token: bytes(8), record, ageMinutes: fc.nat(0xffff) }),
       of('store-response', { status: fc.constantFrom(...(Object.keys(storeStatuses) as StoreStatus[])) }),
       of('probe', { contact: fc.record({ v4: bytes(contactSizeV4), v6: fc.constant(none) }) }),
     )

@@ -35,7 +35,13 @@ export type OverlayMessage =
       readonly record: Uint8Array | undefined
       readonly contacts: PackedContacts
     })
-  | (Common & { readonly type: 'store'; readonly token: Uint8Array; readonly record: Uint8Array })
+  /** `ageMinutes`: since the record's owner last published it, 0 to 65,535; missing: 0. A holder that republishes tells it. */
+  | (Common & {
+      readonly type: 'store'
+      readonly token: Uint8Array
+      readonly record: Uint8Array
+      readonly ageMinutes?: number
+    })
   | (Common & { readonly type: 'store-response'; readonly status: StoreStatus })
   /** Asks the answerer to have somebody else ping the asker, who learns so whether strangers reach it. */
   | (Common & { readonly type: 'reach' })
@@ -128,7 +134,7 @@ export function overlayMessageSize(message: OverlayMessage): number {
       return overlayHeaderSize + overlayTokenSize + 2 + recordSize + packedContactsSize(message.contacts)
     }
     case 'store':
-      return overlayHeaderSize + overlayTokenSize + 2 + message.record.length
+      return overlayHeaderSize + overlayTokenSize + 2 + 2 + message.record.length
     case 'store-response':
       return overlayHeaderSize + 1
     case 'probe':
@@ -217,12 +223,13 @@ function readFindValueResponse(bytes: Uint8Array, transaction: number, isServer:
 }
 
 function readStore(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
-  const at = overlayHeaderSize + overlayTokenSize + 2
+  const at = overlayHeaderSize + overlayTokenSize + 2 + 2
   if (bytes.length < at) return malformed
   const recordSize = readU16(bytes, at - 2)
   if (recordSize === 0 || recordSize > recordSizeMax || !endsAt(bytes, at + recordSize)) return malformed
-  const token = bytes.subarray(overlayHeaderSize, at - 2)
-  return ok({ type: 'store', transaction, isServer, token, record: bytes.subarray(at, at + recordSize) })
+  const token = bytes.subarray(overlayHeaderSize, at - 4)
+  const record = bytes.subarray(at, at + recordSize)
+  return ok({ type: 'store', transaction, isServer, token, record, ageMinutes: readU16(bytes, at - 4) })
 }
 
 function readProbe(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
@@ -262,8 +269,13 @@ function write(message: OverlayMessage, target: Uint8Array, offset: number): num
       return writeContacts(contacts, target, writeRecord(record, target, recordAt))
     }
     case 'store': {
-      assert(message.record.length > 0, 'there is a record to store')
-      return writeRecord(message.record, target, writeExactly(message.token, overlayTokenSize, target, at))
+      const { record, token, ageMinutes = 0 } = message
+      assert(record.length > 0, 'there is a record to store')
+      assert(ageMinutes >= 0 && ageMinutes <= 0xffff, 'an age has two bytes')
+      const ageAt = writeExactly(token, overlayTokenSize, target, at)
+      target[ageAt] = ageMinutes >> 8
+      target[ageAt + 1] = ageMinutes
+      return writeRecord(record, target, ageAt + 2)
     }
     case 'store-response':
       target[at] = storeStatuses[message.status]
