@@ -8,7 +8,7 @@ export type { MdnsBrowserOptions } from './mdns/mdns-browser.ts'
 export { defaultMdnsBrowserOptions } from './mdns/mdns-browser.ts'
 export { MdnsDiscovery } from './mdns/mdns-discovery.ts'
 export type { BootstrapAddress, BootstrapNode } from './overlay/bootstrap-node.ts'
-export { bootstrapText, endpointText, parseBootstrapAddress, parseBootstrapNode } from './overlay/bootstrap-node.ts'
+export { bootstrapText, parseBootstrapAddress, parseBootstrapNode } from './overlay/bootstrap-node.ts'
 export type {
   BootstrapState,
   OverlayContact,

@@ -34,18 +34,26 @@ export function advertisementToText(self: Advertisement): Record<string, string>
   return text
 }
 
-/** What TXT strings say, or undefined where they are not of a Miaou peer: anybody on the network writes them. */
-export function parseServiceText(strings: unknown): ServiceText | undefined {
+/**
+ * The keys and values of TXT strings, the first of equal keys (RFC 6763 §6.4), or undefined where there is no version:
+ * every service of ours tells one.
+ */
+export function readTextKeys(strings: unknown): ReadonlyMap<string, string> | undefined {
   if (!Array.isArray(strings) || strings.length > 64) return undefined
   const values = new Map<string, string>()
   for (const bytes of strings) {
     const text = bytes instanceof Uint8Array ? bytesToText(bytes) : undefined
     const [, key, value] = /^([a-z0-9]{1,16})=([\x20-\x7e]*)$/.exec(text ?? '') ?? []
-    // The first of equal keys counts (RFC 6763 §6.4).
     if (key !== undefined && value !== undefined && !values.has(key)) values.set(key, value)
   }
-  const version = values.get('version')
-  if (version === undefined || !/^[\w.+-]{1,32}$/.test(version)) return undefined
+  return /^[\w.+-]{1,32}$/.test(values.get('version') ?? '') ? values : undefined
+}
+
+/** What TXT strings say, or undefined where they are not of a Miaou peer: anybody on the network writes them. */
+export function parseServiceText(strings: unknown): ServiceText | undefined {
+  const values = readTextKeys(strings)
+  const version = values?.get('version')
+  if (values === undefined || version === undefined) return undefined
   const idText = values.get('id')
   const peerId = idText === undefined ? undefined : parsePeerId(idText)
   if (idText !== undefined && peerId === undefined) return undefined

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { isIP, isIPv6 } from 'node:net'
 import { base64urlToBytes, bytesToBase64url, bytesToNodeId, err, type NodeId, ok, type Result } from '@miaou/core'
-import type { Endpoint } from '@miaou/protocol'
+import { type Endpoint, formatEndpoint } from '@miaou/protocol'
 
 /** A node to join the overlay through (row C14). */
 export interface BootstrapNode {
@@ -49,12 +49,7 @@ export function parseBootstrapNode(entry: unknown): Result<BootstrapNode, string
 
 /** `<public key, base64url>@host:port`: what `parseBootstrapNode` reads. */
 export function bootstrapText(publicKey: Uint8Array, endpoint: Endpoint): string {
-  return `${bytesToBase64url(publicKey)}@${endpointText(endpoint)}`
-}
-
-/** `host:port`, IPv6 in brackets. */
-export function endpointText({ host, port }: Endpoint): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+  return `${bytesToBase64url(publicKey)}@${formatEndpoint(endpoint)}`
 }
 
 /** Undefined for what is no `host:port`. */

@@ -93,6 +93,8 @@ export type OverlayError =
   | KademliaError
   /** The peer runs without the overlay: see `OverlayState`. */
   | { readonly type: 'overlay-off'; readonly reason: 'offline' | 'disabled' | 'no-udp'; readonly detail: string }
+  /** A record without a value is none. */
+  | { readonly type: 'empty-value' }
   /** The encoded record would have `size` bytes. */
   | { readonly type: 'record-too-large'; readonly size: number; readonly sizeMax: number }
   | { readonly type: 'salt-too-long'; readonly size: number; readonly sizeMax: number }

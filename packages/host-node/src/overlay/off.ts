@@ -1,11 +1,12 @@
 import { bytesToNodeId, err, type Result } from '@miaou/core'
-import type { OverlayError, OverlayHandle, OverlayInfo, OverlayState } from './handle.ts'
+import type { OverlayError, OverlayInfo, OverlayState } from './handle.ts'
+import type { OverlaySide } from './side.ts'
 
 /** Why there is no node: `detail` for a person. */
 export type OverlayOff = Extract<OverlayError, { readonly type: 'overlay-off' }>
 
 /** The overlay of a peer that is no node of it: tells why, and does nothing. */
-export class OffOverlay implements OverlayHandle {
+export class OffOverlay implements OverlaySide {
   readonly #why: OverlayOff
   readonly #publicKey: Uint8Array
   readonly #nodeId: OverlayInfo['nodeId']
@@ -66,6 +67,18 @@ export class OffOverlay implements OverlayHandle {
 
   async bootstrap(): Promise<Result<never, OverlayError>> {
     return this.#refuse()
+  }
+
+  async start(): Promise<void> {
+    // There is nothing to start.
+  }
+
+  setDiscoverable(): void {
+    // There is nobody to be found.
+  }
+
+  networkChanged(): void {
+    // No socket to move.
   }
 
   async stop(): Promise<void> {

@@ -21,8 +21,8 @@ export interface SealedDocumentOptions {
   readonly key: Uint8Array
   /** Four letters that tell what the file is. */
   readonly magic: string
-  /** Bytes of the largest file that is read. */
-  readonly sizeMax: number
+  /** Bytes of the largest body. */
+  readonly bodySizeMax: number
 }
 
 /** What is wrong with a document that is there. It has been moved to `<path>.damaged` where the system let us. */
@@ -42,6 +42,7 @@ const version = 1
 const suite = 1
 const nonceSize = 24
 const headerSize = 6
+const tagSize = 16
 
 /**
  * One file that only this home can read: magic 4 ‖ version u8 ‖ suite u8 ‖ nonce 24 ‖ sealed body, the first six bytes as
@@ -59,7 +60,8 @@ export class SealedDocument {
 
   /** The body, or undefined where there is no file. */
   load(): Result<Uint8Array | undefined, DocumentDamaged> {
-    const { path, sizeMax } = this.#options
+    const { path, bodySizeMax } = this.#options
+    const sizeMax = headerSize + nonceSize + bodySizeMax + tagSize
     let bytes: Uint8Array
     try {
       bytes = new Uint8Array(readFileSync(path))
@@ -67,19 +69,19 @@ export class SealedDocument {
       const code = codeOf(error)
       return code === 'ENOENT' ? ok(undefined) : err({ type: 'unreadable', detail: code })
     }
-    if (bytes.length > sizeMax) return this.putAside(`it has more than ${sizeMax} bytes`)
+    if (bytes.length > sizeMax) return err(this.putAside(`it has more than ${sizeMax} bytes`))
     const body = this.#open(bytes)
-    return body === undefined ? this.putAside('its bytes are not those that were written') : ok(body)
+    return body === undefined ? err(this.putAside('its bytes are not those that were written')) : ok(body)
   }
 
   /** Keeps a file that cannot be used out of the way, for whoever wants to look at it. */
-  putAside(detail: string): Result<never, DocumentDamaged> {
+  putAside(detail: string): DocumentDamaged {
     try {
       renameSync(this.#options.path, `${this.#options.path}.damaged`)
     } catch {
       // It stays, and the next write replaces it.
     }
-    return err({ type: 'damaged', detail })
+    return { type: 'damaged', detail }
   }
 
   store(body: Uint8Array): Result<undefined, DocumentUnwritable> {
@@ -99,7 +101,7 @@ export class SealedDocument {
     const reader = new ByteReader(bytes)
     const header = reader.bytes(headerSize)
     const nonce = reader.bytes(nonceSize)
-    if (reader.failed || reader.remaining < 16 || !equalBytes(header, this.#header)) return undefined
+    if (reader.failed || reader.remaining < tagSize || !equalBytes(header, this.#header)) return undefined
     return crypto.xchacha20Poly1305Open(key, nonce, header, bytes.subarray(headerSize + nonceSize))
   }
 }

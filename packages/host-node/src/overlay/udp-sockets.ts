@@ -4,9 +4,7 @@ import type { Endpoint } from '@miaou/protocol'
 import { localAddresses } from '../websocket/addresses.ts'
 
 export interface UdpSocketsOptions {
-  /** First port tried, the next ones when it is taken; 0 for any free one. The two families share one number. */
-  readonly port: number
-  /** Ports tried from `port` on. As the WebSocket listener. */
+  /** Ports tried from the one asked for on. As the WebSocket listener. */
   readonly portsTried: number
   /** Sockets on 127.0.0.1 and ::1 only. */
   readonly loopbackOnly: boolean
@@ -17,7 +15,6 @@ export interface UdpSocketsOptions {
 }
 
 export const defaultUdpSocketsOptions: UdpSocketsOptions = {
-  port: 9999,
   portsTried: 100,
   loopbackOnly: false,
   receiveBufferSize: 1_048_576,
@@ -60,9 +57,12 @@ export class UdpSockets {
     return this.#port
   }
 
-  /** Opens what can be opened. A missing family is no error as long as there is the other. */
-  async start(): Promise<Result<undefined, UdpError>> {
-    const { port, portsTried } = this.#options
+  /**
+   * Opens what can be opened, on `port` or the next one that is free for all families; 0 for any. A missing family is no
+   * error as long as there is the other.
+   */
+  async start(port: number): Promise<Result<undefined, UdpError>> {
+    const { portsTried } = this.#options
     for (let offset = 0; offset < portsTried; offset++) {
       const wanted = port === 0 ? 0 : Math.min(port + offset, 65_535)
       const failure = await this.#open(wanted)

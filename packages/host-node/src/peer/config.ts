@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { err, ok, type Result } from '@miaou/core'
+import { type OverlaySettings, parseOverlaySettings } from '../overlay/settings.ts'
 
 /** One STUN or TURN server (rows D03, D20), as RTCConfiguration writes it. */
 export interface IceServer {
@@ -17,12 +18,13 @@ export interface Config {
   readonly loopbackOnly?: boolean
   /** At most 8. */
   readonly iceServers?: readonly IceServer[]
+  readonly overlay?: OverlaySettings
 }
 
 export type ConfigError = { readonly type: 'bad-config'; readonly path: string; readonly detail: string }
 
 const iceServersMax = 8
-const settingNames: readonly string[] = ['port', 'loopbackOnly', 'iceServers']
+const settingNames: readonly string[] = ['port', 'loopbackOnly', 'iceServers', 'overlay']
 const urlsPattern = /^(stun|stuns|turn|turns):[^\s/?]+(\?transport=(udp|tcp))?$/
 
 export function configPath(home: string): string {
@@ -72,10 +74,13 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
     }
     servers.push(server)
   }
+  const overlay = document.overlay === undefined ? ok(undefined) : parseOverlaySettings(document.overlay)
+  if (!overlay.ok) return bad(overlay.error)
   return ok({
     ...(port === undefined ? {} : { port: Number(port) }),
     ...(loopbackOnly === undefined ? {} : { loopbackOnly }),
     ...(iceServers === undefined ? {} : { iceServers: servers }),
+    ...(overlay.value === undefined ? {} : { overlay: overlay.value }),
   })
 }
 
@@ -98,6 +103,7 @@ interface JsonObject {
   readonly port?: unknown
   readonly loopbackOnly?: unknown
   readonly iceServers?: unknown
+  readonly overlay?: unknown
   readonly urls?: unknown
   readonly username?: unknown
   readonly credential?: unknown
