@@ -85,7 +85,7 @@ export function unpackEndpoint(
   return { host, port: readU16(packed, offset + size - 2) }
 }
 
-/** Scope of the endpoint packed at `offset`; undefined when no node can have it (spec/overlay O3). Allocates nothing. */
+/** Scope of the endpoint packed at `offset`; undefined when no node can have it (O3). Allocates nothing. */
 export function addressScope(packed: Uint8Array, offset: number, family: AddressFamily): AddressScope | undefined {
   const size = family === 4 ? packedEndpointSizeV4 : packedEndpointSizeV6
   if (readU16(packed, offset + size - 2) === 0) return undefined

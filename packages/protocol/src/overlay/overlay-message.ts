@@ -20,7 +20,7 @@ interface Common {
   readonly isServer: boolean
 }
 
-/** Row E16, with the answers that a store and a node behind a NAT need. `token`: 8 bytes. `record`: 1 to 1,000 bytes. */
+/** Row E16, with what a store and a node behind a NAT need beside. `token`: 8 bytes. `record`: 1 to 1,000 bytes. */
 export type OverlayMessage =
   | (Common & { readonly type: 'ping' })
   /** `observed`: the asker's endpoint as the answerer sees it, packed (6 or 18 bytes; 0 where it is not told). */
@@ -35,7 +35,7 @@ export type OverlayMessage =
       readonly record: Uint8Array | undefined
       readonly contacts: PackedContacts
     })
-  /** `ageMinutes`: since the record's owner last published it, 0 to 65,535; missing: 0. A holder that republishes tells it. */
+  /** `ageMinutes`: since the record's owner last published it, 0 to 65,535; missing: 0. Told by who republishes. */
   | (Common & {
       readonly type: 'store'
       readonly token: Uint8Array
@@ -143,8 +143,8 @@ export function overlayMessageSize(message: OverlayMessage): number {
 }
 
 /**
- * The message in `bytes`. Never throws, and copies nothing: arrays of the result are views into `bytes`, good as long as
- * the caller leaves these alone. Addresses of contacts are not judged here (`addressScope` does).
+ * The message in `bytes`. Never throws, and copies nothing: arrays of the result are views into `bytes`, good as long
+ * as the caller leaves these alone. Addresses of contacts are not judged here (`addressScope` does).
  */
 export function decodeOverlayMessage(bytes: Uint8Array): Result<OverlayMessage, OverlayMessageError> {
   if (bytes.length < overlayHeaderSize || bytes.length > overlayMessageSizeMax) return malformed

@@ -39,7 +39,7 @@ export function writeContacts({ v4, v6 }: PackedContacts, target: Uint8Array, at
   return at + 2 + v4.length + v6.length
 }
 
-/** The contacts at `at` as views into `bytes`, or undefined when there are more than 20, or fewer bytes than they say. */
+/** The contacts at `at` as views into `bytes`, or undefined: more than 20, or fewer bytes than the counts say. */
 export function readContacts(bytes: Uint8Array, at: number): PackedContacts | undefined {
   if (bytes.length < at + 2) return undefined
   const [countV4, countV6] = [bytes[at] as number, bytes[at + 1] as number]
