@@ -25,7 +25,7 @@ export function encodeOverlayContact(contacts: PackedContacts): Uint8Array {
   return bytes
 }
 
-/** Contacts as views into `bytes`, at addresses that a node can have. A claim: nothing shows that they are the sender's. */
+/** Contacts as views into `bytes`, at addresses that a node can have. A claim: nothing proves it yet. */
 export function decodeOverlayContact(bytes: Uint8Array): Result<PackedContacts, DecodeError> {
   const contacts = readContacts(bytes, 0)
   const isComplete = contacts !== undefined && bytes.length - packedContactsSize(contacts) <= tailSizeMax
