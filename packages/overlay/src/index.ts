@@ -1,3 +1,17 @@
+export { chooseFanOut } from './gossip/fan-out.ts'
+export { Gossip, gossipLabel } from './gossip/gossip.ts'
+export type { GossipConfig, GossipOptions } from './gossip/gossip-options.ts'
+export { defaultGossipOptions } from './gossip/gossip-options.ts'
+export type {
+  GossipInfo,
+  GossipInput,
+  GossipOutput,
+  GossipPublishError,
+  GossipPublishResult,
+  NeighbourHint,
+  NeighbourId,
+} from './gossip/interface.ts'
+export { SeenSet } from './gossip/seen-set.ts'
 export type { ContactRoots, ContactTableOptions } from './kademlia/contact-table.ts'
 export { ContactTable } from './kademlia/contact-table.ts'
 export type {

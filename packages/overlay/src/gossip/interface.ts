@@ -8,7 +8,13 @@ export type NeighbourHint = Uint8Array
 
 export type GossipInput =
   /** A link over which gossip may flow stands. `isOutgoing`: this side asked for it (`connect`). */
-  | { readonly type: 'neighbour-up'; readonly neighbour: NeighbourId; readonly hint: NeighbourHint | undefined }
+  | {
+      readonly type: 'neighbour-up'
+      readonly neighbour: NeighbourId
+      readonly hint: NeighbourHint | undefined
+      /** Absent: outgoing when the hint is one that a `connect` named. */
+      readonly isOutgoing?: boolean
+    }
   | { readonly type: 'neighbour-down'; readonly neighbour: NeighbourId }
   /** Encoded gossip message from a neighbour. */
   | { readonly type: 'message'; readonly from: NeighbourId; readonly bytes: Uint8Array }
@@ -35,6 +41,34 @@ export type GossipOutput =
   /** The view has no room for it, or its score is too low. */
   | { readonly type: 'disconnect'; readonly neighbour: NeighbourId; readonly reason: 'view-full' | 'graylisted' }
   | { readonly type: 'reply'; readonly id: number; readonly result: GossipPublishResult }
+
+/** What a gossip engine shows of itself. */
+export interface GossipInfo {
+  readonly active: readonly {
+    readonly neighbour: NeighbourId
+    readonly isOutgoing: boolean
+    /** 0 at best. */
+    readonly score: number
+    /** Smoothed time from a graft to its answer, ms. */
+    readonly rttMs: number | undefined
+  }[]
+  readonly greetingCount: number
+  readonly passiveCount: number
+  readonly graylistedCount: number
+  readonly seenCount: number
+  readonly missingCount: number
+  readonly cachedCount: number
+  readonly cachedBytes: number
+  /** How long a push is waited for after an announcement, ms. */
+  readonly graftWaitMs: number
+  readonly topics: readonly {
+    readonly topic: string
+    readonly isSubscribed: boolean
+    /** Neighbours that want it, and those it is pushed to. */
+    readonly neighbours: number
+    readonly eager: number
+  }[]
+}
 
 export type GossipPublishResult =
   | { readonly ok: true; readonly messageId: string; readonly neighbours: number }

@@ -108,7 +108,7 @@ const topicOffset = 79
 const noDistance = 0xff
 
 /** Bytes of a data message beside topic and payload. */
-export const gossipDataOverhead = topicOffset + 2 + 4 + signatureSize
+export const gossipDataOverhead: number = topicOffset + 2 + 4 + signatureSize
 
 /** Whether a text may name a topic: 1 to 64 visible ASCII characters. */
 export function isGossipTopic(topic: string): boolean {
