@@ -116,7 +116,10 @@ describe('signed records', () => {
     expect(() => signedRecordKey(libsodium, signer.publicKey, new Uint8Array(65))).toThrow()
     const record = sign({ salt: new Uint8Array(64), value: new Uint8Array(64) })
     expect(decodeRecord(record).ok).toBe(true)
-    expect(decodeRecord(record.with(2 + 1 + 32, 65))).toEqual(malformed)
+    const saltAt = 2 + 1 + 32
+    const longer = concatBytes(record.slice(0, saltAt), Uint8Array.of(65, 7), record.slice(saltAt + 1))
+    expect(decodeRecord(longer)).toEqual(malformed)
+    expect(decodeRecord(longer.with(saltAt, 64)).ok).toBe(false)
   })
 
   test('[O15] a sequence up to 2^53 − 1 is exact, more is refused', () => {
