@@ -71,9 +71,11 @@ export async function build(count) {
     if (index > 1) await nodes[index].dial(nodes[1 + ((index * 7) % (index - 1))].getMultiaddrs())
   }
   const dhts = nodes.map((node) => node.services.dht)
-  await untilTablesAreFull(dhts)
-  const key = nodes[0].peerId.toMultihash().bytes
-  await Promise.allSettled(dhts.map((dht) => walkTo(dht, key)))
+  if (count > 1) {
+    await untilTablesAreFull(dhts)
+    const key = nodes[0].peerId.toMultihash().bytes
+    await Promise.allSettled(dhts.map((dht) => walkTo(dht, key)))
+  }
   let requests = 0
   for (const { network } of dhts) {
     const send = network.sendRequest.bind(network)

@@ -178,7 +178,7 @@ export class DhtScenario {
       put: { tally: Tally; stored: readonly Stored[]; askedMs: readonly number[] }
       get: Tally
     }>,
-  ): Promise<{ stored: readonly Stored[]; measurements: readonly Measurement[] }> {
+  ): Promise<{ stored: readonly Stored[]; measurements: Measurement[] }> {
     const cpuAtStart = cpuUs()
     const requestsAtStart = this.#network.requests()
     const { put, get } = await operate()
