@@ -12,6 +12,7 @@ export type {
   NeighbourId,
 } from './gossip/interface.ts'
 export { SeenSet } from './gossip/seen-set.ts'
+export { defaultKademliaConfig } from './kademlia/config.ts'
 export type { ContactRoots, ContactTableOptions } from './kademlia/contact-table.ts'
 export { ContactTable } from './kademlia/contact-table.ts'
 export type {
@@ -27,6 +28,8 @@ export type {
   LookupCost,
   RecordRules,
 } from './kademlia/interface.ts'
+export type { KademliaInfo } from './kademlia/kademlia.ts'
+export { Kademlia } from './kademlia/kademlia.ts'
 export { distanceFraction, estimateNetworkSize } from './kademlia/network-size.ts'
 export type { AddResult, ClosestOptions, RoutingTableOptions } from './kademlia/routing-table.ts'
 export { RoutingTable } from './kademlia/routing-table.ts'

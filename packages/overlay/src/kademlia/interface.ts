@@ -1,6 +1,7 @@
 import type { Brand, Jitter, Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import type { Endpoint, StoreStatus } from '@miaou/protocol'
+import type { KademliaConfig } from './config.ts'
 import type { ContactTable } from './contact-table.ts'
 
 /** A row of a `ContactTable`: one key at one endpoint. Valid as long as somebody roots it (see there). */
@@ -28,7 +29,13 @@ export type KademliaMessage =
       readonly record: Uint8Array | undefined
       readonly contacts: readonly ContactRef[]
     })
-  | (Common & { readonly type: 'store'; readonly token: Uint8Array; readonly record: Uint8Array })
+  /** `ageMinutes`: since the record's owner last published it, 0 … 65,535; missing: 0. A holder that republishes tells it. */
+  | (Common & {
+      readonly type: 'store'
+      readonly token: Uint8Array
+      readonly record: Uint8Array
+      readonly ageMinutes?: number
+    })
   | (Common & { readonly type: 'store-response'; readonly status: StoreStatus })
   | (Common & { readonly type: 'reach' })
   | (Common & { readonly type: 'reach-response' })
@@ -107,18 +114,6 @@ export interface RecordRules {
   check(record: Uint8Array): { readonly key: Uint8Array; readonly sequence: number | undefined } | undefined
 }
 
-/** Row E08 and the engine's own bounds; `defaultKademliaConfig` in config.ts names the source of each. */
-export interface KademliaConfig {
-  readonly k: number
-  readonly alpha: number
-  readonly refreshIntervalMs: number
-  readonly replicationFactor: number
-  /** Disjoint paths of a lookup: 1–8. */
-  readonly paths: number
-  /** `auto`: a server where the observed address is one's own or a stranger's ping arrived. */
-  readonly mode: 'auto' | 'server' | 'client'
-}
-
 export interface KademliaOptions {
   readonly crypto: Pick<Crypto, 'sha256' | 'hmacSha256' | 'equal'>
   readonly random: Random
@@ -127,5 +122,10 @@ export interface KademliaOptions {
   /** Own node id, 32 bytes: SHA-256 of the overlay public key. */
   readonly self: Uint8Array
   readonly records: RecordRules
+  /** Kept by reference: engines that are given the same object share what is made of it. Do not change it. */
   readonly config?: Partial<KademliaConfig>
+  /** Monotonic ms at which the engine is made: intervals count from then on. Default 0. */
+  readonly now?: number
 }
+
+export type { KademliaConfig }

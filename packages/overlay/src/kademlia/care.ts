@@ -1,0 +1,108 @@
+import type { Core } from './core.ts'
+import type { ContactRef } from './interface.ts'
+import type { ContactCare, Pending, RequestOwner, Requests } from './requests.ts'
+
+/**
+ * Who is in the routing table: contacts enter by a round trip, lose their place by silence or lies, and a full bucket's
+ * oldest is pinged before a newcomer takes its place (spec/overlay.md, Engine).
+ */
+export class Care implements ContactCare, RequestOwner {
+  readonly #core: Core
+  #requests: Requests | undefined
+  /** Contacts being pinged for the table's sake. */
+  #pinged: Set<ContactRef> | undefined
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** The two need each other; called once. */
+  attach(requests: Requests): void {
+    this.#requests = requests
+  }
+
+  /** A datagram of a contact arrived: a request, or any answer. */
+  heard(from: ContactRef, isServer: boolean, isProven: boolean): void {
+    const { table, mono } = this.#core
+    this.#core.heardAt = mono
+    if (table.has(from)) {
+      if (!isServer) this.#remove(from)
+      else if (isProven) table.touch(from, mono)
+      return
+    }
+    if (!isServer) {
+      table.removeReplacement(from)
+      return
+    }
+    if (isProven) this.#admit(from)
+    else if (!table.isBucketFull(table.bucketOf(from))) this.#ping(from)
+  }
+
+  proved(ref: ContactRef, isServer: boolean, ms: number): void {
+    this.heard(ref, isServer, true)
+    this.#core.table.updateRoundTrip(ref, ms)
+  }
+
+  silent(ref: ContactRef, sentAt: number): void {
+    const { table, counters, config, heardAt, mono } = this.#core
+    if (!table.has(ref)) {
+      table.removeReplacement(ref)
+      return
+    }
+    // Nobody at all was heard since: it is rather us who are cut off, and the table is what brings us back.
+    if (heardAt < sentAt) {
+      counters.add('contacts-kept-in-outage')
+      return
+    }
+    if (table.fail(ref) < config.failuresMax) return
+    counters.add('contacts-removed')
+    table.replace(ref, mono)
+  }
+
+  lied(ref: ContactRef): void {
+    this.#core.counters.add('contacts-removed')
+    this.#remove(ref)
+  }
+
+  answered(pending: Pending): void {
+    this.#pinged?.delete(pending.to)
+  }
+
+  late(): void {
+    // A ping has nobody else to ask.
+  }
+
+  failed(pending: Pending): void {
+    this.#pinged?.delete(pending.to)
+    const { table } = this.#core
+    // Still there after one silence: a second ping decides, when somebody waits for the place.
+    const isContested = table.has(pending.to) && table.replacements(table.bucketOf(pending.to)).length > 0
+    if (isContested && table.failures(pending.to) > 0) this.#ping(pending.to)
+  }
+
+  mark(mark: (ref: ContactRef) => void): void {
+    this.#core.table.markRoots(mark)
+  }
+
+  #admit(ref: ContactRef): void {
+    const { table, mono, config } = this.#core
+    if (table.add(ref, mono) !== 'full') return
+    table.offerReplacement(ref)
+    const oldest = table.leastRecentlySeen(table.bucketOf(ref))
+    if (oldest !== undefined && mono - table.heardMs(oldest) >= config.questionableAfterMs) this.#ping(oldest)
+  }
+
+  #remove(ref: ContactRef): void {
+    const { table, mono } = this.#core
+    table.removeReplacement(ref)
+    if (table.has(ref)) table.replace(ref, mono)
+  }
+
+  #ping(ref: ContactRef): void {
+    const { config, counters } = this.#core
+    this.#pinged ??= new Set()
+    if (this.#pinged.has(ref)) return
+    if (this.#pinged.size >= config.carePingsMax) return counters.add('pings-over-limit')
+    if (this.#requests?.ping(ref, this) === true) this.#pinged.add(ref)
+  }
+}

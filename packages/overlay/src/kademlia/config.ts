@@ -1,0 +1,118 @@
+/**
+ * Row E08 and the engine's own bounds. `defaultKademliaConfig` names the source of each default; times in ms, sizes in
+ * bytes. "Own choice" is explained in spec/overlay.md, a "guess" is not measured.
+ */
+export interface KademliaConfig {
+  /** Contacts a bucket, and nodes that hold a record. */
+  readonly k: number
+  /** Requests in flight on one path of a walk before its burst. */
+  readonly alpha: number
+  /** A bucket in which nothing was looked up for so long is walked to. */
+  readonly refreshIntervalMs: number
+  /** Acknowledgements at which a put is answered; holders whose answers end a get of a signed record. */
+  readonly replicationFactor: number
+  /** Disjoint paths of a lookup: 1–8. */
+  readonly paths: number
+  /** `auto`: a server where the observed address is one's own or a stranger's ping arrived. */
+  readonly mode: 'auto' | 'server' | 'client'
+
+  /** Contacts of one /24 or /48 in a bucket and among the closest of a walk. */
+  readonly contactsPerPrefixMax: number
+  readonly replacementsMax: number
+  /** Requests in a row that a contact may leave unanswered, while others answer, before it loses its place. */
+  readonly failuresMax: number
+  /** The least recently heard contact of a full bucket is pinged for a newcomer when silent for so long. */
+  readonly questionableAfterMs: number
+  /** Pings of unproven senders, of newcomers and of silent contacts in flight. */
+  readonly carePingsMax: number
+
+  /** No answer for so long: the next contact is asked too. Without a measurement of any contact. */
+  readonly softTimeoutMs: number
+  readonly softTimeoutMinMs: number
+  /** No answer for so long: the request has failed. For a contact that was never measured. */
+  readonly hardTimeoutMs: number
+  readonly hardTimeoutMinMs: number
+  readonly hardTimeoutMaxMs: number
+  readonly requestsMax: number
+
+  readonly operationsMax: number
+  /** Walks of the engine's own (refresh, republishing) at a time, beside `operationsMax`. */
+  readonly backgroundWalksMax: number
+  readonly bootstrapContactsMax: number
+  /** Most nodes of a region that a walk covers where ids are denser than plausible. */
+  readonly regionMax: number
+  /** Contacts of one answer that are looked at. */
+  readonly contactsPerAnswerMax: number
+  /** Contacts that `contacts()` hands out to be kept over a restart. */
+  readonly savedContactsMax: number
+
+  readonly recordsMax: number
+  readonly recordBytesMax: number
+  /** Records stored on behalf of one key, and of one /24 or /48. */
+  readonly recordsPerSenderMax: number
+  readonly recordsPerPrefixMax: number
+  readonly publishedMax: number
+  readonly expiryMs: number
+  readonly republishIntervalMs: number
+  /** A token is good for one to two of these. */
+  readonly tokenIntervalMs: number
+
+  /** Client in mode `auto`: so often somebody is asked whether strangers reach us. Doubles up to 8 times this. */
+  readonly reachIntervalMs: number
+  /** So long a stranger's ping is waited for. */
+  readonly reachWaitMs: number
+  readonly reachFailuresMax: number
+  /** Two probes for others are so far apart; four times this where the same prefix asks or is meant. */
+  readonly probeIntervalMs: number
+  /** An address counts as never contacted when nothing was sent to it for so long. */
+  readonly strangerAfterMs: number
+  readonly contactedHostsMax: number
+}
+
+const minute = 60_000
+const hour = 60 * minute
+
+export const defaultKademliaConfig: KademliaConfig = {
+  k: 20, // E02
+  alpha: 3, // E03
+  refreshIntervalMs: hour, // E05
+  replicationFactor: 3, // E06
+  paths: 1, // own choice: 1 finds all honest records; a walk that ends implausibly gets more (spec/overlay)
+  mode: 'auto', // own choice
+
+  contactsPerPrefixMax: 2, // issue 3, against chosen ids
+  replacementsMax: 8, // guess; Kademlia §4.1 gives none, mainline nodes keep 8
+  failuresMax: 2, // own choice: one datagram may get lost
+  questionableAfterMs: 5 * minute, // guess; BEP 5 has 15 min
+  carePingsMax: 16, // guess
+
+  softTimeoutMs: 400, // guess: a round trip round the earth and a handshake
+  softTimeoutMinMs: 2, // guess: timers of hosts are not finer than 1 ms
+  hardTimeoutMs: 1_000, // RFC 6298 §2.1
+  hardTimeoutMinMs: 250, // own choice between Linux's 200 ms and toysim's 250 ms
+  hardTimeoutMaxMs: 3_000, // guess; RFC 6298 §2.5 wants at least 60 s for streams, a walk has other nodes to ask
+  requestsMax: 1_024, // guess: about 100 bytes each
+
+  operationsMax: 64, // guess
+  backgroundWalksMax: 3, // own choice: as many as alpha
+  bootstrapContactsMax: 32, // guess
+  regionMax: 160, // own choice: 20 honest nodes and 100 of 50 prefixes, and some more
+  contactsPerAnswerMax: 20, // E02: k fit one datagram
+  savedContactsMax: 200, // issue 3
+
+  recordsMax: 16_384, // guess: 16 MiB of the largest
+  recordBytesMax: 16 * 1024 * 1024, // guess
+  recordsPerSenderMax: 1_024, // own choice: a sixteenth
+  recordsPerPrefixMax: 2_048, // own choice: an eighth
+  publishedMax: 1_024, // guess
+  expiryMs: 24 * hour, // DECISIONS "Overlay"
+  republishIntervalMs: hour, // DECISIONS "Overlay"
+  tokenIntervalMs: 5 * minute, // BEP 5: tokens up to ten minutes old are accepted
+
+  reachIntervalMs: 5 * minute, // guess
+  reachWaitMs: 10_000, // guess: two handshakes
+  reachFailuresMax: 3, // guess
+  probeIntervalMs: 5_000, // guess: bounds what others can make us send to somebody
+  strangerAfterMs: 10 * minute, // RFC 4787 REQ-5: a NAT keeps a mapping for 2 to 5 minutes and some longer
+  contactedHostsMax: 2_048, // guess
+}

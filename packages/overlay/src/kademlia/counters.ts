@@ -1,0 +1,37 @@
+/** What the engine drops, refuses or loses, by reason. */
+export type KademliaCounter =
+  | 'answers-unasked'
+  | 'answers-from-another'
+  | 'answers-of-wrong-type'
+  | 'answers-malformed'
+  | 'records-wrong'
+  | 'timeouts'
+  | 'requests-over-limit'
+  | 'operations-over-limit'
+  | 'contacts-removed'
+  | 'contacts-kept-in-outage'
+  | 'pings-over-limit'
+  | 'requests-malformed'
+  | 'stores-bad-token'
+  | 'stores-bad-record'
+  | 'stores-stale'
+  | 'stores-full'
+  | 'records-evicted'
+  | 'records-expired'
+  | 'probes-refused'
+  | 'walks-too-dense'
+  | 'walks-too-sparse'
+
+/** Allocated when something is first counted: a million engines of a simulation count little. */
+export class KademliaCounters {
+  #counts: Map<KademliaCounter, number> | undefined
+
+  add(counter: KademliaCounter): void {
+    this.#counts ??= new Map()
+    this.#counts.set(counter, (this.#counts.get(counter) ?? 0) + 1)
+  }
+
+  snapshot(): Readonly<Partial<Record<KademliaCounter, number>>> {
+    return Object.fromEntries(this.#counts ?? [])
+  }
+}

@@ -1,0 +1,42 @@
+import type { ContactRef, KademliaError, KademliaReply } from './interface.ts'
+import type { Path } from './path.ts'
+import { Walk, type WalkContext } from './walk.ts'
+
+/** Finds the k nodes nearest to a target. `id`: the command to answer; undefined for a walk of the engine's own. */
+export class FindNodeWalk extends Walk {
+  readonly id: number | undefined
+
+  constructor(context: WalkContext, target: Uint8Array, id: number | undefined) {
+    super(context, target)
+    this.id = id
+  }
+
+  stopped(): void {
+    this.#reply({ type: 'failed', error: { type: 'stopped' } })
+  }
+
+  protected question(path: Path, to: ContactRef): boolean {
+    return this.context.requests.findNode(to, path.detour ?? this.target, path)
+  }
+
+  protected taken(): boolean {
+    return true
+  }
+
+  protected arrived(): void {
+    const reached = this.reached(this.core.config.k)
+    this.observeDensity(reached)
+    this.finish()
+    if (this.id === undefined) return
+    if (reached.length === 0) return this.#reply({ type: 'failed', error: this.noAnswer() })
+    this.#reply({ type: 'found-nodes', contacts: reached.map(({ ref }) => ref), cost: this.cost() })
+  }
+
+  protected noAnswer(): KademliaError {
+    return { type: 'timeout' }
+  }
+
+  #reply(reply: KademliaReply): void {
+    if (this.id !== undefined) this.core.reply(this.id, reply)
+  }
+}

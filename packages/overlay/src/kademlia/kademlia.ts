@@ -1,0 +1,346 @@
+import type { Now } from '@miaou/core'
+import type { Endpoint } from '@miaou/protocol'
+import { BootstrapWalk } from './bootstrap-walk.ts'
+import { Care } from './care.ts'
+import { defaultKademliaConfig, type KademliaConfig } from './config.ts'
+import { Core } from './core.ts'
+import type { KademliaCounter } from './counters.ts'
+import { FindNodeWalk } from './find-node-walk.ts'
+import { GetWalk } from './get-walk.ts'
+import type {
+  ContactRef,
+  KademliaCommand,
+  KademliaError,
+  KademliaInput,
+  KademliaMessage,
+  KademliaOptions,
+  KademliaOutput,
+} from './interface.ts'
+import { type BackgroundWalk, Maintenance } from './maintenance.ts'
+import { NetworkSizes } from './network-sizes.ts'
+import { PingOperation } from './ping-operation.ts'
+import { PutWalk } from './put-walk.ts'
+import { Reachability } from './reachability.ts'
+import { Requests } from './requests.ts'
+import { Responder } from './responder.ts'
+import { RoutingTable } from './routing-table.ts'
+import type { Walk, WalkContext } from './walk.ts'
+
+/** For `miaou dht info`, tests and checkers. */
+export interface KademliaInfo {
+  readonly isServer: boolean
+  readonly contacts: number
+  /** Contacts by bucket, the farthest (255) first; empty ones left out. */
+  readonly buckets: readonly { readonly bucket: number; readonly contacts: number; readonly replacements: number }[]
+  /** Estimated nodes of the whole network, own one included. */
+  readonly networkSize: number
+  readonly records: number
+  readonly recordBytes: number
+  /** Records of one's own that are republished. */
+  readonly published: number
+  readonly operations: number
+  readonly backgroundWalks: number
+  readonly requestsInFlight: number
+  readonly observed: Endpoint | undefined
+  readonly counters: Readonly<Partial<Record<KademliaCounter, number>>>
+}
+
+const configs = new WeakMap<Partial<KademliaConfig>, KademliaConfig>()
+/** 1–8 paths: issue 3. */
+const pathsMax = 8
+
+/**
+ * One node of the overlay: an engine without clock and I/O. Its parts: `Care` (who is in the table), `Requests` (what is
+ * in flight), walks (`FindNodeWalk`, `GetWalk`, `PutWalk`, `BootstrapWalk`), `Responder` with its records, `Maintenance`
+ * and `Reachability`. Rules: spec/overlay.md, Engine.
+ */
+export class Kademlia {
+  readonly #core: Core
+  readonly #requests: Requests
+  readonly #care: Care
+  readonly #responder: Responder
+  readonly #maintenance: Maintenance
+  readonly #reachability: Reachability
+  readonly #context: WalkContext
+  readonly #roots: (mark: (ref: ContactRef) => void) => void
+  #walks: Set<Walk> | undefined
+  #backgroundWalks: Set<Walk> | undefined
+  #pings: Set<PingOperation> | undefined
+  #isStopped = false
+
+  constructor(options: KademliaOptions) {
+    const { self, contacts, now = 0 } = options
+    const config = completeConfig(options.config)
+    const { k, contactsPerPrefixMax: prefixMax, replacementsMax } = config
+    const table = new RoutingTable({ self, contacts, k, prefixMax, replacementsMax, now })
+    this.#core = new Core(options, config, table)
+    this.#care = new Care(this.#core)
+    this.#requests = new Requests(this.#core, this.#care)
+    this.#care.attach(this.#requests)
+    this.#responder = new Responder(this.#core)
+    this.#maintenance = new Maintenance(this.#core, this.#responder, now)
+    this.#reachability = new Reachability(this.#core, this.#requests)
+    if (config.mode === 'auto') this.#core.onSent = (to) => this.#reachability.sentTo(to)
+    const sizes = new NetworkSizes(this.#core)
+    this.#context = { core: this.#core, requests: this.#requests, sizes, ended: (walk) => this.#ended(walk) }
+    this.#roots = (mark) => this.#mark(mark)
+    contacts.addRoots(this.#roots)
+  }
+
+  /**
+   * Exact effects of one input, in the order they must happen; a shared, frozen, empty array when there are none. A
+   * message's arrays may be views: what the engine keeps, it copies.
+   */
+  handle(now: Now, input: KademliaInput): KademliaOutput[] {
+    this.#core.enter(now)
+    if (this.#isStopped) this.#refuse(input)
+    else this.#take(input)
+    return this.#core.leave()
+  }
+
+  /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
+  deadline(): number {
+    const own = Math.min(this.#maintenance.deadline(), this.#reachability.deadline())
+    return Math.min(this.#requests.deadline(), own)
+  }
+
+  /**
+   * Fills the empty table with contacts as a long-lived network's would be filled, heard at `now` (monotonic ms): for
+   * simulations. At most k a bucket, ids distinct, own id left out.
+   */
+  fill(now: number, contacts: ArrayLike<ContactRef>): void {
+    this.#core.table.fill(contacts, now)
+  }
+
+  /** The contacts to keep over a restart, the most recently heard first: `savedContactsMax` at most. */
+  contacts(): ContactRef[] {
+    const { table, config } = this.#core
+    const live = table.all().filter((ref) => table.failures(ref) === 0)
+    const heard = live.map((ref) => ({ ref, heardMs: table.heardMs(ref) }))
+    heard.sort((a, b) => b.heardMs - a.heardMs)
+    return heard.slice(0, config.savedContactsMax).map(({ ref }) => ref)
+  }
+
+  info(): KademliaInfo {
+    const { table } = this.#core
+    const records = this.#responder.recordsOrNone
+    const buckets = []
+    for (let bucket = 255; bucket >= 0; bucket--) {
+      const contacts = table.bucketSize(bucket)
+      const replacements = table.replacements(bucket).length
+      if (contacts > 0 || replacements > 0) buckets.push({ bucket, contacts, replacements })
+    }
+    return {
+      isServer: this.#core.isPublicServer || this.#core.isLocalServer,
+      contacts: table.size,
+      buckets,
+      networkSize: Math.round(this.#context.sizes.estimate()),
+      records: records?.size ?? 0,
+      recordBytes: records?.bytes ?? 0,
+      published: this.#maintenance.publishedCount,
+      operations: (this.#walks?.size ?? 0) + (this.#pings?.size ?? 0),
+      backgroundWalks: this.#backgroundWalks?.size ?? 0,
+      requestsInFlight: this.#requests.size,
+      observed: this.#reachability.observed,
+      counters: this.#core.counters.snapshot(),
+    }
+  }
+
+  #take(input: KademliaInput): void {
+    switch (input.type) {
+      case 'message':
+        return this.#receive(input.from, input.isProven, input.message)
+      case 'failed':
+        return this.#requests.fail(input.transaction)
+      case 'command':
+        return this.#command(input.id, input.command)
+      case 'listening':
+        return this.#reachability.listen(input.endpoints)
+      case 'wake':
+        return this.#wake()
+      case 'stop':
+        return this.#stop()
+    }
+  }
+
+  #receive(from: ContactRef, isProven: boolean, message: KademliaMessage): void {
+    // Our own datagram, come back by some loop of the network.
+    if (this.#core.isSelf(from)) return
+    switch (message.type) {
+      case 'pong':
+        this.#requests.settle(from, message)
+        return this.#reachability.seenAt(from, message.observed)
+      case 'find-node-response':
+      case 'find-value-response':
+      case 'store-response':
+      case 'reach-response':
+        return this.#requests.settle(from, message)
+      default:
+        this.#answer(from, message)
+        this.#care.heard(from, message.isServer, isProven)
+    }
+  }
+
+  #answer(from: ContactRef, message: KademliaMessage): void {
+    switch (message.type) {
+      case 'ping':
+        // First: the answer makes the sender one whom we sent to.
+        this.#reachability.pinged(from)
+        return this.#responder.ping(from, message)
+      case 'find-node':
+        return this.#responder.findNode(from, message)
+      case 'find-value':
+        return this.#responder.findValue(from, message)
+      case 'store':
+        return this.#responder.store(from, message)
+      case 'reach':
+        return this.#reachability.reach(from, message)
+      case 'probe':
+        return this.#reachability.probe(from, message.contact)
+    }
+  }
+
+  #command(id: number, command: KademliaCommand): void {
+    const { config } = this.#core
+    if ((this.#walks?.size ?? 0) + (this.#pings?.size ?? 0) >= config.operationsMax) {
+      this.#core.counters.add('operations-over-limit')
+      return this.#fail(id, { type: 'too-many-operations', operationsMax: config.operationsMax })
+    }
+    switch (command.type) {
+      case 'bootstrap':
+        return this.#bootstrap(id, command.contacts)
+      case 'find-node':
+        return this.#walk(id, new FindNodeWalk(this.#context, command.target, id), command.paths)
+      case 'put':
+        return this.#put(id, command)
+      case 'get':
+        return this.#get(id, command.key, command.paths)
+      case 'ping':
+        return this.#ping(id, command.contact)
+    }
+  }
+
+  #bootstrap(id: number, contacts: readonly ContactRef[]): void {
+    const asked = contacts.slice(0, this.#core.config.bootstrapContactsMax)
+    const walk = new BootstrapWalk(this.#context, id, asked.length, () => this.#joined())
+    this.#addWalk(walk)
+    if (walk.start(1, asked)) return
+    this.#walks?.delete(walk)
+    this.#fail(id, { type: 'bootstrap-failed', asked: asked.length })
+  }
+
+  /** The neighbourhood is known: walks to what lies farther (Kademlia §2.3). */
+  #joined(): void {
+    const { table } = this.#core
+    const [nearest] = table.all()
+    if (nearest === undefined) return
+    const buckets = []
+    for (let bucket = 255; bucket > table.bucketOf(nearest); bucket--) buckets.push(bucket)
+    this.#maintenance.refresh(buckets)
+    this.#runBackground()
+  }
+
+  #put(id: number, { record, republish, paths }: Extract<KademliaCommand, { type: 'put' }>): void {
+    const checked = this.#core.rules.check(record)
+    if (checked === undefined) return this.#fail(id, { type: 'bad-record' })
+    const { key } = checked
+    if (republish && !this.#maintenance.publish(key, record)) {
+      const operationsMax = this.#core.config.publishedMax
+      return this.#fail(id, { type: 'too-many-operations', operationsMax })
+    }
+    this.#walk(id, new PutWalk(this.#context, { key, record, ageMinutes: 0 }, id), paths)
+  }
+
+  #get(id: number, key: Uint8Array, paths: number | undefined): void {
+    const held = this.#maintenance.own(key) ?? this.#responder.recordsOrNone?.get(key)
+    const isFinal = held !== undefined && this.#core.rules.check(held)?.sequence === undefined
+    if (held === undefined || !isFinal) return this.#walk(id, new GetWalk(this.#context, key, id, held), paths)
+    const cost = { requests: 0, timeouts: 0, hops: 0, ms: 0 }
+    this.#core.reply(id, { type: 'found-value', record: held, cost })
+  }
+
+  #ping(id: number, contact: ContactRef): void {
+    const operation = new PingOperation(this.#core, id, () => this.#pings?.delete(operation))
+    this.#pings ??= new Set()
+    this.#pings.add(operation)
+    if (!this.#requests.ping(contact, operation)) operation.failed()
+  }
+
+  #walk(id: number, walk: Walk, paths = this.#core.config.paths): void {
+    this.#addWalk(walk)
+    if (walk.start(Math.min(Math.max(1, Math.floor(paths)), pathsMax))) return
+    this.#walks?.delete(walk)
+    this.#fail(id, { type: 'no-contacts' })
+  }
+
+  #addWalk(walk: Walk): void {
+    this.#walks ??= new Set()
+    this.#walks.add(walk)
+  }
+
+  #ended(walk: Walk): void {
+    if (this.#backgroundWalks?.delete(walk) === true) this.#runBackground()
+    else this.#walks?.delete(walk)
+  }
+
+  #runBackground(): void {
+    this.#backgroundWalks ??= new Set()
+    while (this.#backgroundWalks.size < this.#core.config.backgroundWalksMax) {
+      const next = this.#maintenance.next()
+      if (next === undefined) return
+      const walk = this.#backgroundWalk(next)
+      this.#backgroundWalks.add(walk)
+      if (!walk.start(1)) this.#backgroundWalks.delete(walk)
+    }
+  }
+
+  #backgroundWalk(walk: BackgroundWalk): Walk {
+    if (walk.type === 'refresh') return new FindNodeWalk(this.#context, walk.target, undefined)
+    return new PutWalk(this.#context, walk, undefined)
+  }
+
+  #wake(): void {
+    this.#requests.wake()
+    this.#maintenance.wake()
+    this.#reachability.wake()
+    this.#runBackground()
+  }
+
+  #fail(id: number, error: KademliaError): void {
+    this.#core.reply(id, { type: 'failed', error })
+  }
+
+  #stop(): void {
+    this.#isStopped = true
+    for (const walk of this.#walks ?? []) walk.stopped()
+    for (const ping of this.#pings ?? []) ping.stopped()
+    this.#walks = undefined
+    this.#backgroundWalks = undefined
+    this.#pings = undefined
+    this.#requests.clear()
+    this.#maintenance.clear()
+    this.#reachability.clear()
+    this.#core.contacts.removeRoots(this.#roots)
+  }
+
+  #refuse(input: KademliaInput): void {
+    if (input.type === 'command') this.#fail(input.id, { type: 'stopped' })
+  }
+
+  #mark(mark: (ref: ContactRef) => void): void {
+    this.#care.mark(mark)
+    this.#requests.mark(mark)
+    for (const walk of this.#walks ?? []) walk.mark(mark)
+    for (const walk of this.#backgroundWalks ?? []) walk.mark(mark)
+  }
+}
+
+/** The same object for the same options: engines of a simulation share it. */
+function completeConfig(partial: Partial<KademliaConfig> | undefined): KademliaConfig {
+  if (partial === undefined) return defaultKademliaConfig
+  const known = configs.get(partial)
+  if (known !== undefined) return known
+  const config = { ...defaultKademliaConfig, ...partial }
+  configs.set(partial, config)
+  return config
+}

@@ -1,0 +1,122 @@
+import type { ContactRef, KademliaMessage } from './interface.ts'
+import type { Pending, RequestOwner } from './requests.ts'
+import { answered, asked, failed, fresh, Shortlist, slow, taken } from './shortlist.ts'
+import type { Walk } from './walk.ts'
+
+/** How far a path is. `settled`: nothing is left to ask among its closest, but late answers may still come. */
+export const walking = 0
+export const settled = 1
+export const done = 2
+export type PathStatus = 0 | 1 | 2
+
+/** Candidates beyond the k closest, in multiples of k: replace those that do not answer (toysim keeps as many). */
+const spareFactor = 2
+
+/** One of a walk's disjoint paths: a shortlist, and the requests in flight along it. */
+export class Path implements RequestOwner {
+  readonly list: Shortlist
+  /** Asked instead of the walk's own question: a path to elsewhere, whose nodes the walk learns of. */
+  readonly detour: Uint8Array | undefined
+  readonly #walk: Walk
+  /** Requests that may be in flight. */
+  #limit: number
+  #inFlight = 0
+
+  constructor(walk: Walk, limit: number, detour?: Uint8Array) {
+    const { contacts, config } = walk.core
+    this.#walk = walk
+    this.#limit = limit
+    this.detour = detour
+    this.list = new Shortlist(contacts, detour ?? walk.target, spareFactor * config.k, config.contactsPerPrefixMax)
+  }
+
+  /** Asks as many of the closest as may be asked at a time. */
+  step(): void {
+    while (this.#inFlight < this.#limit) {
+      const at = this.#next()
+      if (at < 0) return
+      const to = this.list.ref(at)
+      if (!this.#walk.claim(to)) this.list.setState(at, taken)
+      else if (this.#walk.ask(this, to)) {
+        this.list.setState(at, asked)
+        this.#inFlight++
+      } else this.list.setState(at, failed)
+    }
+  }
+
+  status(): PathStatus {
+    let status: PathStatus = done
+    for (let at = 0, live = 0; at < this.list.size && this.#walk.isWithin(live, this.list.distance(at)); at++) {
+      const state = this.list.state(at)
+      if (state === fresh || state === asked) return walking
+      if (state === slow) status = settled
+      if (state !== failed) live++
+    }
+    return status
+  }
+
+  /** Asks all the rest of the closest at once. */
+  burst(): void {
+    this.#limit = Math.max(this.#limit, this.#walk.core.config.k)
+  }
+
+  answered(pending: Pending, message: KademliaMessage): void {
+    if (!pending.isSlow) this.#inFlight--
+    if (this.#walk.isFinished) return
+    const at = this.list.indexOf(pending.to)
+    const depth = at < 0 ? 1 : this.list.depth(at)
+    const best = this.#best()
+    const bestDistance = best < 0 ? Number.POSITIVE_INFINITY : this.list.distance(best)
+    if (at >= 0) this.list.setState(at, answered)
+    if (!this.#walk.take(this, pending.to, depth, message)) {
+      if (this.#walk.isFinished) return
+      const now = this.list.indexOf(pending.to)
+      if (now >= 0) this.list.setState(now, failed)
+    } else if (this.#isNothingNearer(bestDistance)) this.burst()
+    this.#walk.advance()
+  }
+
+  late(pending: Pending): void {
+    this.#inFlight--
+    if (this.#walk.isFinished) return
+    const at = this.list.indexOf(pending.to)
+    if (at >= 0) this.list.setState(at, slow)
+    this.#walk.advance()
+  }
+
+  failed(pending: Pending): void {
+    if (!pending.isSlow) this.#inFlight--
+    if (this.#walk.isFinished) return
+    const at = this.list.indexOf(pending.to)
+    if (at >= 0) this.list.setState(at, failed)
+    this.#walk.lost(pending.to)
+    this.#walk.advance()
+  }
+
+  /** A node that this path left to another one has failed there. */
+  lost(ref: ContactRef): void {
+    const at = this.list.indexOf(ref)
+    if (at >= 0 && this.list.state(at) === taken) this.list.setState(at, failed)
+  }
+
+  #next(): number {
+    for (let at = 0, live = 0; at < this.list.size && this.#walk.isWithin(live, this.list.distance(at)); at++) {
+      const state = this.list.state(at)
+      if (state === fresh) return at
+      if (state !== failed) live++
+    }
+    return -1
+  }
+
+  /** The nearest that has not failed; −1 for none. */
+  #best(): number {
+    for (let at = 0; at < this.list.size; at++) if (this.list.state(at) !== failed) return at
+    return -1
+  }
+
+  /** An answer brought nothing nearer than the best, and the best has answered: the walk has arrived. */
+  #isNothingNearer(bestDistance: number): boolean {
+    const best = this.#best()
+    return best >= 0 && this.list.state(best) === answered && this.list.distance(best) >= bestDistance
+  }
+}

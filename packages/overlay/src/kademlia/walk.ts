@@ -1,0 +1,194 @@
+import type { Core } from './core.ts'
+import { bucketIndex, readWord } from './distance.ts'
+import type { ContactRef, KademliaMessage, LookupCost } from './interface.ts'
+import type { NetworkSizes } from './network-sizes.ts'
+import { done, Path, type PathStatus } from './path.ts'
+import type { Requests } from './requests.ts'
+import { answered, distanceHead, slow } from './shortlist.ts'
+
+/** What walks share. */
+export interface WalkContext {
+  readonly core: Core
+  readonly requests: Requests
+  readonly sizes: NetworkSizes
+  /** A walk has ended; called once each. */
+  ended(walk: Walk): void
+}
+
+/** A node that answered, or whose late answer is waited for. */
+export interface Reached {
+  readonly ref: ContactRef
+  readonly distance: number
+  readonly hasAnswered: boolean
+}
+
+/** An iterative lookup (Kademlia §2.3) over one or several disjoint paths (S/Kademlia §4.4). */
+export abstract class Walk {
+  readonly core: Core
+  readonly target: Uint8Array
+  protected readonly context: WalkContext
+  protected readonly paths: Path[] = []
+  #isFinished = false
+  /** Nodes asked by any path, where there are several. */
+  #claimed: Set<ContactRef> | undefined
+  #requests = 0
+  #timeouts = 0
+  #hops = 0
+  readonly #startedAt: number
+
+  constructor(context: WalkContext, target: Uint8Array) {
+    this.context = context
+    this.core = context.core
+    this.target = target
+    this.#startedAt = context.core.mono
+  }
+
+  get isFinished(): boolean {
+    return this.#isFinished
+  }
+
+  /** Starts from the own table's nearest and `others`, dealt out to `pathCount` paths. False when there are none. */
+  start(pathCount: number, others: readonly ContactRef[] = []): boolean {
+    const { core } = this
+    const { k, alpha, contactsPerPrefixMax } = core.config
+    core.table.markBucketUsed(bucketIndex(core.self, this.target), core.mono)
+    const seeds: ContactRef[] = []
+    core.table.closest(this.target, k, seeds, { prefixMax: contactsPerPrefixMax })
+    const count = Math.max(1, Math.min(pathCount, seeds.length + others.length))
+    for (let i = 0; i < count; i++) this.paths.push(new Path(this, Math.max(alpha, others.length)))
+    if (count > 1) this.#claimed = new Set()
+    let next = 0
+    for (const ref of [...others, ...seeds]) {
+      if (!core.isSelf(ref) && this.paths[next % count]?.list.insert(ref, 1) === true) next++
+    }
+    if (next === 0) return false
+    this.advance()
+    return true
+  }
+
+  /** Whether a path has to ask the candidate that `live` nearer ones precede. */
+  isWithin(live: number, _distance: number): boolean {
+    return live < this.core.config.k
+  }
+
+  /** A node is asked by one path only. */
+  claim(ref: ContactRef): boolean {
+    if (this.#claimed === undefined) return true
+    if (this.#claimed.has(ref)) return false
+    this.#claimed.add(ref)
+    return true
+  }
+
+  /** Sends the walk's question. False when too many requests are in flight. */
+  ask(path: Path, to: ContactRef): boolean {
+    if (!this.question(path, to)) return false
+    this.#requests++
+    return true
+  }
+
+  /** An answer to the walk's question. False when it is wrong: the node counts as failed. */
+  take(path: Path, from: ContactRef, depth: number, message: KademliaMessage): boolean {
+    if (message.type !== 'find-node-response' && message.type !== 'find-value-response') return false
+    const { core } = this
+    const { contacts, token } = message
+    if (contacts.length > core.config.contactsPerAnswerMax || token.length !== 8) {
+      core.counters.add('answers-malformed')
+      this.context.requests.lied(from)
+      return false
+    }
+    this.#hops = Math.max(this.#hops, depth)
+    for (const ref of contacts) if (!core.isSelf(ref)) path.list.insert(ref, depth + 1)
+    return this.taken(path, from, message)
+  }
+
+  lost(ref: ContactRef): void {
+    this.#timeouts++
+    if (this.#claimed !== undefined) for (const path of this.paths) path.lost(ref)
+  }
+
+  /** Goes on where it can, and ends where nothing is left. */
+  advance(): void {
+    let status: PathStatus = done
+    for (const path of this.paths) {
+      path.step()
+      const pathStatus = path.status()
+      if (pathStatus < status) status = pathStatus
+    }
+    this.progressed(status)
+    if (status === done && !this.#isFinished) this.arrived()
+  }
+
+  cost(): LookupCost {
+    return {
+      requests: this.#requests,
+      timeouts: this.#timeouts,
+      hops: this.#hops,
+      ms: this.core.mono - this.#startedAt,
+    }
+  }
+
+  mark(mark: (ref: ContactRef) => void): void {
+    for (const path of this.paths) path.list.mark(mark)
+  }
+
+  /** The engine stops: the one who waits is told. */
+  abstract stopped(): void
+
+  protected abstract question(path: Path, to: ContactRef): boolean
+
+  /** What an answer holds beside contacts. False when it is wrong. */
+  protected abstract taken(path: Path, from: ContactRef, message: KademliaMessage): boolean
+
+  /** After each step. */
+  protected progressed(_status: PathStatus): void {
+    // Only a put does something on the way.
+  }
+
+  /** All paths have ended: each of their closest has answered or failed. */
+  protected abstract arrived(): void
+
+  protected countRequest(): void {
+    this.#requests++
+  }
+
+  protected countTimeout(): void {
+    this.#timeouts++
+  }
+
+  protected finish(): void {
+    this.#isFinished = true
+    this.context.ended(this)
+  }
+
+  /** Most nodes that this walk's end may count. */
+  protected closestMax(): number {
+    return this.core.config.k
+  }
+
+  protected observeDensity(reached: readonly Reached[]): void {
+    const { k } = this.core.config
+    const last = reached[k - 1]
+    if (k >= 3 && last !== undefined) this.context.sizes.observe(last.distance, k)
+  }
+
+  /** The nearest of all paths that answered or are waited for, nearest first; `count` at most. */
+  protected reached(count: number): Reached[] {
+    const { contacts } = this.core
+    const target0 = readWord(this.target, 0)
+    const target1 = readWord(this.target, 4)
+    const reached: Reached[] = []
+    for (const { list, detour } of this.paths) {
+      if (detour !== undefined) continue
+      for (let at = 0; at < list.size; at++) {
+        const state = list.state(at)
+        if (state !== answered && state !== slow) continue
+        const ref = list.ref(at)
+        reached.push({ ref, distance: distanceHead(contacts, target0, target1, ref), hasAnswered: state === answered })
+      }
+    }
+    if (this.paths.length > 1) {
+      reached.sort((a, b) => a.distance - b.distance || contacts.compareDistances(this.target, a.ref, b.ref))
+    }
+    return reached.slice(0, count)
+  }
+}
