@@ -1,5 +1,10 @@
 export type { NetworkOptions } from './connection-manager.ts'
 export { Network } from './connection-manager.ts'
+export type { DatagramsLimits } from './datagrams/datagrams-limits.ts'
+export { defaultDatagramsLimits } from './datagrams/datagrams-limits.ts'
+export type { DatagramsFailure, DatagramsInput, DatagramsOutput } from './datagrams/interface.ts'
+export type { DatagramsHeld, SecureDatagramsOptions } from './datagrams/secure-datagrams.ts'
+export { SecureDatagrams } from './datagrams/secure-datagrams.ts'
 export type {
   CloseReason,
   ConnectionState,
