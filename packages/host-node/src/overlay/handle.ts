@@ -44,14 +44,16 @@ export interface OverlayInfo {
   readonly publicKey: Uint8Array
   /** Where its sockets can be reached: addresses of this machine, with the port. */
   readonly endpoints: readonly Endpoint[]
+  /** Its own endpoint as others see it; undefined: nobody has told yet. */
+  readonly observed: Endpoint | undefined
   /** A client asks and is never in others' tables. */
   readonly mode: 'server' | 'client'
   readonly bootstrap: BootstrapState
   /** Contacts in the routing table. */
   readonly contacts: number
-  /** Buckets that hold a contact: `index` = length of the common prefix with the own id, 0–255. */
-  readonly buckets: readonly { readonly index: number; readonly contacts: number }[]
-  /** Estimated nodes in the whole overlay, from how dense the closest ones lie; 0 while too few are known. */
+  /** Buckets that hold a contact, the farthest (255, half of all ids) first. */
+  readonly buckets: readonly { readonly bucket: number; readonly contacts: number }[]
+  /** Estimated nodes in the whole overlay, this one included, from how dense the closest ones lie. */
   readonly networkSize: number
   /** Records of others and of oneself that this node keeps. */
   readonly records: { readonly count: number; readonly bytes: number }

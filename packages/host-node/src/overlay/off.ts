@@ -25,6 +25,7 @@ export class OffOverlay implements OverlaySide {
       nodeId: this.#nodeId,
       publicKey: this.#publicKey,
       endpoints: [],
+      observed: undefined,
       mode: 'client',
       bootstrap: { type: 'alone' },
       contacts: 0,
