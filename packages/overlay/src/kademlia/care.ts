@@ -102,7 +102,10 @@ export class Care implements ContactCare, RequestOwner {
     const { config, counters } = this.#core
     this.#pinged ??= new Set()
     if (this.#pinged.has(ref)) return
-    if (this.#pinged.size >= config.carePingsMax) return counters.add('pings-over-limit')
+    if (this.#pinged.size >= config.carePingsMax) {
+      counters.add('pings-over-limit')
+      return
+    }
     if (this.#requests?.ping(ref, this) === true) this.#pinged.add(ref)
   }
 }

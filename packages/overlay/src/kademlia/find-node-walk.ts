@@ -28,7 +28,10 @@ export class FindNodeWalk extends Walk {
     this.observeDensity(reached)
     this.finish()
     if (this.id === undefined) return
-    if (reached.length === 0) return this.#reply({ type: 'failed', error: this.noAnswer() })
+    if (reached.length === 0) {
+      this.#reply({ type: 'failed', error: this.noAnswer() })
+      return
+    }
     this.#reply({ type: 'found-nodes', contacts: reached.map(({ ref }) => ref), cost: this.cost() })
   }
 

@@ -58,8 +58,14 @@ export class GetWalk extends Walk {
 
   protected arrived(): void {
     this.observeDensity(this.reached(this.core.config.k))
-    if (this.#versions.length > 0) return this.#conclude()
-    if (this.#held !== undefined) return this.#found(this.#held)
+    if (this.#versions.length > 0) {
+      this.#conclude()
+      return
+    }
+    if (this.#held !== undefined) {
+      this.#found(this.#held)
+      return
+    }
     this.finish()
     this.#reply({ type: 'failed', error: { type: 'not-found', cost: this.cost() } })
   }

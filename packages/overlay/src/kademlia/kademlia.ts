@@ -149,17 +149,22 @@ export class Kademlia {
   #take(input: KademliaInput): void {
     switch (input.type) {
       case 'message':
-        return this.#receive(input.from, input.isProven, input.message)
+        this.#receive(input.from, input.isProven, input.message)
+        break
       case 'failed':
-        return this.#requests.fail(input.transaction)
+        this.#requests.fail(input.transaction)
+        break
       case 'command':
-        return this.#command(input.id, input.command)
+        this.#command(input.id, input.command)
+        break
       case 'listening':
-        return this.#reachability.listen(input.endpoints)
+        this.#reachability.listen(input.endpoints)
+        break
       case 'wake':
-        return this.#wake()
+        this.#wake()
+        break
       case 'stop':
-        return this.#stop()
+        this.#stop()
     }
   }
 
@@ -169,12 +174,14 @@ export class Kademlia {
     switch (message.type) {
       case 'pong':
         this.#requests.settle(from, message)
-        return this.#reachability.seenAt(from, message.observed)
+        this.#reachability.seenAt(from, message.observed)
+        break
       case 'find-node-response':
       case 'find-value-response':
       case 'store-response':
       case 'reach-response':
-        return this.#requests.settle(from, message)
+        this.#requests.settle(from, message)
+        break
       default:
         this.#answer(from, message)
         this.#care.heard(from, message.isServer, isProven)
@@ -186,17 +193,22 @@ export class Kademlia {
       case 'ping':
         // First: the answer makes the sender one whom we sent to.
         this.#reachability.pinged(from)
-        return this.#responder.ping(from, message)
+        this.#responder.ping(from, message)
+        break
       case 'find-node':
-        return this.#responder.findNode(from, message)
+        this.#responder.findNode(from, message)
+        break
       case 'find-value':
-        return this.#responder.findValue(from, message)
+        this.#responder.findValue(from, message)
+        break
       case 'store':
-        return this.#responder.store(from, message)
+        this.#responder.store(from, message)
+        break
       case 'reach':
-        return this.#reachability.reach(from, message)
+        this.#reachability.reach(from, message)
+        break
       case 'probe':
-        return this.#reachability.probe(from, message.contact)
+        this.#reachability.probe(from, message.contact)
     }
   }
 
@@ -204,19 +216,24 @@ export class Kademlia {
     const { config } = this.#core
     if ((this.#walks?.size ?? 0) + (this.#pings?.size ?? 0) >= config.operationsMax) {
       this.#core.counters.add('operations-over-limit')
-      return this.#fail(id, { type: 'too-many-operations', operationsMax: config.operationsMax })
+      this.#fail(id, { type: 'too-many-operations', operationsMax: config.operationsMax })
+      return
     }
     switch (command.type) {
       case 'bootstrap':
-        return this.#bootstrap(id, command.contacts)
+        this.#bootstrap(id, command.contacts)
+        break
       case 'find-node':
-        return this.#walk(id, new FindNodeWalk(this.#context, command.target, id), command.paths)
+        this.#walk(id, new FindNodeWalk(this.#context, command.target, id), command.paths)
+        break
       case 'put':
-        return this.#put(id, command)
+        this.#put(id, command)
+        break
       case 'get':
-        return this.#get(id, command.key, command.paths)
+        this.#get(id, command.key, command.paths)
+        break
       case 'ping':
-        return this.#ping(id, command.contact)
+        this.#ping(id, command.contact)
     }
   }
 
@@ -242,11 +259,15 @@ export class Kademlia {
 
   #put(id: number, { record, republish, paths }: Extract<KademliaCommand, { type: 'put' }>): void {
     const checked = this.#core.rules.check(record)
-    if (checked === undefined) return this.#fail(id, { type: 'bad-record' })
+    if (checked === undefined) {
+      this.#fail(id, { type: 'bad-record' })
+      return
+    }
     const { key } = checked
     if (republish && !this.#maintenance.publish(key, record)) {
       const operationsMax = this.#core.config.publishedMax
-      return this.#fail(id, { type: 'too-many-operations', operationsMax })
+      this.#fail(id, { type: 'too-many-operations', operationsMax })
+      return
     }
     this.#walk(id, new PutWalk(this.#context, { key, record, ageMinutes: 0 }, id), paths)
   }
@@ -254,7 +275,10 @@ export class Kademlia {
   #get(id: number, key: Uint8Array, paths: number | undefined): void {
     const held = this.#maintenance.own(key) ?? this.#responder.recordsOrNone?.get(key)
     const isFinal = held !== undefined && this.#core.rules.check(held)?.sequence === undefined
-    if (held === undefined || !isFinal) return this.#walk(id, new GetWalk(this.#context, key, id, held), paths)
+    if (held === undefined || !isFinal) {
+      this.#walk(id, new GetWalk(this.#context, key, id, held), paths)
+      return
+    }
     const cost = { requests: 0, timeouts: 0, hops: 0, ms: 0 }
     this.#core.reply(id, { type: 'found-value', record: held, cost })
   }

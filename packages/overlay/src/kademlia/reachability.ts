@@ -97,7 +97,10 @@ export class Reachability implements RequestOwner {
     const prefix = contacts.prefix(from)
     if (prefix === 0) return
     const other = this.#somebody(prefix)
-    if (other === undefined || !this.#mayProbe(prefix)) return this.#core.counters.add('probes-refused')
+    if (other === undefined || !this.#mayProbe(prefix)) {
+      this.#core.counters.add('probes-refused')
+      return
+    }
     this.#core.send(other, { type: 'probe', transaction, isServer: this.#core.isServerFor(other), contact: from })
   }
 
@@ -106,7 +109,10 @@ export class Reachability implements RequestOwner {
     const { contacts, table, counters } = this.#core
     const prefix = contacts.prefix(contact)
     const isFair = prefix !== 0 && prefix !== contacts.prefix(from) && table.has(from)
-    if (!isFair || this.#core.isSelf(contact) || !this.#mayProbe(prefix)) return counters.add('probes-refused')
+    if (!isFair || this.#core.isSelf(contact) || !this.#mayProbe(prefix)) {
+      counters.add('probes-refused')
+      return
+    }
     this.#requests.ping(contact, this)
   }
 

@@ -104,13 +104,20 @@ export class Requests {
   /** An answer came. It counts only from whom was asked, with the transaction and of the type that was asked. */
   settle(from: ContactRef, message: KademliaMessage): void {
     const pending = this.#pending?.get(message.transaction)
-    if (pending === undefined) return this.#core.counters.add('answers-unasked')
-    if (pending.to !== from) return this.#core.counters.add('answers-from-another')
+    if (pending === undefined) {
+      this.#core.counters.add('answers-unasked')
+      return
+    }
+    if (pending.to !== from) {
+      this.#core.counters.add('answers-from-another')
+      return
+    }
     this.#pending?.delete(message.transaction)
     if (answerTypes[pending.type] !== message.type) {
       this.#core.counters.add('answers-of-wrong-type')
       this.#care.lied(from)
-      return pending.owner.failed(pending)
+      pending.owner.failed(pending)
+      return
     }
     const ms = this.#core.mono - pending.sentAt
     this.#measure(ms)

@@ -32,7 +32,10 @@ export class Responder {
   }
 
   findNode(from: ContactRef, { transaction, target }: Request<'find-node'>): void {
-    if (target.length !== 32) return this.#core.counters.add('requests-malformed')
+    if (target.length !== 32) {
+      this.#core.counters.add('requests-malformed')
+      return
+    }
     const isServer = this.#core.isServerFor(from)
     const token = this.#core.token(from)
     const contacts = this.#closest(from, target)
@@ -40,7 +43,10 @@ export class Responder {
   }
 
   findValue(from: ContactRef, { transaction, key }: Request<'find-value'>): void {
-    if (key.length !== 32) return this.#core.counters.add('requests-malformed')
+    if (key.length !== 32) {
+      this.#core.counters.add('requests-malformed')
+      return
+    }
     const isServer = this.#core.isServerFor(from)
     const token = this.#core.token(from)
     const record = this.#records?.get(key)
