@@ -35,14 +35,14 @@ export function resultToSvg(result: ScenarioResult): string {
   const title = `Simulation “${result.scenario}”: ${result.nodes.toLocaleString('en')} nodes, seed ${result.seed}`
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${total.width} ${total.height}" width="${total.width}" height="${total.height}" role="img" aria-labelledby="title">`,
-    `<title id="title">${escape(title)}</title>`,
+    `<title id="title">${escapeXml(title)}</title>`,
     style(),
     `<rect class="paper" width="100%" height="100%"/>`,
-    `<text class="head" x="${margin.left}" y="30">${escape(title)}</text>`,
+    `<text class="head" x="${margin.left}" y="30">${escapeXml(title)}</text>`,
     ...panels.map((name, i) => panel(result, name, margin.left + i * (width + margin.gap + margin.left))),
     ...result.cases.map((one, i) => {
       const y = margin.top + height + margin.bottom + 18 * (i + 1)
-      return `<line class="s${i % strokes.length}" x1="${margin.left}" y1="${y - 4}" x2="${margin.left + 24}" y2="${y - 4}"/><text x="${margin.left + 32}" y="${y}">${escape(one.name)}</text>`
+      return `<line class="s${i % strokes.length}" x1="${margin.left}" y1="${y - 4}" x2="${margin.left + 24}" y2="${y - 4}"/><text x="${margin.left + 32}" y="${y}">${escapeXml(one.name)}</text>`
     }),
     '</svg>',
     '',
@@ -79,7 +79,7 @@ function panel(result: ScenarioResult, name: Series['name'], left: number): stri
   const label = (at: number, anchor: string, text: string) =>
     `<text class="soft" x="${at}" y="${bottom + 18}" text-anchor="${anchor}">${text}</text>`
   return [
-    `<text x="${left}" y="${margin.top - 14}">${titles[name]}${unit === '' ? '' : `, ${escape(unit)}`}</text>`,
+    `<text x="${left}" y="${margin.top - 14}">${titles[name]}${unit === '' ? '' : `, ${escapeXml(unit)}`}</text>`,
     `<line class="axis" x1="${left}" y1="${bottom}" x2="${left + width}" y2="${bottom}"/>`,
     `<text class="soft" x="${left - 6}" y="${margin.top + 10}" text-anchor="end">${(most * 100).toFixed(0)} %</text>`,
     label(left, 'start', '0'),
@@ -92,6 +92,6 @@ function panel(result: ScenarioResult, name: Series['name'], left: number): stri
   ].join('\n')
 }
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 }

@@ -33,15 +33,32 @@ export function longLivedContacts(
     if (isRight) start = middle
     else end = middle
     const size = to - from
-    if (size <= bucketSize) {
-      for (let at = from; at < to; at++) target[count++] = index.at(at)
-    } else {
-      for (let part = 0; part < bucketSize; part++) {
-        target[count++] = index.at(from + Math.floor(((part + random.fraction()) * size) / bucketSize))
-      }
+    const first = count
+    for (let part = 0; part < Math.min(size, bucketSize); part++) {
+      const parts = Math.min(size, bucketSize)
+      const partFrom = Math.floor((part * size) / parts)
+      const partSize = Math.floor(((part + 1) * size) / parts) - partFrom
+      target[count++] = index.at(from + partFrom + random.below(partSize))
     }
+    count = limitPrefixes(population, target, first, count)
   }
   return count
+}
+
+/** Contacts of one /24 that a bucket of the product admits. */
+const perPrefixMax = 2
+
+/** Drops from a bucket what the product's limit on prefixes would not have let in; returns the bucket's new end. */
+function limitPrefixes({ contacts, ref }: Population, target: Uint32Array, first: number, end: number): number {
+  let kept = first
+  for (let i = first; i < end; i++) {
+    const node = target[i] as number
+    const prefix = contacts.prefix(ref(node))
+    let same = 0
+    for (let j = first; j < kept; j++) if (contacts.prefix(ref(target[j] as number)) === prefix) same++
+    if (same < perPrefixMax) target[kept++] = node
+  }
+  return kept
 }
 
 /** Most contacts that `longLivedContacts` writes. */

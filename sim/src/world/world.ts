@@ -1,4 +1,4 @@
-import type { Now } from '@miaou/core'
+import type { Jitter, Now, Random } from '@miaou/core'
 import type {
   ContactRef,
   KademliaCommand,
@@ -7,7 +7,9 @@ import type {
   KademliaMessage,
   KademliaOutput,
   KademliaReply,
+  RecordRules,
 } from '../../../packages/overlay/src/kademlia/interface.ts'
+import type { Kademlia } from '../../../packages/overlay/src/kademlia/kademlia.ts'
 import { EventHeap } from '../kernel/event-heap.ts'
 import { Flights } from '../kernel/flights.ts'
 import { RandomStream } from '../kernel/random-stream.ts'
@@ -17,13 +19,18 @@ import { defaultNetworkOptions, Network, type NetworkOptions } from '../network/
 import { PairCache } from '../network/pair-cache.ts'
 import { Adversary, honest, type Role, roleNames } from './adversary.ts'
 import { Checks } from './checks.ts'
+import { IdIndex } from './id-index.ts'
 import { type GroundNode, Population } from './population.ts'
+import { createSimRecords } from './records.ts'
 import { createSimCrypto } from './sim-crypto.ts'
 
-/** The engine as the world drives it; faults wrap it. */
+/** The engine as the world drives and inspects it; faults wrap it. */
 export interface Engine {
   handle(now: Now, input: KademliaInput): readonly KademliaOutput[]
   deadline(): number
+  fill: Kademlia['fill']
+  contacts: Kademlia['contacts']
+  info: Kademlia['info']
 }
 
 /** Makes the engine of a node; the world calls it when the node starts. */
@@ -77,6 +84,10 @@ export class World {
   readonly options: WorldOptions
   readonly population: Population
   readonly crypto: ReturnType<typeof createSimCrypto> = createSimCrypto()
+  readonly records: RecordRules = createSimRecords((data) => this.crypto.sha256(data))
+  /** Ports of all engines: transactions, tokens and jitter. */
+  readonly random: Random
+  readonly jitter: Jitter
   readonly network: Network<KademliaMessage>
   readonly latency: Latency
   readonly adversary: Adversary
@@ -92,6 +103,9 @@ export class World {
   /** Messages handed to engines or adversaries, and wakes. */
   events = 0
   watcher: Watcher | undefined
+  /** While a checker asks an engine something, outside the simulation. */
+  isInspecting = false
+  readonly #config: Partial<KademliaConfig>
   readonly #flights: Flights<KademliaMessage> = new Flights<KademliaMessage>()
   readonly #timers = new EventHeap()
   /** Time of the one valid wake in the heap by node. */
@@ -105,6 +119,7 @@ export class World {
   readonly #freeActions: number[] = []
   readonly #replies = new Map<number, (reply: KademliaReply) => void>()
   readonly #finished = new Map<number, (output: KademliaOutput & { type: 'put-finished' }) => void>()
+  #index: IdIndex | undefined
   #nextCommand = 1
   #time = 0
 
@@ -113,6 +128,11 @@ export class World {
     const count = nodes + ground.length
     if (count >= 2 ** 21) throw new RangeError('A simulation has fewer than 2,097,152 nodes.')
     this.options = options
+    // Engines share the object, so that a million of them hold one. Checkers want to see whole tables.
+    this.#config = { ...options.config, savedContactsMax: 5_120 }
+    this.random = this.stream('engines')
+    const jitter = this.stream('jitter')
+    this.jitter = { next: () => jitter.fraction() }
     this.population = new Population(count, ground, this.stream('keys'), this.crypto)
     this.latency = new Latency(count, this.stream('regions'), this.stream('queues'))
     const network = { ...defaultNetworkOptions, ...options.network }
@@ -138,9 +158,10 @@ export class World {
     return new RandomStream(this.options.seed, purpose)
   }
 
-  /** Starts a node's engine. `config` goes over the world's. */
-  start(node: number, config: Partial<KademliaConfig> = {}): Engine {
-    const engine = this.options.createEngine(this, node, { ...this.options.config, ...config })
+  /** Starts a node's engine. `mode`: another than the world's. */
+  start(node: number, mode?: KademliaConfig['mode']): Engine {
+    const config = mode === undefined ? this.#config : { ...this.#config, mode }
+    const engine = this.options.createEngine(this, node, config)
     this.engines[node] = engine
     this.up[node] = 1
     this.schedule(node)
@@ -186,6 +207,38 @@ export class World {
     this.#replies.set(id, onReply)
     if (onFinished !== undefined) this.#finished.set(id, onFinished)
     this.#handle(node, { type: 'command', id, command })
+  }
+
+  /** Whether the running engine of a node holds a record, asked behind the back of the network. */
+  holds(node: number, key: Uint8Array): boolean {
+    const engine = this.engines[node]
+    const [asker] = engine?.contacts() ?? []
+    if (engine === undefined || asker === undefined || !this.isHonestUp(node)) return false
+    this.isInspecting = true
+    const message: KademliaMessage = { type: 'find-value', transaction: 0, isServer: true, key }
+    const outputs = engine.handle(this.#nowOf(node), { type: 'message', from: asker, isProven: false, message })
+    this.isInspecting = false
+    return outputs.some(
+      (output) =>
+        output.type === 'send' && output.message.type === 'find-value-response' && output.message.record !== undefined,
+    )
+  }
+
+  /** Whether one of the running honest nodes that lie nearest to a key holds its record. */
+  someoneNearHolds(key: Uint8Array): boolean {
+    return this.nearest(key, 20).some((node) => this.holds(node, key))
+  }
+
+  /** The running honest nodes nearest to a point. */
+  nearest(point: Uint8Array, count: number): number[] {
+    const { high, low } = this.population
+    this.#index ??= new IdIndex(
+      high,
+      low,
+      Uint32Array.from({ length: this.options.nodes }, (_, node) => node),
+    )
+    const [pointHigh, pointLow] = Population.words(point)
+    return this.#index.closest(pointHigh, pointLow, count, (node) => this.isHonestUp(node))
   }
 
   /** Operations not answered yet. */
