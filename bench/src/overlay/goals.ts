@@ -44,7 +44,7 @@ function row(section: Section, label: string, metric: string, goal: Goal['goal']
 export interface Outcome {
   readonly goal: Goal
   readonly own: Summary | undefined
-  /** The best of the others, whatever number of nodes they were measured with. */
+  /** The best of those that were measured with as many nodes as we were. */
   readonly rival: Summary | undefined
   /** How many times better we are than the best rival: above 1 is ahead. Undefined where one of the two is missing or 0. */
   readonly ratio: number | undefined
@@ -64,7 +64,7 @@ export function judge(summaries: readonly Summary[], asked: readonly Section[] =
       const found = summaries.filter(({ metric }) => metric === goal.metric)
       const own = found.find(({ peer }) => peer === ownName)
       const rival = found
-        .filter(({ peer }) => peer !== ownName)
+        .filter(({ peer, nodes }) => peer !== ownName && (own === undefined || nodes === own.nodes))
         .reduce<Summary | undefined>(
           (best, each) => (best === undefined || isBetter(goal, each.value, best.value) ? each : best),
           undefined,

@@ -12,7 +12,7 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { judge, type Section, sections } from './goals.ts'
 import { installRivals } from './install-rivals.ts'
-import { type Measurement, summarise } from './measurement.ts'
+import { type Measurement, type Summary, summarise } from './measurement.ts'
 import { type Job, planRound } from './plan.ts'
 import { runJob } from './run-job.ts'
 import { renderFigures, renderGoals, renderNotes } from './table.ts'
@@ -61,7 +61,7 @@ const machine = {
   node: process.version,
 }
 const loadBefore = loadavg()[0] ?? 0
-const measurements: Measurement[] = []
+const measured = new Map<Section, Measurement[]>(asked.map((section) => [section, []]))
 const failed: Job[] = []
 const jobs = planRound({ nodes, seed, isShort: flags.short, sections: asked, withRivals })
 for (let round = 0; round < repeats; round++) {
@@ -72,12 +72,13 @@ for (let round = 0; round < repeats; round++) {
     const result = await runJob(job)
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
     process.stderr.write(` ${seconds} s${result.fault === undefined ? '' : ` FAILED: ${result.fault}`}\n`)
-    measurements.push(...result.measurements)
+    measured.get(job.section)?.push(...result.measurements)
     if (result.fault !== undefined) failed.push(job)
   }
 }
 
-const summaries = summarise(measurements)
+const summariesBySection: readonly (readonly Summary[])[] = [...measured.values()].map(summarise)
+const summaries = summariesBySection.flat()
 const outcomes = judge(summaries, asked)
 const loadAfter = loadavg()[0] ?? 0
 if (flags.json) {
@@ -96,7 +97,8 @@ if (flags.json) {
     ...(flags.short ? ['A short run: it says that everything runs, and nothing about speed.'] : []),
     'The simulator has goals of its own: npm run sim.',
   ]
-  process.stdout.write(`\n${renderGoals(outcomes)}\n\n${about.join('\n')}\n\n${renderFigures(summaries)}\n`)
+  process.stdout.write(`\n${renderGoals(outcomes)}\n\n${about.join('\n')}\n`)
+  for (const group of summariesBySection) process.stdout.write(`\n${renderFigures(group)}\n`)
   if (notes !== '') process.stdout.write(`\n${notes}\n`)
 }
 if (failed.length > 0) process.stderr.write(`Failed: ${failed.map(({ label }) => label).join('; ')}\n`)

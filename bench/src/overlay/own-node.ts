@@ -48,13 +48,13 @@ export class OwnNode {
         throw error
       },
     })
-    this.#sockets = new UdpSockets({ port: 0, loopbackOnly: true, families: [4] }, (from, bytes) =>
+    this.#sockets = new UdpSockets({ loopbackOnly: true, families: [4] }, (from, bytes) =>
       this.#loop.offer({ type: 'datagram', from, bytes }),
     )
   }
 
   async start(): Promise<void> {
-    const started = await this.#sockets.start()
+    const started = await this.#sockets.start(0)
     if (!started.ok) throw new Error(`no socket: ${started.error.type}`)
     this.#loop.push({ type: 'listening', endpoints: this.#sockets.endpoints() })
   }

@@ -15,6 +15,11 @@ export function formatNumber(value: number, digits: number): string {
   return value.toLocaleString('en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
+/** As the issue writes it. */
+function formatBound(value: number): string {
+  return value.toLocaleString('en-GB')
+}
+
 /** As many digits as tell figures of this size apart. */
 export function formatFree(value: number): string {
   const size = Math.abs(value)
@@ -33,7 +38,7 @@ export function renderGoals(outcomes: readonly Outcome[]): string {
   const rows = outcomes.map(({ goal, own, rival, ratio, isMet }) => {
     const format = (value: number): string => formatNumber(value, goal.digits)
     const unit = goal.unit === '' ? '' : ` ${goal.unit}`
-    const bound = 'atMost' in goal.goal ? `≤ ${formatFree(goal.goal.atMost)}` : `≥ ${formatFree(goal.goal.atLeast)}`
+    const bound = 'atMost' in goal.goal ? `≤ ${formatBound(goal.goal.atMost)}` : `≥ ${formatBound(goal.goal.atLeast)}`
     return [
       goal.label,
       `${bound}${unit}`,
@@ -52,18 +57,25 @@ function nameOf({ peer, nodes }: Summary): string {
 
 /** Every figure of every contender: one row a metric, one column a contender, ours first. */
 export function renderFigures(summaries: readonly Summary[]): string {
-  const columns = [...new Set(summaries.map(nameOf))].sort(
-    (a, b) => Number(b.startsWith(ownName)) - Number(a.startsWith(ownName)),
+  const peers = [...new Set(summaries.map(({ peer }) => peer))].sort(
+    (a, b) => Number(b === ownName) - Number(a === ownName),
   )
+  const nodesMost = Math.max(...summaries.map(({ nodes }) => nodes ?? 0))
   const metrics = [...new Set(summaries.map(({ metric }) => metric))]
   const rows = metrics.map((metric) => [
     metric,
-    ...columns.map((column) => {
-      const summary = summaries.find((each) => each.metric === metric && nameOf(each) === column)
-      return summary === undefined ? '' : formatSpread(summary, formatFree)
+    ...peers.map((peer) => {
+      const found = summaries.filter((each) => each.metric === metric && each.peer === peer)
+      return found.map((each) => formatSpread(each, formatFree) + fewer(each, nodesMost)).join('; ')
     }),
   ])
-  return renderTable(['figure', ...columns], rows)
+  const nodes = nodesMost === 0 ? '' : `, N ${nodesMost}`
+  return renderTable([`figure${nodes}`, ...peers], rows)
+}
+
+/** Said where a contender had another number of nodes than the table. */
+function fewer({ nodes }: Summary, nodesMost: number): string {
+  return nodes === undefined || nodes === nodesMost ? '' : ` [N ${nodes}]`
 }
 
 /** What one must know to read a figure, once each. */
