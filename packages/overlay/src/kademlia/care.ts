@@ -35,7 +35,7 @@ export class Care implements ContactCare, RequestOwner {
       return
     }
     if (isProven) this.#admit(from)
-    else if (!table.isBucketFull(table.bucketOf(from))) this.#ping(from)
+    else if (!table.isBucketFull(table.bucketOf(from)) || this.#questionable(from) !== undefined) this.#ping(from)
   }
 
   proved(ref: ContactRef, isServer: boolean, ms: number): void {
@@ -85,11 +85,19 @@ export class Care implements ContactCare, RequestOwner {
   }
 
   #admit(ref: ContactRef): void {
-    const { table, mono, config } = this.#core
+    const { table, mono } = this.#core
     if (table.add(ref, mono) !== 'full') return
     table.offerReplacement(ref)
-    const oldest = table.leastRecentlySeen(table.bucketOf(ref))
-    if (oldest !== undefined && mono - table.heardMs(oldest) >= config.questionableAfterMs) this.#ping(oldest)
+    const oldest = this.#questionable(ref)
+    if (oldest !== undefined) this.#ping(oldest)
+  }
+
+  /** Whom a newcomer's bucket holds without having heard of it for long. */
+  #questionable(newcomer: ContactRef): ContactRef | undefined {
+    const { table, mono, config } = this.#core
+    const oldest = table.leastRecentlySeen(table.bucketOf(newcomer))
+    const isQuestionable = oldest !== undefined && mono - table.heardMs(oldest) >= config.questionableAfterMs
+    return isQuestionable ? oldest : undefined
   }
 
   #remove(ref: ContactRef): void {

@@ -15,6 +15,10 @@ export class FindNodeWalk extends Walk {
     this.#reply({ type: 'failed', error: { type: 'stopped' } })
   }
 
+  protected override triesOtherWays(): boolean {
+    return this.id !== undefined
+  }
+
   protected question(path: Path, to: ContactRef): boolean {
     return this.context.requests.findNode(to, path.detour ?? this.target, path)
   }

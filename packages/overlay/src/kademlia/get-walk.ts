@@ -33,6 +33,14 @@ export class GetWalk extends Walk {
     this.#reply({ type: 'failed', error: { type: 'stopped' } })
   }
 
+  protected override triesOtherWays(): boolean {
+    return true
+  }
+
+  protected override coversRegions(): boolean {
+    return true
+  }
+
   protected question(path: Path, to: ContactRef): boolean {
     if (path.detour !== undefined) return this.context.requests.findNode(to, path.detour, path)
     return this.context.requests.findValue(to, this.target, path)

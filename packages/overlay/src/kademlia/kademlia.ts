@@ -24,7 +24,7 @@ import { Reachability } from './reachability.ts'
 import { Requests } from './requests.ts'
 import { Responder } from './responder.ts'
 import { RoutingTable } from './routing-table.ts'
-import type { Walk, WalkContext } from './walk.ts'
+import { pathsMax, type Walk, type WalkContext } from './walk.ts'
 
 /** For `miaou dht info`, tests and checkers. */
 export interface KademliaInfo {
@@ -46,8 +46,6 @@ export interface KademliaInfo {
 }
 
 const configs = new WeakMap<Partial<KademliaConfig>, KademliaConfig>()
-/** 1–8 paths: issue 3. */
-const pathsMax = 8
 
 /**
  * One node of the overlay: an engine without clock and I/O. Its parts: `Care` (who is in the table), `Requests` (what is

@@ -22,20 +22,32 @@ export class NetworkSizes {
     if (this.#samples.length > samplesMax) this.#samples.shift()
   }
 
-  /** The median: nodes that crowd at one target move one sample. Own node included. */
+  /** The median of the samples and the own table: nodes that crowd at one target move one value. Own node included. */
   estimate(): number {
-    const values = [...(this.#samples ?? []), this.#core.table.estimateNetworkSize()]
+    return this.#median(this.#core.table.estimateNetworkSize())
+  }
+
+  /** The smaller and the larger of what the own table and the median say: in a network that grows, samples are old. */
+  range(): { readonly least: number; readonly most: number } {
+    const own = this.#core.table.estimateNetworkSize()
+    const median = this.#median(own)
+    return { least: Math.min(own, median), most: Math.max(own, median) }
+  }
+
+  #median(own: number): number {
+    if (this.#samples === undefined) return own
+    const values = [...this.#samples, own]
     values.sort((a, b) => a - b)
     return values[values.length >> 1] as number
   }
+}
 
-  /** How many nodes are expected nearer than `distance` (53 bits) to any point. */
-  expectedWithin(distance: number): number {
-    return (this.estimate() * distance) / space
-  }
+/** How many of `size` nodes are expected nearer than `distance` (53 bits) to any point. */
+export function expectedWithin(distance: number, size: number): number {
+  return (size * distance) / space
+}
 
-  /** The distance (53 bits) within which `count` nodes are expected. */
-  distanceOf(count: number): number {
-    return Math.min(space, (count / this.estimate()) * space)
-  }
+/** The distance (53 bits) within which `count` of `size` nodes are expected. */
+export function distanceOf(count: number, size: number): number {
+  return Math.min(space, (count / size) * space)
 }

@@ -36,7 +36,7 @@ export class Path implements RequestOwner {
       const at = this.#next()
       if (at < 0) return
       const to = this.list.ref(at)
-      if (!this.#walk.claim(to)) this.list.setState(at, taken)
+      if (this.detour === undefined && !this.#walk.claim(to)) this.list.setState(at, taken)
       else if (this.#walk.ask(this, to)) {
         this.list.setState(at, asked)
         this.#inFlight++
@@ -46,7 +46,7 @@ export class Path implements RequestOwner {
 
   status(): PathStatus {
     let status: PathStatus = done
-    for (let at = 0, live = 0; at < this.list.size && this.#walk.isWithin(live, this.list.distance(at)); at++) {
+    for (let at = 0, live = 0; at < this.list.size && this.#isWithin(live, at); at++) {
       const state = this.list.state(at)
       if (state === fresh || state === asked) return walking
       if (state === slow) status = settled
@@ -93,14 +93,25 @@ export class Path implements RequestOwner {
     this.#walk.advance()
   }
 
+  /** So many candidates of a region may come in beside the spare ones. */
+  grow(count: number): void {
+    this.list.grow(spareFactor * this.#walk.core.config.k + count)
+  }
+
   /** A node that this path left to another one has failed there. */
   lost(ref: ContactRef): void {
     const at = this.list.indexOf(ref)
     if (at >= 0 && this.list.state(at) === taken) this.list.setState(at, failed)
   }
 
+  /** A detour needs to know the neighbourhood, not to ask all of it. */
+  #isWithin(live: number, at: number): boolean {
+    if (this.detour !== undefined) return live < this.#walk.core.config.k / 2
+    return this.#walk.isWithin(live, this.list.distance(at))
+  }
+
   #next(): number {
-    for (let at = 0, live = 0; at < this.list.size && this.#walk.isWithin(live, this.list.distance(at)); at++) {
+    for (let at = 0, live = 0; at < this.list.size && this.#isWithin(live, at); at++) {
       const state = this.list.state(at)
       if (state === fresh) return at
       if (state !== failed) live++

@@ -1,4 +1,5 @@
 import type { ContactRef, KademliaMessage, KademliaReply } from './interface.ts'
+import { distanceOf } from './network-sizes.ts'
 import { type Path, type PathStatus, settled } from './path.ts'
 import type { Pending, RequestOwner } from './requests.ts'
 import { Walk, type WalkContext } from './walk.ts'
@@ -60,6 +61,14 @@ export class PutWalk extends Walk implements RequestOwner {
     if (!this.isFinished) this.#finishIfDone()
   }
 
+  protected override triesOtherWays(): boolean {
+    return true
+  }
+
+  protected override coversRegions(): boolean {
+    return true
+  }
+
   protected question(path: Path, to: ContactRef): boolean {
     return this.context.requests.findNode(to, path.detour ?? this.target, path)
   }
@@ -75,7 +84,7 @@ export class PutWalk extends Walk implements RequestOwner {
     const { k } = this.core.config
     const isSettled = status >= settled
     // Without an estimate of any worth (few contacts) nothing is likely: then storing waits for the walk to settle.
-    const likelyDistance = this.context.sizes.distanceOf(likelyShare * k)
+    const likelyDistance = distanceOf(likelyShare * k, this.context.sizes.range().most)
     let live = 0
     for (const { ref, distance, hasAnswered } of this.reached(this.closestMax())) {
       if (!this.isWithin(live++, distance)) break

@@ -1,10 +1,21 @@
 import type { Core } from './core.ts'
 import { bucketIndex, readWord } from './distance.ts'
 import type { ContactRef, KademliaMessage, LookupCost } from './interface.ts'
-import type { NetworkSizes } from './network-sizes.ts'
+import { distanceOf, expectedWithin, type NetworkSizes } from './network-sizes.ts'
 import { done, Path, type PathStatus } from './path.ts'
 import type { Requests } from './requests.ts'
-import { answered, distanceHead, slow } from './shortlist.ts'
+import { answered, distanceHead, fresh, slow } from './shortlist.ts'
+
+/** 1–8 paths: issue 3. */
+export const pathsMax = 8
+/**
+ * Where the k nearest lie within the space of 0.4 k or of more than 3 k expected nodes, something is wrong: own choice. The
+ * space of the k nearest errs by 22 %, the estimate of the network's size by up to 24 %: that is 2.8 and 3.4 deviations.
+ */
+const denseShare = 0.4
+const sparseFactor = 3
+/** Subtrees of 1/2, 1/4, 1/8 and 1/16 of the region: of the rest, the walk itself finds what there is. Own choice. */
+const detourCount = 4
 
 /** What walks share. */
 export interface WalkContext {
@@ -31,6 +42,8 @@ export abstract class Walk {
   #isFinished = false
   /** Nodes asked by any path, where there are several. */
   #claimed: Set<ContactRef> | undefined
+  /** 53-bit distance within which all nodes are asked, though they be more than k; −1: no more than the k nearest. */
+  #region = -1
   #requests = 0
   #timeouts = 0
   #hops = 0
@@ -67,8 +80,9 @@ export abstract class Walk {
   }
 
   /** Whether a path has to ask the candidate that `live` nearer ones precede. */
-  isWithin(live: number, _distance: number): boolean {
-    return live < this.core.config.k
+  isWithin(live: number, distance: number): boolean {
+    const { k, regionMax } = this.core.config
+    return live < k || (distance <= this.#region && live < regionMax)
   }
 
   /** A node is asked by one path only. */
@@ -97,7 +111,8 @@ export abstract class Walk {
       return false
     }
     this.#hops = Math.max(this.#hops, depth)
-    for (const ref of contacts) if (!core.isSelf(ref)) path.list.insert(ref, depth + 1)
+    for (const ref of contacts) if (!core.isSelf(ref)) this.#learn(path, ref, depth + 1)
+    if (path.detour !== undefined) this.#learn(path, from, depth)
     return this.taken(path, from, message)
   }
 
@@ -115,7 +130,9 @@ export abstract class Walk {
       if (pathStatus < status) status = pathStatus
     }
     this.progressed(status)
-    if (status === done && !this.#isFinished) this.arrived()
+    if (status !== done || this.#isFinished) return
+    if (this.#widen()) this.advance()
+    else this.arrived()
   }
 
   cost(): LookupCost {
@@ -162,13 +179,97 @@ export abstract class Walk {
 
   /** Most nodes that this walk's end may count. */
   protected closestMax(): number {
-    return this.core.config.k
+    return this.#region < 0 ? this.core.config.k : this.core.config.regionMax
+  }
+
+  /** Whether nodes that crowd at the target are a reason to cover its region. */
+  protected coversRegions(): boolean {
+    return false
+  }
+
+  /** Whether an end that is farther from the target than plausible is a reason to try other ways. */
+  protected triesOtherWays(): boolean {
+    return false
   }
 
   protected observeDensity(reached: readonly Reached[]): void {
     const { k } = this.core.config
     const last = reached[k - 1]
     if (k >= 3 && last !== undefined) this.context.sizes.observe(last.distance, k)
+  }
+
+  #learn(path: Path, ref: ContactRef, depth: number): void {
+    path.list.insert(ref, depth)
+    if (path.detour !== undefined) this.paths[0]?.list.insert(ref, depth)
+  }
+
+  /**
+   * The walk has ended where ids are much denser, or much sparser, than in the rest of the network: somebody chose ids to
+   * crowd round the target, or only liars were met. Goes on elsewhere; false when the end is plausible, or nothing is left
+   * to try.
+   */
+  #widen(): boolean {
+    const { k, regionMax } = this.core.config
+    const { least, most } = this.context.sizes.range()
+    if (least < sparseFactor * k) return false
+    const last = this.reached(k)[k - 1]
+    const distance = last?.distance ?? Number.POSITIVE_INFINITY
+    if (expectedWithin(distance, least) > sparseFactor * k) return this.triesOtherWays() && this.#addPaths()
+    const isDense = expectedWithin(distance, most) < denseShare * k
+    if (!isDense || this.#region >= 0 || !this.coversRegions()) return false
+    this.core.counters.add('walks-too-dense')
+    this.#region = distanceOf(k, most)
+    for (const path of this.paths) path.grow(regionMax)
+    this.#addDetours()
+    return true
+  }
+
+  /**
+   * Walks to the subtrees round the target's own within the region: asked for the target itself, nodes answer with those
+   * who crowd there, and never name the others.
+   */
+  #addDetours(): void {
+    const { core } = this
+    const { k, alpha } = core.config
+    const depth = Math.max(0, Math.min(255 - detourCount, 52 - Math.floor(Math.log2(Math.max(1, this.#region)))))
+    for (let bit = depth; bit < depth + detourCount; bit++) {
+      const detour = this.target.slice()
+      detour[bit >> 3] = (detour[bit >> 3] as number) ^ (0x80 >> (bit & 7))
+      const path = new Path(this, alpha, detour)
+      const seeds: ContactRef[] = []
+      core.table.closest(detour, k, seeds)
+      for (const ref of seeds) path.list.insert(ref, 1)
+      this.paths.push(path)
+    }
+  }
+
+  /** As many paths again, from contacts that no path has asked: 8 paths at most. */
+  #addPaths(): boolean {
+    const { core } = this
+    const { k, alpha } = core.config
+    const before = this.paths.length
+    const count = Math.min(before, pathsMax - before)
+    if (count <= 0) return false
+    this.#claimed ??= this.#asked()
+    const seeds: ContactRef[] = []
+    core.table.closest(this.target, pathsMax * k, seeds)
+    const others = seeds.filter((ref) => this.#claimed?.has(ref) !== true)
+    if (others.length === 0) return false
+    core.counters.add('walks-too-sparse')
+    const added = Array.from({ length: count }, () => new Path(this, alpha))
+    others.forEach((ref, i) => {
+      added[i % count]?.list.insert(ref, 1)
+    })
+    this.paths.push(...added)
+    return true
+  }
+
+  #asked(): Set<ContactRef> {
+    const refs = new Set<ContactRef>()
+    for (const { list } of this.paths) {
+      for (let at = 0; at < list.size; at++) if (list.state(at) !== fresh) refs.add(list.ref(at))
+    }
+    return refs
   }
 
   /** The nearest of all paths that answered or are waited for, nearest first; `count` at most. */
