@@ -1,0 +1,246 @@
+import { bytesToNodeId, type Jitter, type NodeId, type Now, nodeIdToBytes, type Random } from '@miaou/core'
+import type { Crypto, KeyPair } from '@miaou/crypto'
+import { nodeIdOfKey } from '@miaou/crypto'
+import { type DatagramsLimits, type DatagramsOutput, SecureDatagrams } from '@miaou/network'
+import {
+  type ContactRef,
+  ContactTable,
+  Kademlia,
+  type KademliaCommand,
+  type KademliaConfig,
+  type KademliaInfo,
+  type KademliaMessage,
+  type KademliaOutput,
+  type RecordRules,
+} from '@miaou/overlay'
+import {
+  type AddressFamily,
+  contactsPerMessageMax,
+  createRecordRules,
+  type Endpoint,
+  packAddress,
+} from '@miaou/protocol'
+import { createOverlayCodec, mayOpen, type OverlayCodec } from './overlay-codec.ts'
+import type {
+  OverlayNodeCommand,
+  OverlayNodeContact,
+  OverlayNodeInput,
+  OverlayNodeOutput,
+  OverlayNodeReply,
+} from './overlay-interface.ts'
+
+export interface OverlayNodeOptions {
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly jitter: Jitter
+  /** The node's overlay key, X25519: the node id is the SHA-256 of its public half. */
+  readonly keyPair: KeyPair
+  readonly kademlia?: Partial<KademliaConfig>
+  readonly datagrams?: Partial<DatagramsLimits>
+  /** Most interned contacts. The default holds the routing table, its caches and all lookups several times over. */
+  readonly contactsMax?: number
+}
+
+/** What a node shows of itself. */
+export interface OverlayNodeInfo {
+  readonly nodeId: NodeId
+  readonly kademlia: KademliaInfo
+  readonly sessions: number
+  /** Dropped input by reason, of this node, its engine and its datagrams. */
+  readonly counters: Readonly<Record<string, number>>
+}
+
+/** Guess: the bounds of table, caches, lookups and pending requests add up to less than half of it. */
+const contactsMaxDefault = 16_384
+
+/**
+ * One node of the overlay: the Kademlia engine over sealed datagrams. Whatever arrives is opened, decoded and handled in
+ * the one call; nothing here waits. Contacts live in one table as rows; they leave this class as keys and endpoints.
+ */
+export class OverlayNode {
+  readonly nodeId: NodeId
+  readonly #contacts: ContactTable
+  readonly #kademlia: Kademlia
+  readonly #datagrams: SecureDatagrams
+  readonly #codec: OverlayCodec
+  readonly #rules: RecordRules
+  readonly #counters = new Map<string, number>()
+  /** Key and packed endpoint of the sender at hand. */
+  readonly #scratch = new Uint8Array(50)
+
+  constructor(options: OverlayNodeOptions) {
+    const { crypto, random, jitter, keyPair, contactsMax = contactsMaxDefault } = options
+    this.nodeId = nodeIdOfKey(crypto, keyPair.publicKey)
+    this.#rules = createRecordRules(crypto)
+    this.#contacts = new ContactTable({ crypto, contactsMax, salt: random.bytes(8) })
+    this.#codec = createOverlayCodec(this.#contacts)
+    this.#datagrams = new SecureDatagrams({
+      crypto,
+      random,
+      staticKey: keyPair,
+      opens: mayOpen,
+      ...(options.datagrams === undefined ? {} : { limits: options.datagrams }),
+    })
+    this.#kademlia = new Kademlia({
+      crypto,
+      random,
+      jitter,
+      contacts: this.#contacts,
+      self: nodeIdToBytes(this.nodeId),
+      records: this.#rules,
+      ...(options.kademlia === undefined ? {} : { config: options.kademlia }),
+    })
+  }
+
+  handle(now: Now, input: OverlayNodeInput): OverlayNodeOutput[] {
+    const outputs: OverlayNodeOutput[] = []
+    switch (input.type) {
+      case 'datagram':
+        this.#hear(now, this.#datagrams.handle(now, input), outputs)
+        break
+      case 'command':
+        this.#perform(now, this.#kademlia.handle(now, { ...input, command: this.#command(input.command) }), 0, outputs)
+        break
+      case 'listening':
+        this.#codec.setFamilies(input.endpoints)
+        this.#perform(now, this.#kademlia.handle(now, input), 0, outputs)
+        break
+      case 'wake':
+        this.#hear(now, this.#datagrams.handle(now, input), outputs)
+        this.#perform(now, this.#kademlia.handle(now, input), 0, outputs)
+        break
+      case 'stop':
+        this.#perform(now, this.#kademlia.handle(now, input), 0, outputs)
+        break
+    }
+    return outputs
+  }
+
+  /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
+  deadline(): number {
+    return Math.min(this.#kademlia.deadline(), this.#datagrams.deadline())
+  }
+
+  info(): OverlayNodeInfo {
+    const kademlia = this.#kademlia.info()
+    const counters: Record<string, number> = { ...kademlia.counters, ...this.#datagrams.counters() }
+    for (const [reason, count] of this.#counters) counters[reason] = count
+    return { nodeId: this.nodeId, kademlia, sessions: this.#datagrams.held().sessions, counters }
+  }
+
+  /** Contacts worth keeping over a restart, best first: at most 200. */
+  contacts(): OverlayNodeContact[] {
+    return this.#kademlia.contacts().map((ref) => this.#describe(ref))
+  }
+
+  #hear(now: Now, heard: readonly DatagramsOutput[], outputs: OverlayNodeOutput[]): void {
+    for (const output of heard) {
+      if (output.type === 'datagram') outputs.push(output)
+      else if (output.type === 'message') this.#receive(now, output, outputs)
+      else {
+        const failed = this.#kademlia.handle(now, { type: 'failed', transaction: output.token })
+        this.#perform(now, failed, 0, outputs)
+      }
+    }
+  }
+
+  #receive(now: Now, heard: DatagramsOutput & { readonly type: 'message' }, outputs: OverlayNodeOutput[]): void {
+    this.#contacts.reserve(contactsPerMessageMax + 1)
+    const from = this.#sender(heard.key, heard.endpoint)
+    if (from === undefined) {
+      this.#count('inadmissible-source')
+      return
+    }
+    const decoded = this.#codec.decode(heard.payload, from)
+    if (!decoded.ok) {
+      this.#count(decoded.error.type)
+      return
+    }
+    const { isProven, session } = heard
+    this.#perform(
+      now,
+      this.#kademlia.handle(now, { type: 'message', from, isProven, message: decoded.value }),
+      session,
+      outputs,
+    )
+  }
+
+  /** `session`: what replies go back over. */
+  #perform(now: Now, asked: readonly KademliaOutput[], session: number, outputs: OverlayNodeOutput[]): void {
+    for (const output of asked) {
+      switch (output.type) {
+        case 'send':
+          if (output.isReply) this.#answer(now, session, output.message, outputs)
+          else this.#request(now, output.to, output.message, outputs)
+          break
+        case 'reply':
+          outputs.push({ type: 'reply', id: output.id, reply: this.#reply(output.reply) })
+          break
+        case 'put-finished':
+        case 'mode':
+          outputs.push({ type: 'event', event: output })
+          break
+      }
+    }
+  }
+
+  #answer(now: Now, session: number, message: KademliaMessage, outputs: OverlayNodeOutput[]): void {
+    const payload = this.#codec.encodeForNow(message)
+    this.#hear(now, this.#datagrams.handle(now, { type: 'answer', session, payload }), outputs)
+  }
+
+  #request(now: Now, to: ContactRef, message: KademliaMessage, outputs: OverlayNodeOutput[]): void {
+    const sent = this.#datagrams.handle(now, {
+      type: 'send',
+      key: this.#contacts.key(to),
+      endpoint: this.#contacts.endpoint(to),
+      payload: this.#codec.encode(message),
+      opens: message.type === 'ping' || message.type === 'find-node' || message.type === 'find-value',
+      token: message.transaction,
+    })
+    this.#hear(now, sent, outputs)
+  }
+
+  /** Row of whoever sent a datagram; undefined for an address that no node can have (a zone, a port 0). */
+  #sender(key: Uint8Array, { host, port }: Endpoint): ContactRef | undefined {
+    const size = packAddress(host, port, this.#scratch, 32)
+    if (size === 0) return undefined
+    this.#scratch.set(key)
+    const family: AddressFamily = size === 6 ? 4 : 6
+    return this.#contacts.intern(this.#scratch, 0, family)
+  }
+
+  #command(command: OverlayNodeCommand): KademliaCommand {
+    if (command.type === 'bootstrap') {
+      this.#contacts.reserve(command.contacts.length)
+      return { type: 'bootstrap', contacts: command.contacts.flatMap((contact) => this.#intern(contact)) }
+    }
+    if (command.type !== 'ping') return command
+    this.#contacts.reserve(1)
+    const [contact] = this.#intern(command.contact)
+    // Nobody stands behind an address that none can have: asking nobody gives that answer.
+    return contact === undefined ? { type: 'bootstrap', contacts: [] } : { type: 'ping', contact }
+  }
+
+  #intern({ publicKey, endpoint }: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>): ContactRef[] {
+    const ref = this.#sender(publicKey, endpoint)
+    return ref === undefined ? [] : [ref]
+  }
+
+  #reply(reply: (KademliaOutput & { readonly type: 'reply' })['reply']): OverlayNodeReply {
+    if (reply.type !== 'found-nodes') return reply
+    return { ...reply, contacts: reply.contacts.map((ref) => this.#describe(ref)) }
+  }
+
+  #describe(ref: ContactRef): OverlayNodeContact {
+    return {
+      nodeId: bytesToNodeId(this.#contacts.id(ref)),
+      publicKey: this.#contacts.key(ref).slice(),
+      endpoint: this.#contacts.endpoint(ref),
+    }
+  }
+
+  #count(reason: string): void {
+    this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
+  }
+}

@@ -1,0 +1,101 @@
+import { textToBytes } from '@miaou/core'
+import { encodeRecord, recordKey } from '@miaou/protocol'
+import { expect, test } from 'vitest'
+import { OverlayTown, type TownNode } from './overlay-town.ts'
+import { crypto } from './ports.ts'
+
+function joined(count: number, seed = 1): { readonly town: OverlayTown; readonly nodes: readonly TownNode[] } {
+  const town = new OverlayTown(seed)
+  const first = town.add()
+  for (let i = 1; i < count; i++) {
+    const node = town.add()
+    const { publicKey, endpoint } = first
+    expect(town.ask(node, { type: 'bootstrap', contacts: [{ publicKey, endpoint }] }).type).toBe('bootstrapped')
+  }
+  return { town, nodes: town.nodes }
+}
+
+const record = { type: 'value', value: textToBytes('a cat sat on the mat') } as const
+
+test('nodes join through the first one, and learn of each other [C19, C20]', () => {
+  const { town, nodes } = joined(8)
+  town.run(2_000)
+  for (const { node } of nodes) expect(node.info().kademlia.contacts).toBe(7)
+})
+
+test('a record stored by one is found by all others, sealed all the way [E20]', () => {
+  const { town, nodes } = joined(12)
+  const [first] = nodes
+  if (first === undefined) throw new Error('nobody there')
+  const seen: Uint8Array[] = []
+  town.drops = (_from, _to, bytes) => {
+    seen.push(bytes)
+    return false
+  }
+  const stored = town.ask(first, { type: 'put', record: encodeRecord(record), republish: false })
+  expect(stored).toMatchObject({ type: 'stored', key: recordKey(crypto, record) })
+  for (const node of nodes.slice(1)) {
+    expect(town.ask(node, { type: 'get', key: recordKey(crypto, record) })).toMatchObject({
+      type: 'found-value',
+      record: encodeRecord(record),
+    })
+  }
+  const text = 'a cat sat'
+  expect(seen.length).toBeGreaterThan(20)
+  expect(seen.some((bytes) => new TextDecoder('latin1').decode(bytes).includes(text))).toBe(false)
+  expect(seen.every(({ length }) => length <= 1_200)).toBe(true)
+})
+
+test('a node that lost its sessions in a restart is heard again at once', () => {
+  const { town, nodes } = joined(3)
+  const [first, second] = nodes
+  if (first === undefined || second === undefined) throw new Error('nobody there')
+  const { publicKey, endpoint } = first
+  expect(town.ask(second, { type: 'ping', contact: { publicKey, endpoint } }).type).toBe('pong')
+  town.restart(first)
+  expect(town.ask(second, { type: 'ping', contact: { publicKey, endpoint } })).toMatchObject({ type: 'pong' })
+})
+
+test('contacts inside a narrower network than their teller are not asked', () => {
+  const town = new OverlayTown(2)
+  const home = town.add('10.0.0.1')
+  const lan = town.add('10.0.0.2')
+  const world = town.add('198.51.100.7')
+  const through = (node: TownNode) => ({
+    type: 'bootstrap' as const,
+    contacts: [{ publicKey: node.publicKey, endpoint: node.endpoint }],
+  })
+  expect(town.ask(lan, through(world)).type).toBe('bootstrapped')
+  town.run(5_000)
+  expect(town.ask(home, through(world)).type).toBe('bootstrapped')
+  town.run(5_000)
+  expect(world.node.contacts().map(({ endpoint }) => endpoint.host)).toContain('10.0.0.2')
+  expect(home.node.contacts().map(({ endpoint }) => endpoint.host)).not.toContain('10.0.0.2')
+})
+
+test('an address that no node can have answers a command with an error, not with a crash', () => {
+  const { town, nodes } = joined(2)
+  const [first] = nodes
+  if (first === undefined) throw new Error('nobody there')
+  for (const host of ['0.0.0.0', '224.0.0.1', 'fe80::1%eth0', 'a name']) {
+    const contact = { publicKey: first.publicKey, endpoint: { host, port: 9999 } }
+    expect(town.ask(first, { type: 'ping', contact })).toMatchObject({ type: 'failed' })
+    expect(town.ask(first, { type: 'bootstrap', contacts: [contact] })).toMatchObject({ type: 'failed' })
+  }
+})
+
+test('garbage is counted, and nothing comes back', () => {
+  const { nodes, town } = joined(2)
+  const [first] = nodes
+  if (first === undefined) throw new Error('nobody there')
+  const from = { host: '10.9.9.9', port: 7 }
+  for (let size = 0; size < 1_300; size += 13) {
+    const bytes = new Uint8Array(size).fill(size & 7)
+    const outputs = first.node.handle({ mono: town.now, wall: town.now }, { type: 'datagram', from, bytes })
+    expect(
+      outputs.reduce((sum, output) => sum + (output.type === 'datagram' ? output.bytes.length : 0), 0),
+    ).toBeLessThanOrEqual(size)
+  }
+  const dropped = Object.values(first.node.info().counters).reduce((sum, count) => sum + count, 0)
+  expect(dropped).toBeGreaterThanOrEqual(100)
+})
