@@ -4,6 +4,7 @@ import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
 import { createBLAKE3, type IHasher } from 'hash-wasm'
 import sodium from 'libsodium-wrappers-sumo'
+import { SodiumHeap, type SodiumModule } from './sodium-heap.ts'
 import type { Argon2Cost, Crypto, Encapsulation, KeyPair } from './suite.ts'
 
 const tagSize = 16
@@ -20,17 +21,21 @@ const hmacBlockSize = 64
  */
 export async function createLibsodiumCrypto(): Promise<Crypto> {
   const [hasher] = await Promise.all([createBLAKE3(), sodium.ready])
-  return new LibsodiumCrypto(hasher)
+  // The wrapper's types leave out the module that it wraps.
+  const { libsodium } = sodium as unknown as { readonly libsodium: SodiumModule }
+  return new LibsodiumCrypto(hasher, new SodiumHeap(libsodium))
 }
 
 class LibsodiumCrypto implements Crypto {
   readonly name = 'libsodium'
   readonly #blake3: IHasher
+  readonly #heap: SodiumHeap
   // libsodium signs with seed ‖ public key. Deriving the second half costs as much as the signature itself.
   readonly #signingKeys = new WeakMap<Uint8Array, Uint8Array>()
 
-  constructor(blake3: IHasher) {
+  constructor(blake3: IHasher, heap: SodiumHeap) {
     this.#blake3 = blake3
+    this.#heap = heap
   }
 
   ed25519KeyPair(seed: Uint8Array): KeyPair {
@@ -106,6 +111,7 @@ class LibsodiumCrypto implements Crypto {
 
   chacha20Poly1305Seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
     assert(key.length === 32 && nonce.length === 12, 'ChaCha20-Poly1305: 32-byte key, 12-byte nonce')
+    if (this.#heap.fits(plaintext.length, ad.length)) return this.#heap.seal(key, nonce, ad, plaintext)
     return sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, ad, null, nonce, key)
   }
 
@@ -117,6 +123,7 @@ class LibsodiumCrypto implements Crypto {
   ): Uint8Array | undefined {
     assert(key.length === 32 && nonce.length === 12, 'ChaCha20-Poly1305: 32-byte key, 12-byte nonce')
     if (ciphertext.length < tagSize) return undefined
+    if (this.#heap.fits(ciphertext.length - tagSize, ad.length)) return this.#heap.open(key, nonce, ad, ciphertext)
     return attempt(() => sodium.crypto_aead_chacha20poly1305_ietf_decrypt(null, ciphertext, ad, nonce, key))
   }
 

@@ -1,0 +1,86 @@
+import { diffieHellman, hash } from 'node:crypto'
+import { assert } from '@miaou/core'
+import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
+import { X25519Keys } from './x25519-keys.ts'
+
+export interface NodeCryptoOptions {
+  /** Public keys of others whose key objects are kept; ≈ 1 KB each outside the heap. */
+  readonly publicKeysMax: number
+}
+
+/** Guess: a handshake uses each of two keys twice, within a round trip. */
+export const defaultNodeCryptoOptions: NodeCryptoOptions = { publicKeysMax: 64 }
+
+// Own choice, measured in packages/host-node/test/measure-crypto.ts: below it libsodium is faster.
+const hashSizeMin = 512
+
+/**
+ * libsodium's backend with X25519 and the hash of long inputs on node:crypto, where that is faster by measure
+ * (docs/decisions/0021). Verification, small AEADs, HMAC and HKDF stay on libsodium.
+ */
+export async function createNodeCrypto(options: Partial<NodeCryptoOptions> = {}): Promise<Crypto> {
+  const base = await createLibsodiumCrypto()
+  const keys = new X25519Keys(options.publicKeysMax ?? defaultNodeCryptoOptions.publicKeysMax)
+  return bindAll(base, {
+    x25519KeyPair(secretKey: Uint8Array): KeyPair {
+      assert(secretKey.length === 32, 'an X25519 secret key has 32 bytes')
+      const copy = secretKey.slice()
+      keys.share(secretKey, copy)
+      return { publicKey: keys.secret(copy).publicKey.slice(), secretKey: copy }
+    },
+    x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
+      assert(secretKey.length === 32 && publicKey.length === 32, 'X25519 keys have 32 bytes')
+      return agree(keys, secretKey, publicKey)
+    },
+    sha256(data: Uint8Array): Uint8Array {
+      if (data.length < hashSizeMin) return base.sha256(data)
+      const digest = hash('sha256', data, 'buffer')
+      return new Uint8Array(digest.buffer, digest.byteOffset, digest.length)
+    },
+    wipe(secret: Uint8Array): void {
+      keys.forget(secret)
+      base.wipe(secret)
+    },
+  })
+}
+
+function agree(keys: X25519Keys, secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
+  let shared: Uint8Array
+  try {
+    shared = diffieHellman({ privateKey: keys.secret(secretKey).keyObject, publicKey: keys.public(publicKey) })
+  } catch {
+    // OpenSSL refuses the points of small order (RFC 7748 §6.1).
+    return undefined
+  }
+  let bits = 0
+  for (const byte of shared) bits |= byte
+  return bits === 0 ? undefined : new Uint8Array(shared)
+}
+
+/** The methods of `base`, bound to it, with some in their place. */
+function bindAll(base: Crypto, replaced: Pick<Crypto, 'x25519KeyPair' | 'x25519' | 'sha256' | 'wipe'>): Crypto {
+  return {
+    name: base.name,
+    ed25519KeyPair: (seed) => base.ed25519KeyPair(seed),
+    ed25519Sign: (message, secretKey) => base.ed25519Sign(message, secretKey),
+    ed25519Verify: (signature, message, publicKey) => base.ed25519Verify(signature, message, publicKey),
+    ed25519IsAdmissible: (publicKey) => base.ed25519IsAdmissible(publicKey),
+    mlkem768KeyPair: (seed) => base.mlkem768KeyPair(seed),
+    mlkem768Encapsulate: (publicKey, seed) => base.mlkem768Encapsulate(publicKey, seed),
+    mlkem768Decapsulate: (ciphertext, secretKey) => base.mlkem768Decapsulate(ciphertext, secretKey),
+    xwingKeyPair: (seed) => base.xwingKeyPair(seed),
+    xwingEncapsulate: (publicKey, seed) => base.xwingEncapsulate(publicKey, seed),
+    xwingDecapsulate: (ciphertext, secretKey) => base.xwingDecapsulate(ciphertext, secretKey),
+    chacha20Poly1305Seal: (key, nonce, ad, plaintext) => base.chacha20Poly1305Seal(key, nonce, ad, plaintext),
+    chacha20Poly1305Open: (key, nonce, ad, ciphertext) => base.chacha20Poly1305Open(key, nonce, ad, ciphertext),
+    xchacha20Poly1305Seal: (key, nonce, ad, plaintext) => base.xchacha20Poly1305Seal(key, nonce, ad, plaintext),
+    xchacha20Poly1305Open: (key, nonce, ad, ciphertext) => base.xchacha20Poly1305Open(key, nonce, ad, ciphertext),
+    sha512: (data) => base.sha512(data),
+    blake3: (data) => base.blake3(data),
+    hmacSha256: (key, data) => base.hmacSha256(key, data),
+    hkdfSha256: (secret, salt, info, size) => base.hkdfSha256(secret, salt, info, size),
+    argon2id: (passphrase, salt, cost, size) => base.argon2id(passphrase, salt, cost, size),
+    equal: (a, b) => base.equal(a, b),
+    ...replaced,
+  }
+}
