@@ -53,8 +53,10 @@ export class SavedContacts {
   }
 
   /** Saves at the first call that has contacts, and then every five minutes. `mono`: monotonic ms. */
-  saveNowAndThen(present: readonly NodeAddress[], mono: number): void {
-    if (present.length === 0 || mono < this.#savedAt + saveIntervalMs) return
+  saveNowAndThen(contacts: () => readonly NodeAddress[], mono: number): void {
+    if (mono < this.#savedAt + saveIntervalMs) return
+    const present = contacts()
+    if (present.length === 0) return
     this.#savedAt = mono
     this.save(present)
   }

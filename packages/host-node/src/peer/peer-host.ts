@@ -24,7 +24,8 @@ import type { Advertisement, ConnectionView, LinkError, PipeId, TransportError, 
 import { Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { toHomeRefused } from '../home/refused.ts'
-import { OffOverlay } from '../overlay/off.ts'
+import { createOverlay } from '../overlay/create.ts'
+import type { OverlaySide } from '../overlay/side.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
 import { type ConfigError, loadConfig } from './config.ts'
@@ -86,7 +87,20 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     return release(lock.value, migrated)
   }
   const adapters = await createAdapters({ ...config.value, ...options })
-  const host = new PeerHost(options, { crypto, keyring, identity, store: store.value, lock: lock.value }, adapters)
+  const overlay = await createOverlay({
+    ...config.value,
+    ...options,
+    crypto,
+    random: systemRandom,
+    jitter: systemJitter,
+    clock: systemClock,
+    log: options.log ?? silentLog,
+    keyring,
+    deviceKey: identity.messaging.deviceKey,
+    onCrash: options.onCrash ?? rethrow,
+  })
+  const parts = { crypto, keyring, identity, store: store.value, lock: lock.value }
+  const host = new PeerHost(options, parts, adapters, overlay)
   const started = await host.start()
   if (!started.ok) {
     await host.stop()
@@ -129,7 +143,7 @@ class PeerHost implements PeerHandle {
   readonly startedAt: number
   readonly keys: PeerHandle['keys']
   readonly network: PeerHandle['network']
-  readonly overlay: PeerHandle['overlay']
+  readonly overlay: OverlaySide
   readonly #opened: Opened
   readonly #peer: Peer
   readonly #loop: DriveLoop
@@ -148,7 +162,7 @@ class PeerHost implements PeerHandle {
   #nextPipe = 1
   #stopping: Promise<void> | undefined
 
-  constructor(options: StartPeerOptions, opened: Opened, adapters: Adapters) {
+  constructor(options: StartPeerOptions, opened: Opened, adapters: Adapters, overlay: OverlaySide) {
     const { crypto, keyring, identity, store } = opened
     this.#opened = opened
     this.#log = options.log ?? silentLog
@@ -159,6 +173,7 @@ class PeerHost implements PeerHandle {
     this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
     const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
     this.#adapters = adapters
+    this.overlay = overlay
     this.#iceServersCount = adapters.iceServersCount
     this.#peer = new Peer({
       crypto,
@@ -180,9 +195,6 @@ class PeerHost implements PeerHandle {
     })
     this.#connects = new Connects((peerId) => this.#view(peerId))
     this.network = this.#networkFace()
-    const { publicKey } = crypto.x25519KeyPair(keyring.storeKey('overlay'))
-    const why = { type: 'overlay-off', reason: 'disabled', detail: 'the overlay is off' } as const
-    this.overlay = new OffOverlay(why, publicKey, crypto.sha256(publicKey))
   }
 
   async start(): Promise<Result<undefined, StartError>> {
@@ -194,12 +206,14 @@ class PeerHost implements PeerHandle {
     const listening = await websocket.start(this.#adapters.hostFor(websocket, transportHost))
     if (!listening.ok) return err({ type: 'listen', error: listening.error })
     this.#addresses = listening.value
+    const joining = this.overlay.start(portOf(listening.value))
     await webrtc.start(this.#adapters.hostFor(webrtc, transportHost))
     discovery.onNews(() => this.#collect())
     // Browsing starts at once; what is advertised follows from the settings, which the first wake reads. A LAN without
     // multicast is no reason not to run: the diagnosis says it.
     const discovering = await discovery.start(undefined)
     if (!discovering.ok) this.#discoveryError = 'detail' in discovering.error ? discovering.error.detail : 'name taken'
+    await joining
     this.#loop.push({ type: 'listening', port: portOf(this.#addresses) })
     this.#loop.push({ type: 'wake' })
     this.#watchInterfaces()
@@ -235,7 +249,7 @@ class PeerHost implements PeerHandle {
     this.#loop.push({ type: 'network', input: { type: 'stop' } })
     this.#loop.drain()
     this.#loop.stop()
-    await this.#adapters.stop()
+    await Promise.all([this.#adapters.stop(), this.overlay.stop()])
     this.#commands.settleAll(err({ type: 'stopped' }))
     this.#pings.settleAll(err({ type: 'stopped' }))
     this.#opened.store.close()
@@ -277,6 +291,7 @@ class PeerHost implements PeerHandle {
         return
       case 'advertise':
         this.#discoverable = visibilityOf(output.advertisement)
+        this.overlay.setDiscoverable(output.advertisement !== undefined)
         void this.#adapters.discovery.advertise(output.advertisement)
         return
       case 'event':
@@ -416,6 +431,7 @@ class PeerHost implements PeerHandle {
       // An invite made from now on must name the ways that are true now.
       this.#addresses = this.#adapters.websocket.addresses?.() ?? this.#addresses
       this.#loop.push({ type: 'network', input: { type: 'network-changed' } })
+      this.overlay.networkChanged()
     }, interfacesPollMs)
     this.#interfacesTimer.unref()
   }

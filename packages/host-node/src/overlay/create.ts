@@ -1,0 +1,60 @@
+import type { Clock, Jitter, Log, Random } from '@miaou/core'
+import type { Crypto, KeyPair } from '@miaou/crypto'
+import type { Keyring } from '@miaou/keyring'
+import { loadBootstrapConfig } from './bootstrap-config.ts'
+import { OffOverlay } from './off.ts'
+import { defaultOverlaySettings, type OverlaySettings } from './settings.ts'
+import type { OverlaySide } from './side.ts'
+
+export interface CreateOverlayOptions {
+  readonly offline?: boolean
+  readonly loopbackOnly?: boolean
+  readonly overlay?: OverlaySettings
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly jitter: Jitter
+  readonly clock: Clock
+  readonly log: Log
+  readonly home: string
+  readonly keyring: Keyring
+  /** Ed25519, signs records of one's own. */
+  readonly deviceKey: KeyPair
+  readonly onCrash: (error: unknown) => void
+}
+
+/** The overlay's key: from the data key of the home, so that it comes and goes with it (spec/keyring K15). */
+export function overlayKeyPair(crypto: Crypto, keyring: Pick<Keyring, 'storeKey'>): KeyPair {
+  return crypto.x25519KeyPair(keyring.storeKey('overlay'))
+}
+
+/** Loads what it makes: a peer that stays offline starts without the engines. */
+export async function createOverlay(options: CreateOverlayOptions): Promise<OverlaySide> {
+  const {
+    offline = false,
+    loopbackOnly = false,
+    overlay = defaultOverlaySettings,
+    crypto,
+    keyring,
+    home,
+    log,
+  } = options
+  const { enabled, port, mode, bootstrap } = overlay
+  if (offline || !enabled) {
+    const why = offline
+      ? ({ type: 'overlay-off', reason: 'offline', detail: 'this peer was started offline' } as const)
+      : ({ type: 'overlay-off', reason: 'disabled', detail: '"overlay" is not enabled in config.json' } as const)
+    const { publicKey } = overlayKeyPair(crypto, keyring)
+    return new OffOverlay(why, publicKey, crypto.sha256(publicKey))
+  }
+  const { OverlayHost } = await import('./overlay-host.ts')
+  return new OverlayHost({
+    ...options,
+    keyPair: overlayKeyPair(crypto, keyring),
+    loopbackOnly,
+    mode,
+    port,
+    bootstrap: loadBootstrapConfig(bootstrap, home, ({ path, detail }) =>
+      log.write('warn', 'bad-bootstrap-list', { path, detail }),
+    ),
+  })
+}
