@@ -77,7 +77,7 @@ export class Kademlia {
     this.#care.attach(this.#requests)
     this.#responder = new Responder(this.#core)
     this.#maintenance = new Maintenance(this.#core, this.#responder, now)
-    this.#reachability = new Reachability(this.#core, this.#requests)
+    this.#reachability = new Reachability(this.#core, this.#requests, () => this.#announce())
     if (config.mode === 'auto') this.#core.onSent = (to) => this.#reachability.sentTo(to)
     const sizes = new NetworkSizes(this.#core)
     this.#context = { core: this.#core, requests: this.#requests, sizes, ended: (walk) => this.#ended(walk) }
@@ -184,13 +184,14 @@ export class Kademlia {
         this.#answer(from, message)
         this.#care.heard(from, message.isServer, isProven)
     }
+    if (isProven) this.#reachability.heard(from)
   }
 
   #answer(from: ContactRef, message: KademliaMessage): void {
+    // First: the answer makes the sender one whom we sent to.
+    this.#reachability.askedBy(from)
     switch (message.type) {
       case 'ping':
-        // First: the answer makes the sender one whom we sent to.
-        this.#reachability.pinged(from)
         this.#responder.ping(from, message)
         break
       case 'find-node':
@@ -252,6 +253,12 @@ export class Kademlia {
     const buckets = []
     for (let bucket = 255; bucket > table.bucketOf(nearest); bucket--) buckets.push(bucket)
     this.#maintenance.refresh(buckets)
+    this.#runBackground()
+  }
+
+  /** Walks to oneself again: whoever heard of a client learns that it is a server now. */
+  #announce(): void {
+    this.#maintenance.announce()
     this.#runBackground()
   }
 

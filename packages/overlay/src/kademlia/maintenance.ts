@@ -83,6 +83,11 @@ export class Maintenance {
     }
   }
 
+  /** A walk to oneself. */
+  announce(): void {
+    this.#enqueue({ type: 'refresh', target: this.#core.self })
+  }
+
   next(): BackgroundWalk | undefined {
     return this.#queue?.shift()
   }

@@ -16,6 +16,7 @@ const probedPrefixesMax = 64
 export class Reachability implements RequestOwner {
   readonly #core: Core
   readonly #requests: Requests
+  readonly #onServer: () => void
   #listening: readonly Endpoint[] = []
   #observed: Endpoint | undefined
   /** Hosts at public addresses that we sent to, the oldest first, with the monotonic ms of the last time. */
@@ -26,12 +27,16 @@ export class Reachability implements RequestOwner {
   /** Until when a stranger's ping answers the check at hand; undefined without one. */
   #waitUntil: number | undefined
   #failures = 0
+  /** When the next one may be asked where we seem to be, monotonic ms. */
+  #askAt = 0
   #nextProbeAt = 0
   #probed: Map<number, number> | undefined
 
-  constructor(core: Core, requests: Requests) {
+  /** `onServer`: others may now enter us into their tables, and have to hear of it. */
+  constructor(core: Core, requests: Requests, onServer: () => void) {
     this.#core = core
     this.#requests = requests
+    this.#onServer = onServer
   }
 
   /** The own endpoint as last observed by another node. */
@@ -77,8 +82,18 @@ export class Reachability implements RequestOwner {
     else if (this.#failures < config.reachFailuresMax) this.#setServer(true, true)
   }
 
-  /** A ping came: from somebody we never sent to, it proves that strangers reach us. */
-  pinged(from: ContactRef): void {
+  /**
+   * Somebody at a proven address was heard: as long as nobody has told us where we seem to be, they are asked. So the
+   * first node of a network, which nobody told to bootstrap, becomes a server too.
+   */
+  heard(from: ContactRef): void {
+    const { config, mono } = this.#core
+    if (config.mode !== 'auto' || this.#observed !== undefined || mono < this.#askAt) return
+    if (this.#listening.length > 0 && this.#requests.ping(from, this)) this.#askAt = mono + config.reachWaitMs
+  }
+
+  /** A request came: from somebody we never sent to, it proves that strangers reach us. */
+  askedBy(from: ContactRef): void {
     const { contacts, config, mono } = this.#core
     if (config.mode !== 'auto') return
     if (contacts.prefix(from) === 0) return
@@ -160,7 +175,9 @@ export class Reachability implements RequestOwner {
     this.#core.isPublicServer = isPublic
     this.#core.isLocalServer = isLocal
     const isServer = isPublic || isLocal
-    if (isServer !== before) this.#core.emit({ type: 'mode', isServer })
+    if (isServer === before) return
+    this.#core.emit({ type: 'mode', isServer })
+    if (isServer) this.#onServer()
   }
 
   /** A random contact at a public address of another prefix. */
