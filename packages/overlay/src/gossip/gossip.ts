@@ -203,7 +203,8 @@ export class Gossip {
       return
     }
     neighbour.isActive = true
-    this.#setInterests(neighbour, message.interests, true)
+    // Who had no neighbour when the link came up has nobody else to push to it.
+    this.#setInterests(neighbour, message.interests, true, message.isUrgent || neighbour.wasUrgent)
     this.#view.activated(neighbour, message.isJoining)
   }
 
@@ -223,7 +224,7 @@ export class Gossip {
         this.#tree.pruned(neighbour, message.topic)
         return
       case 'topics':
-        this.#setInterests(neighbour, message.interests, message.isFull)
+        this.#setInterests(neighbour, message.interests, message.isFull, true)
         return
       case 'forward-join':
         this.#view.forwardJoin(neighbour, message)
@@ -242,9 +243,13 @@ export class Gossip {
     neighbour: Neighbour,
     interests: Extract<GossipMessage, { type: 'topics' }>['interests'],
     isFull: boolean,
+    isEager: boolean,
   ): void {
     const changed = this.#interests.hear(neighbour, interests, isFull)
-    for (const topic of changed) this.#tree.setWanted(neighbour, topic, neighbour.interests.has(topic))
+    for (const topic of changed) {
+      if (neighbour.interests.has(topic)) this.#tree.addBranch(neighbour, topic, isEager)
+      else this.#tree.removeBranch(neighbour, topic)
+    }
     this.#interests.spread(changed)
   }
 

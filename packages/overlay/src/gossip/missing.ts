@@ -3,6 +3,11 @@ import { gossipIdsMax } from '@miaou/protocol'
 import type { GossipState } from './gossip-state.ts'
 import type { Neighbour } from './neighbour.ts'
 
+// Guess: half of a lag is forgotten after 70 messages.
+const lagDecay = 0.99
+// Guess: the next lag may be a fifth longer.
+const lagMargin = 1.2
+
 /** A message that neighbours have announced and nobody has pushed. */
 interface Missing {
   readonly shortId: Uint8Array
@@ -25,14 +30,13 @@ export interface Ask {
 }
 
 /**
- * The announced messages that are waited for, and the time to wait. The wait is learnt: how much later than the first
- * announcement a push comes, smoothed as TCP smooths round trips (RFC 6298).
+ * The announced messages that are waited for, and the time to wait. The wait is learnt: by how much a push may come later
+ * than the first announcement, the longest such lag of late.
  */
 export class MissingMessages {
   readonly #state: GossipState
   readonly #byKey = new Map<string, Missing>()
   #lagMs: number
-  #deviationMs = 0
   #deadline = Number.POSITIVE_INFINITY
 
   constructor(state: GossipState) {
@@ -47,7 +51,7 @@ export class MissingMessages {
   /** How long a push is waited for after an announcement, ms. */
   get waitMs(): number {
     const { graftMinMs, graftMaxMs } = this.#state.options
-    return Math.min(graftMaxMs, Math.max(graftMinMs, this.#lagMs + 4 * this.#deviationMs))
+    return Math.min(graftMaxMs, Math.max(graftMinMs, this.#lagMs * lagMargin))
   }
 
   deadline(): number {
@@ -85,18 +89,16 @@ export class MissingMessages {
 
   /** The message came from a neighbour. */
   arrived(key: string, from: Neighbour): void {
+    // A lag is forgotten slowly: one graft too early costs more than a repair a little later.
+    this.#lagMs *= lagDecay
     const missing = this.#byKey.get(key)
-    if (missing === undefined) {
-      // Pushes that outrun every announcement shorten the wait.
-      if (this.#lagMs > 0) this.#learn(0)
-      return
-    }
-    if (missing.asked === undefined) this.#learn(this.#state.mono - missing.firstAt)
+    if (missing === undefined) return
+    this.#delete(key, missing)
+    if (missing.tries === 0) this.#lagMs = Math.max(this.#lagMs, this.#state.mono - missing.firstAt)
     else if (missing.asked === from) {
       const sample = this.#state.mono - missing.askedAt
       from.rttMs = from.rttMs === undefined ? sample : from.rttMs + (sample - from.rttMs) / 8
     }
-    this.#delete(key, missing)
   }
 
   /** What is due to be asked, gathered by neighbour and topic. */
@@ -158,13 +160,6 @@ export class MissingMessages {
     const { graftRetryMs, graftMinMs, graftMaxMs } = this.#state.options
     if (neighbour.rttMs === undefined) return graftRetryMs
     return Math.min(graftMaxMs, Math.max(2 * graftMinMs, 3 * neighbour.rttMs))
-  }
-
-  #learn(lagMs: number): void {
-    this.#deviationMs += (Math.abs(lagMs - this.#lagMs) - this.#deviationMs) / 4
-    this.#lagMs += (lagMs - this.#lagMs) / 8
-    // Below a millisecond it is none: the estimate comes to rest.
-    if (this.#lagMs < 1) this.#lagMs = 0
   }
 
   #delete(key: string, missing: Missing): void {

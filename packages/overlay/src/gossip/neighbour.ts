@@ -24,6 +24,8 @@ export class Neighbour {
   hint: NeighbourHint | undefined
   /** It has said hello and was taken into the active view. */
   isActive = false
+  /** This node had no other neighbour when it said hello. */
+  wasUrgent = false
   /** Its distance to the nearest subscriber by topic. */
   readonly interests: Map<string, number> = new Map()
   readonly messages: TokenBucket

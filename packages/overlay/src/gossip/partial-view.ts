@@ -55,6 +55,7 @@ export class PartialView {
   greet(neighbour: Neighbour, interests: Extract<GossipMessage, { type: 'hello' }>['interests']): void {
     const { hint } = this.#state.config
     const isUrgent = this.activeCount === 0
+    neighbour.wasUrgent = isUrgent
     this.#state.send(neighbour, { type: 'hello', isJoining: !this.#hasJoined, isUrgent, hint, interests })
   }
 

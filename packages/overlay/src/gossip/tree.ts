@@ -6,6 +6,7 @@ import {
   gossipShortIdSize,
   withGossipHop,
 } from '@miaou/protocol'
+import { CutWindow } from './cut-window.ts'
 import { chooseFanOut } from './fan-out.ts'
 import type { GossipState } from './gossip-state.ts'
 import { type CachedMessage, MessageCache } from './message-cache.ts'
@@ -22,6 +23,9 @@ interface Branch {
   readonly pending: Map<string, GossipAnnouncement>
   /** When it was last told to stop pushing. */
   prunedAt: number
+  /** So many messages in a row it had much nearer to the publisher than this neighbour, who pushed them. */
+  shorterCount: number
+  longerParent: Neighbour | undefined
 }
 
 interface Topic {
@@ -29,6 +33,7 @@ interface Topic {
   readonly branches: Map<Neighbour, Branch>
   /** Nothing was pushed yet. */
   isFresh: boolean
+  readonly cuts: CutWindow
 }
 
 /**
@@ -62,20 +67,30 @@ export class Tree {
     return { all: branches?.size ?? 0, eager }
   }
 
-  /** A neighbour wants a topic, or no longer. */
-  setWanted(neighbour: Neighbour, name: string, isWanted: boolean): void {
+  /** A neighbour no longer wants a topic. */
+  removeBranch(neighbour: Neighbour, name: string): void {
+    const topic = this.#topics.get(name)
+    topic?.branches.delete(neighbour)
+    if (topic?.branches.size === 0) this.#topics.delete(name)
+  }
+
+  /** A neighbour wants a topic. `isEager`: it may have nobody else who pushes to it. */
+  addBranch(neighbour: Neighbour, name: string, isEager: boolean): void {
     let topic = this.#topics.get(name)
-    if (!isWanted) {
-      topic?.branches.delete(neighbour)
-      if (topic?.branches.size === 0) this.#topics.delete(name)
-      return
-    }
     if (topic === undefined) {
-      topic = { name, branches: new Map(), isFresh: true }
+      topic = { name, branches: new Map(), isFresh: true, cuts: new CutWindow(this.#state.options.cutMs) }
       this.#topics.set(name, topic)
     }
     if (topic.branches.has(neighbour)) return
-    const branch: Branch = { neighbour, isEager: true, pending: new Map(), prunedAt: Number.NEGATIVE_INFINITY }
+    const branch: Branch = {
+      neighbour,
+      // Before the first message every branch is one of the tree; later a new one would only bring second copies.
+      isEager: isEager || topic.isFresh,
+      pending: new Map(),
+      prunedAt: Number.NEGATIVE_INFINITY,
+      shorterCount: 0,
+      longerParent: undefined,
+    }
     topic.branches.set(neighbour, branch)
     this.#announceRecent(topic, branch)
   }
@@ -95,8 +110,9 @@ export class Tree {
    */
   spread(name: string, bytes: Uint8Array, ttl: number, hops: number, from: Neighbour | undefined): number {
     const shortId = bytes.slice(3, 3 + gossipShortIdSize)
+    const key = bytesToHex(shortId)
     const message: CachedMessage = {
-      key: bytesToHex(shortId),
+      key,
       shortId,
       topic: name,
       bytes,
@@ -105,9 +121,10 @@ export class Tree {
       at: this.#state.mono,
     }
     this.cache.add(message)
-    if (from !== undefined) this.missing.arrived(message.key, from)
+    if (from !== undefined) this.missing.arrived(key, from)
     const topic = this.#topics.get(name)
     if (topic === undefined) return 0
+    topic.cuts.add(message.at, message.key)
     if (topic.isFresh) this.#limitFanOut(topic, from)
     let pushed = 0
     for (const branch of topic.branches.values()) {
@@ -125,14 +142,20 @@ export class Tree {
 
   /** A second copy came from a neighbour: it is told to announce instead, and so will we. */
   duplicate(neighbour: Neighbour, name: string | undefined, bytes: Uint8Array): void {
-    const branch = name === undefined ? undefined : this.#topics.get(name)?.branches.get(neighbour)
-    if (branch === undefined) return
+    const topic = name === undefined ? undefined : this.#topics.get(name)
+    const branch = topic?.branches.get(neighbour)
+    if (topic === undefined || branch === undefined) return
+    const key = bytesToHex(bytes.subarray(3, 3 + gossipShortIdSize))
+    branch.pending.delete(key)
+    if (!topic.cuts.mayCut(this.#state.mono, key)) {
+      this.#state.count('spared-cuts')
+      return
+    }
     branch.isEager = false
-    if (branch.pending.size > 0) branch.pending.delete(bytesToHex(bytes.subarray(3, 3 + gossipShortIdSize)))
     // Copies that were under way before it heard need no second word.
     if (this.#state.mono < branch.prunedAt + this.#state.options.graftMinMs) return
     branch.prunedAt = this.#state.mono
-    this.#state.send(neighbour, { type: 'prune', topic: name as string })
+    this.#state.send(neighbour, { type: 'prune', topic: topic.name })
   }
 
   announced(neighbour: Neighbour, message: Extract<GossipMessage, { type: 'announce' }>): void {
@@ -237,14 +260,17 @@ export class Tree {
     const cached = this.cache.get(key)
     const parent = cached?.from
     if (cached === undefined || parent === undefined || parent === branch.neighbour || branch.isEager) return
-    if (cached.hops < hops + 1 + this.#state.options.shortcutHops) return
+    const { shortcutHops, shortcutRun } = this.#state.options
+    const isShorter = cached.hops >= hops + 1 + shortcutHops
+    // One publisher's shortcut is another's detour: only a long run from one side shows that it serves all.
+    branch.shorterCount = isShorter && branch.longerParent === parent ? branch.shorterCount + 1 : isShorter ? 1 : 0
+    branch.longerParent = parent
+    if (branch.shorterCount < shortcutRun) return
+    branch.shorterCount = 0
     const parentBranch = this.#topics.get(cached.topic)?.branches.get(parent)
     if (parentBranch === undefined || !parentBranch.isEager) return
     this.#state.count('shortcuts')
-    cached.from = branch.neighbour
     branch.isEager = true
-    parentBranch.isEager = false
     this.#state.send(branch.neighbour, { type: 'graft', topic: cached.topic, isEager: true, shortIds: [] })
-    this.#state.send(parent, { type: 'prune', topic: cached.topic })
   }
 }
