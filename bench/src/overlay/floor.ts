@@ -4,7 +4,7 @@
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { parseArgs } from 'node:util'
-import { createLibsodiumCrypto } from '@miaou/crypto'
+import { createNodeCrypto } from '../../../packages/host-node/src/crypto/node-crypto.ts'
 import { printMeasurement } from './measurement.ts'
 import { cpuUs } from './process-cost.ts'
 
@@ -55,7 +55,7 @@ function callUs(calls: number, call: () => unknown): number {
   return (cpuUs() - startedAt) / calls
 }
 
-const crypto = await createLibsodiumCrypto()
+const crypto = await createNodeCrypto()
 const pair = crypto.x25519KeyPair(new Uint8Array(32).fill(1))
 const other = crypto.x25519KeyPair(new Uint8Array(32).fill(2))
 const value = new Uint8Array(answerBytes)

@@ -1,5 +1,6 @@
-import { createLibsodiumCrypto } from '@miaou/crypto'
+import type { Crypto } from '@miaou/crypto'
 import { decodeRecord, encodeRecord } from '@miaou/protocol'
+import { createNodeCrypto } from '../../../packages/host-node/src/crypto/node-crypto.ts'
 import { ownName } from './measurement.ts'
 import { OwnNode } from './own-node.ts'
 import type { DhtNetwork } from './scenario.ts'
@@ -8,30 +9,35 @@ import { drawBytes, seeded } from './seeded.ts'
 /** Longer than a session may lie idle (10 min), ms. */
 const forgetMs = 601_000
 
-const crypto = await createLibsodiumCrypto()
+/** Drops the sessions of a node, its contacts stay. */
+export async function forget(node: OwnNode): Promise<void> {
+  await node.sleep(forgetMs)
+}
 
-/** `count` nodes of ours, each joined through the first or not at all. */
-export async function startNodes(count: number, seed: number, isJoined = true): Promise<OwnNode[]> {
+/** `count` nodes of ours, none of which knows another. */
+export async function startNodes(count: number, seed: number, crypto: Crypto): Promise<OwnNode[]> {
   const draw = seeded(seed)
-  const nodes: OwnNode[] = []
-  for (let index = 0; index < count; index++) {
-    const node = new OwnNode(crypto, drawBytes(draw, 32))
-    await node.start()
-    const [first] = nodes
-    if (isJoined && first !== undefined)
-      await node.ask({ type: 'bootstrap', contacts: [first.contact] }, 'bootstrapped')
-    nodes.push(node)
-  }
+  const nodes = Array.from({ length: count }, () => new OwnNode(crypto, drawBytes(draw, 32)))
+  await Promise.all(nodes.map((node) => node.start()))
   return nodes
 }
 
+/** Joins them one after the other through the first. */
+async function join([first, ...others]: readonly OwnNode[]): Promise<void> {
+  if (first === undefined) return
+  for (const node of others) await node.ask({ type: 'bootstrap', contacts: [first.contact] }, 'bootstrapped')
+}
+
 /** A content-addressed record, and the key under which it is found. */
-function recordOf(value: Uint8Array): { readonly key: Uint8Array; readonly record: Uint8Array } {
+function recordOf(crypto: Crypto, value: Uint8Array): { readonly key: Uint8Array; readonly record: Uint8Array } {
   return { key: crypto.sha256(value), record: encodeRecord({ type: 'value', value }) }
 }
 
 export async function build(count: number, seed: number): Promise<DhtNetwork> {
-  const nodes = await startNodes(count, seed)
+  // The daemon's, one for all nodes of the process: hence room for the keys of many handshakes at once.
+  const crypto = await createNodeCrypto({ publicKeysMax: 1_024 })
+  const nodes = await startNodes(count, seed, crypto)
+  await join(nodes)
   const at = (index: number): OwnNode => {
     const node = nodes[index]
     if (node === undefined) throw new Error(`there is no node ${index}`)
@@ -44,7 +50,10 @@ export async function build(count: number, seed: number): Promise<DhtNetwork> {
     requests: () => nodes.reduce((sum, { sent }) => sum + sent, 0) / 2,
     async put(index, value) {
       last = at(index)
-      const { key } = await last.ask({ type: 'put', record: recordOf(value).record, republish: false }, 'stored')
+      const { key } = await last.ask(
+        { type: 'put', record: recordOf(crypto, value).record, republish: false },
+        'stored',
+      )
       return key
     },
     async get(index, key) {
@@ -56,9 +65,9 @@ export async function build(count: number, seed: number): Promise<DhtNetwork> {
     kill: (index) => at(index).kill(),
     settle: async () => last?.allAsked(),
     async touch(index, value) {
-      await at(index).ask({ type: 'find-node', target: recordOf(value).key }, 'found-nodes')
+      await at(index).ask({ type: 'find-node', target: recordOf(crypto, value).key }, 'found-nodes')
     },
-    forget: (index) => at(index).sleep(forgetMs),
+    forget: (index) => forget(at(index)),
     facts: () => ({
       'sessions a node': Math.round(nodes.reduce((sum, node) => sum + node.info().sessions, 0) / count),
     }),

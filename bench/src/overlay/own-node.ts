@@ -33,7 +33,14 @@ export class OwnNode {
 
   constructor(crypto: Crypto, seed: Uint8Array) {
     this.keyPair = crypto.x25519KeyPair(seed)
-    this.#node = new OverlayNode({ crypto, random: systemRandom, jitter: systemJitter, keyPair: this.keyPair })
+    this.#node = new OverlayNode({
+      crypto,
+      random: systemRandom,
+      jitter: systemJitter,
+      keyPair: this.keyPair,
+      // As the rivals' nodes: reachable, and knows it.
+      kademlia: { mode: 'server' },
+    })
     const clock: Clock = {
       now: () => {
         const { mono, wall } = systemClock.now()
