@@ -74,15 +74,23 @@ function joinAll(world: World, newcomers: readonly number[]): Outcome[] {
   })
 }
 
-/** Others look for the ids of the newcomers; clients must not turn up, the others must. */
+/** Askers of one newcomer: a lost datagram at one of them says nothing about the newcomer. */
+const askers = 3
+
+/** Up to three others look for the id of each newcomer; clients must not turn up, the others must. */
 function findNewcomers(world: World, newcomers: readonly number[]): Outcome[] {
   const random = world.stream('finding')
   return runOperations(world, newcomers.length, (i, end) => {
     const wanted = newcomers[i] ?? 0
     const target = world.population.contacts.id(world.population.ref(wanted)).slice()
-    world.command(pickNode(world, random), { type: 'find-node', target }, (reply) => {
-      const isThere = reply.type === 'found-nodes' && reply.contacts.some((ref) => ref === wanted)
-      end({ isFound: isThere !== isClient(i), cost: reply.type === 'found-nodes' ? reply.cost : undefined })
-    })
+    const ask = (attempt: number) => {
+      world.command(pickNode(world, random), { type: 'find-node', target }, (reply) => {
+        const isThere = reply.type === 'found-nodes' && reply.contacts.some((ref) => ref === wanted)
+        const cost = reply.type === 'found-nodes' ? reply.cost : undefined
+        if (isThere || attempt === askers) end({ isFound: isThere !== isClient(i), cost })
+        else world.at(world.time, () => ask(attempt + 1))
+      })
+    }
+    ask(1)
   })
 }

@@ -52,8 +52,10 @@ export interface Placed {
   readonly record: Uint8Array
   readonly key: Uint8Array
   readonly isStored: boolean
-  readonly stored: number
-  readonly outcome: Outcome
+  /** Nodes that took it, when all 20 closest had been asked. */
+  stored: number
+  /** Found: the quorum took it. Time until the quorum, requests until all 20 closest were asked to store. */
+  outcome: Outcome
 }
 
 /** Stores records by real puts from random nodes and waits until all 20 closest were asked. */
@@ -65,15 +67,18 @@ export function putRecords(world: World, count: number, random: RandomStream, pa
     const record = contentRecord(first + i)
     const key = world.crypto.sha256(record)
     const command = { type: 'put', record, republish: false, ...(paths === undefined ? {} : { paths }) } as const
-    let stored = 0
+    const one: Placed = { record, key, isStored: false, stored: 0, outcome: { isFound: false, cost: undefined } }
     const reply = (answer: KademliaReply) => {
-      const outcome = { isFound: answer.type === 'stored', cost: costOf(answer) }
-      if (answer.type === 'stored') stored = answer.stored
-      placed.push({ record, key, isStored: answer.type === 'stored', stored, outcome })
-      end(outcome)
+      const isStored = answer.type === 'stored'
+      placed.push(Object.assign(one, { isStored, outcome: { isFound: isStored, cost: costOf(answer) } }))
+      end(one.outcome)
     }
-    world.command(pickNode(world, random), command, reply, () => {
+    world.command(pickNode(world, random), command, reply, ({ stored, cost }) => {
       finished++
+      one.stored = stored
+      if (one.outcome.cost === undefined) return
+      const { requests, timeouts } = cost
+      one.outcome = { ...one.outcome, cost: { ...one.outcome.cost, requests, timeouts } }
     })
   })
   // The walks have ended, the last stores are still on their way.
