@@ -1,3 +1,4 @@
+export * as exercise from './exercise/index.ts'
 export { chooseFanOut } from './gossip/fan-out.ts'
 export { Gossip, gossipLabel } from './gossip/gossip.ts'
 export type { GossipConfig, GossipOptions } from './gossip/gossip-options.ts'

@@ -207,6 +207,11 @@ export class RoutingTable {
     this.#usedAt[bucketCount - 1 - bucket] = now
   }
 
+  /** Monotonic ms of a bucket's last use; when the table began where there was none. */
+  bucketUsedAt(bucket: number): number {
+    return this.#usedAt?.[bucketCount - 1 - bucket] ?? this.#since
+  }
+
   /**
    * Buckets that no lookup went through for `intervalMs` (row E05), the farthest first. Those nearer than the nearest
    * contact are left out: nobody is expected there (Kademlia §2.3). None for an empty table, which has to bootstrap.
@@ -216,8 +221,7 @@ export class RoutingTable {
     if (this.#size === 0) return buckets
     const nearest = this.bucketOf(this.#refAt(0))
     for (let bucket = bucketCount - 1; bucket >= nearest; bucket--) {
-      const usedAt = this.#usedAt?.[bucketCount - 1 - bucket] ?? this.#since
-      if (now - usedAt >= intervalMs) buckets.push(bucket)
+      if (now - this.bucketUsedAt(bucket) >= intervalMs) buckets.push(bucket)
     }
     return buckets
   }

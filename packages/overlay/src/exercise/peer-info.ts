@@ -1,0 +1,31 @@
+import type { Endpoint } from '@miaou/protocol'
+import type { ContactTable } from '../kademlia/contact-table.ts'
+import type { ContactRef } from '../kademlia/interface.ts'
+import type { RoutingTable } from '../kademlia/routing-table.ts'
+import { NodeId } from './node-id.ts'
+
+/** A peer as the exercise names it (row E12). */
+export interface PeerInfo {
+  readonly id: NodeId
+  readonly addr: Endpoint
+  /** Monotonic ms, kept to 16 ms; 0 for who was never heard. */
+  readonly lastSeen: number
+  /** Smoothed round trip in ms, kept to 1/16 ms. */
+  readonly rtt?: number
+}
+
+/** In the tables of the exercise a contact's key is its id: who carries the messages has proved it. */
+export function internPeer(contacts: ContactTable, { id, addr }: PeerInfo): ContactRef {
+  return contacts.internKey(id.toBytes(), addr)
+}
+
+/** What the tables know of a contact. */
+export function readPeer(contacts: ContactTable, ref: ContactRef, table?: RoutingTable): PeerInfo {
+  const rtt = table?.roundTripMs(ref)
+  return {
+    id: NodeId.fromBytes(contacts.key(ref)),
+    addr: contacts.endpoint(ref),
+    lastSeen: table?.heardMs(ref) ?? 0,
+    ...(rtt === undefined ? {} : { rtt }),
+  }
+}
