@@ -16,6 +16,11 @@ export class BootstrapWalk extends Walk {
     this.#onJoined = onJoined
   }
 
+  /** All that were given are asked, though they be more than k. */
+  override isWithin(live: number, distance: number): boolean {
+    return live < this.#asked || super.isWithin(live, distance)
+  }
+
   stopped(): void {
     this.core.reply(this.#id, { type: 'failed', error: { type: 'stopped' } })
   }

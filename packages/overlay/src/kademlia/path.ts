@@ -68,8 +68,9 @@ export class Path implements RequestOwner {
     const best = this.#best()
     const bestDistance = best < 0 ? Number.POSITIVE_INFINITY : this.list.distance(best)
     if (at >= 0) this.list.setState(at, answered)
-    if (!this.#walk.take(this, pending.to, depth, message)) {
-      if (this.#walk.isFinished) return
+    const isRight = this.#walk.take(this, pending.to, depth, message)
+    if (this.#walk.isFinished) return
+    if (!isRight) {
       const now = this.list.indexOf(pending.to)
       if (now >= 0) this.list.setState(now, failed)
     } else if (this.#isNothingNearer(bestDistance)) this.burst()

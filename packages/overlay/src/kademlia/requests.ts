@@ -112,7 +112,7 @@ export class Requests {
       this.#core.counters.add('answers-from-another')
       return
     }
-    this.#pending?.delete(message.transaction)
+    this.#delete(pending)
     if (answerTypes[pending.type] !== message.type) {
       this.#core.counters.add('answers-of-wrong-type')
       this.#care.lied(from)
@@ -180,8 +180,13 @@ export class Requests {
     return transaction
   }
 
+  #delete({ transaction }: Pending): void {
+    this.#pending?.delete(transaction)
+    if (this.#pending?.size === 0) this.#deadline = Number.POSITIVE_INFINITY
+  }
+
   #end(pending: Pending): void {
-    this.#pending?.delete(pending.transaction)
+    this.#delete(pending)
     this.#core.counters.add('timeouts')
     this.#care.silent(pending.to, pending.sentAt)
     pending.owner.failed(pending)

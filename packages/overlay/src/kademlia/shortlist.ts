@@ -103,6 +103,7 @@ export class Shortlist {
       at--
     }
     if (sameKey >= endpointsPerKeyMax) return false
+    at += sameKey
     if (!this.#makeRoomForPrefix(ref, at)) return false
     if (this.#size === this.#capacity) {
       if (at >= this.#size) return false
