@@ -112,14 +112,18 @@ export class Bootstrapper {
 
   async #try(): Promise<boolean> {
     const { nodes, resolve } = this.#options
-    let isJoined = await this.#join([...this.#met(), ...this.#saved()])
+    let isJoined = false
+    const fromKnown = async (): Promise<void> => {
+      if (await this.#join([...this.#met(), ...this.#saved()])) isJoined = true
+    }
     const fromLists = async (list: readonly BootstrapNode[]): Promise<void> => {
       if (list.length === 0 || this.#isStopped) return
       const { addresses, unresolved } = await resolve(list)
       this.#unresolved += unresolved
-      isJoined = (await this.#join(addresses)) || isJoined
+      if (await this.#join(addresses)) isJoined = true
     }
-    await fromLists(nodes.primaryNodes)
+    // At once: those known from before may all be gone, and silence takes seconds to tell.
+    await Promise.all([fromKnown(), fromLists(nodes.primaryNodes)])
     if (!isJoined) await fromLists(nodes.fallbackNodes)
     if (!isJoined) await fromLists(nodes.communityNodes)
     return isJoined

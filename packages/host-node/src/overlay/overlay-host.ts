@@ -185,7 +185,7 @@ export class OverlayHost implements OverlaySide {
     const problem = await this.#lan?.start()
     if (problem !== undefined) log.write('warn', 'overlay-without-lan', { detail: problem })
     if (this.#isTold && this.#stopping === undefined) await this.#lan?.tell(this.#sockets.port)
-    void this.#bootstrapper.run().then(() => this.#publishOwn())
+    void this.#bootstrapper.run()
   }
 
   /** Whether the LAN is told of this node: as `discoverable` says. */
@@ -286,7 +286,6 @@ export class OverlayHost implements OverlaySide {
     }
     const reply = await this.#join(addresses)
     if (!reply.ok) return reply
-    void this.#publishOwn()
     return reply.value.type === 'bootstrapped' ? ok(reply.value) : err({ type: 'no-contacts' })
   }
 
@@ -362,7 +361,8 @@ export class OverlayHost implements OverlaySide {
     this.#isSettled = contacts > 0 && observed !== undefined
     if (contacts > 0 && observed === undefined) this.#askWhere(this.#node.contacts())
     this.#saved.saveNowAndThen(() => this.#node.contacts(), this.#options.clock.now().mono)
-    void this.#bootstrapper.check().then(() => this.#publishOwn())
+    void this.#bootstrapper.check()
+    void this.#publishOwn()
   }
 
   async #join(addresses: readonly NodeAddress[]): Promise<Answer> {
@@ -370,6 +370,7 @@ export class OverlayHost implements OverlaySide {
     const reply = await this.#ask({ type: 'bootstrap', contacts })
     if (!reply.ok) return reply
     this.#joinedThrough = contacts
+    void this.#publishOwn()
     if (this.#node.info().kademlia.observed === undefined) this.#askWhere(contacts)
     return reply
   }
