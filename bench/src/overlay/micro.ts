@@ -39,7 +39,7 @@ export function measureTables({ milliseconds, contacts: count, tables, seed }: M
   const figure = { peer: ownName, samples: count }
   const bytes = { peer: ownName, samples: tables }
   const held = `${contactsPerTable} contacts; JS objects included`
-  const [filled, measured] = bytesPerTable(contacts, refs, draw, tables)
+  const { filled, measured } = bytesPerTable(contacts, refs, draw, tables)
   return [
     { metric: 'table-adds-per-s', value: holding.best, ...figure },
     { metric: 'table-closest-per-s', value: timeSearches(holding.table, targets, milliseconds), note, ...figure },
@@ -93,7 +93,12 @@ function exactShare(contacts: ContactTable, table: RoutingTable, targets: readon
 }
 
 /** Heap and buffers a table, after collection: filled, and once something was measured of a contact. */
-function bytesPerTable(contacts: ContactTable, refs: readonly ContactRef[], draw: Draw, count: number): number[] {
+function bytesPerTable(
+  contacts: ContactTable,
+  refs: readonly ContactRef[],
+  draw: Draw,
+  count: number,
+): { filled: number; measured: number } {
   // One owner and one choice for all tables: ids and contacts are another figure.
   const self = drawBytes(draw, 32)
   const offered = new RoutingTable({ self, contacts, k: contactsPerTable, prefixMax: refs.length })
@@ -110,7 +115,7 @@ function bytesPerTable(contacts: ContactTable, refs: readonly ContactRef[], draw
   const measured = usedBytes()
   // Alive until here.
   const kept = tables.length
-  return [(filled - before) / kept, (measured - before) / kept]
+  return { filled: (filled - before) / kept, measured: (measured - before) / kept }
 }
 
 function usedBytes(): number {

@@ -19,7 +19,7 @@ export function toP2PError(error: KademliaError, io: string | undefined): P2PErr
     case 'not-found':
       return { type: 'NotFound' }
     case 'timeout':
-      return { type: 'Timeout' }
+      return io === undefined ? { type: 'Timeout' } : { type: 'NetworkError', io }
     case 'bad-record':
       return { type: 'NotStorable' }
     case 'no-contacts':
