@@ -53,7 +53,7 @@ describe('reports', () => {
     expect(lines[0]).toBe('lookup: 1,000 nodes, seed 1, trace 0123456789abcdef, 12,345 events')
     expect(lines[2]).toBe('lookup              found %    RPCs  other')
     expect(lines[3]).toBe('get <& "put", both    100.0  12.50!')
-    expect(lines[4]).toBe('empty                               1.00')
+    expect(lines[4]).toBe('empty                                 1.00')
     expect(lines.join('\n')).toContain('violations: 1')
   })
 
