@@ -1,3 +1,5 @@
+export type { NodeCryptoOptions } from './crypto/node-crypto.ts'
+export { createNodeCrypto, defaultNodeCryptoOptions } from './crypto/node-crypto.ts'
 export { atomicWriteFile, makePrivateDirectory } from './home/files.ts'
 export type { HomeHolder, HomeInUse, HomeLock, LockHomeError } from './home/lock.ts'
 export { findHomeHolder, lockHome } from './home/lock.ts'

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { createLibsodiumCrypto } from '@miaou/crypto'
 import { countAllocations } from './allocation.ts'
 import { cryptoTargets } from './crypto-targets.ts'
+import { datagramTargets } from './datagram-targets.ts'
 import { type FuzzReport, fuzzTarget } from './engine.ts'
 import { plantedTargets } from './planted.ts'
 import { protocolTargets } from './protocol-targets.ts'
@@ -36,7 +37,9 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2
   }
   const crypto = await createLibsodiumCrypto()
-  const all = values.planted ? plantedTargets(crypto) : [...protocolTargets(crypto), ...cryptoTargets(crypto)]
+  const all = values.planted
+    ? plantedTargets(crypto)
+    : [...protocolTargets(crypto), ...cryptoTargets(crypto), ...datagramTargets(crypto)]
   const targets = all.filter(({ name }) => name.includes(values.target))
   if (targets.length === 0) {
     process.stderr.write(`no target is called ${values.target}\n`)
