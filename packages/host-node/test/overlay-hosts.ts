@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Log } from '@miaou/core'
-import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
+import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { Endpoint } from '@miaou/protocol'
+import { createNodeCrypto } from '../src/crypto/node-crypto.ts'
 import { defaultBootstrapConfig } from '../src/overlay/bootstrap-config.ts'
 import { type BootstrapNode, bootstrapText, parseBootstrapNode } from '../src/overlay/bootstrap-node.ts'
 import { OverlayHost, type OverlayHostOptions } from '../src/overlay/overlay-host.ts'
@@ -25,7 +26,7 @@ export class OverlayHome {
   }
 
   static async create(): Promise<OverlayHome> {
-    return new OverlayHome(await createLibsodiumCrypto())
+    return new OverlayHome(await createNodeCrypto())
   }
 
   /** As a keyring derives it: the same for the same home and purpose. */

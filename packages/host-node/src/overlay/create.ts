@@ -46,10 +46,15 @@ export async function createOverlay(options: CreateOverlayOptions): Promise<Over
     const { publicKey } = overlayKeyPair(crypto, keyring)
     return new OffOverlay(why, publicKey, crypto.sha256(publicKey))
   }
-  const { OverlayHost } = await import('./overlay-host.ts')
+  const [{ OverlayHost }, { createNodeCrypto }] = await Promise.all([
+    import('./overlay-host.ts'),
+    import('../crypto/node-crypto.ts'),
+  ])
+  const fast = await createNodeCrypto()
   return new OverlayHost({
     ...options,
-    keyPair: overlayKeyPair(crypto, keyring),
+    crypto: fast,
+    keyPair: overlayKeyPair(fast, keyring),
     loopbackOnly,
     mode,
     port,
