@@ -78,6 +78,17 @@ export class TestEngine {
     return outputs
   }
 
+  /** Lets time pass until a message goes out that `match` takes, so that it can be answered; an hour at most. */
+  until(match: (send: Send) => boolean): Send {
+    const end = this.mono + 3_600_000
+    while (this.engine.deadline() <= end) {
+      this.mono = Math.max(this.mono, this.engine.deadline())
+      const send = sends(this.give({ type: 'wake' })).find(match)
+      if (send !== undefined) return send
+    }
+    throw new Error('nothing of the kind was sent')
+  }
+
   /** A contact that has proven itself by a request. */
   meet(from: ContactRef, isServer = true): KademliaOutput[] {
     return this.message(from, { type: 'ping', transaction: this.#nextTransaction++, isServer })

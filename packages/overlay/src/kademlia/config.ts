@@ -113,6 +113,6 @@ export const defaultKademliaConfig: KademliaConfig = {
   reachWaitMs: 10_000, // guess: two handshakes
   reachFailuresMax: 3, // guess
   probeIntervalMs: 5_000, // guess: bounds what others can make us send to somebody
-  strangerAfterMs: 10 * minute, // RFC 4787 REQ-5: a NAT keeps a mapping for 2 to 5 minutes and some longer
+  strangerAfterMs: hour, // own choice: NATs that let an address in as long as their mapping lives (RFC 4787 REQ-5, REQ-6)
   contactedHostsMax: 2_048, // guess
 }
