@@ -1,12 +1,14 @@
 /**
  * The scenario that every DHT runs: N nodes in one process on 127.0.0.1, one operation at a time.
  *
- * - `first`: puts and gets by random nodes, right after the network was built.
- * - `warm`: new puts, and the gets of `first` again. A contender that keeps sessions may first walk, without storing, to
- *   where each put will go (`touch`), so that it has sessions for exactly the pairs that its operations touch, and for no
- *   other. The puts are new ones because bittorrent-dht skips the walk of a put that it has made before.
- * - `cold`: each operation by a node that has just forgotten its sessions. Only for contenders that keep any.
- * - `dead`: 20 % of the nodes fall silent at once; gets of the old keys straight away, then new puts and gets.
+ * - `cold`: puts and gets, each by a node that has just forgotten its sessions. Only for contenders that keep any.
+ * - `first`: puts and gets by random nodes, whatever sessions joining has left.
+ * - `warm`: new puts, and the gets of `first` again, so that there is a session for each pair that a get touches. Where a
+ *   put will go, a contender that keeps sessions has walked before, without storing (`touch`). The puts are new ones
+ *   because bittorrent-dht skips the walk of a put that it has made before.
+ * - `dead`: 20 % of the nodes fall silent at once; gets of the keys of `first` straight away, then new puts, and gets of
+ *   what they stored. Warm as above as far as it goes: the gets were made, the walks to the new keys were walked, before
+ *   the nodes died; whoever is asked in the place of a dead node is a stranger.
  */
 import { type Measurement, quantile } from './measurement.ts'
 import { cpuUs, residentMb } from './process-cost.ts'
@@ -118,7 +120,10 @@ export class DhtScenario {
     const nodeMb = async (): Promise<number> => ((await residentMb()) - beforeMb) / nodes
     const draw = seeded(seed)
     const measurements = [this.#figure('node-mb', await nodeMb(), this.#facts())]
-
+    const { forget } = this.#network
+    if (forget !== undefined) {
+      measurements.push(...(await this.#cold(seeded(seed + 1), all, (index) => forget.call(this.#network, index))))
+    }
     let asks: readonly Get[] = []
     const first = await this.#phase('first', async () => {
       const put = await this.#puts(drawPuts(draw, all, puts))
@@ -126,50 +131,59 @@ export class DhtScenario {
       return { put, get: await this.#gets(asks) }
     })
     const again = drawPuts(draw, all, puts)
-    for (const { by, value } of again) await this.#network.touch?.(by, value)
+    await this.#touch(again)
     const warm = await this.#phase('warm', async () => ({ put: await this.#puts(again), get: await this.#gets(asks) }))
     measurements.push(...first.measurements, ...warm.measurements)
     measurements.push(this.#figure('node-warm-mb', await nodeMb(), this.#facts()))
-    const { forget } = this.#network
-    if (forget !== undefined) {
-      const cold = await this.#cold(seeded(seed + 1), all, first.stored, (index) => forget.call(this.#network, index))
-      measurements.push(...cold)
-    }
     measurements.push(...(await this.#dead(seeded(seed + 2), all, first.stored)))
     return measurements
   }
 
   /** The node that asks has no session with anybody, in each operation. */
-  async #cold(
-    draw: Draw,
-    all: readonly number[],
-    stored: readonly Stored[],
-    forget: (index: number) => Promise<void>,
-  ): Promise<Measurement[]> {
+  async #cold(draw: Draw, all: readonly number[], forget: (index: number) => Promise<void>): Promise<Measurement[]> {
     const { puts, gets } = this.#options
-    const { measurements } = await this.#phase('cold', async () => ({
-      put: await this.#puts(drawPuts(draw, all, Math.ceil(puts / 3)), forget),
-      get: await this.#gets(drawGets(draw, all, stored, Math.ceil(gets / 3)), forget),
-    }))
+    const { measurements } = await this.#phase('cold', async () => {
+      const put = await this.#puts(drawPuts(draw, all, Math.ceil(puts / 3)), forget)
+      return { put, get: await this.#gets(drawGets(draw, all, put.stored, Math.ceil(gets / 3)), forget) }
+    })
     return measurements
   }
 
   async #dead(draw: Draw, all: readonly number[], stored: readonly Stored[]): Promise<Measurement[]> {
     const { nodes, puts, gets, deadShare } = this.#options
     const dead = new Set(sample(draw, all.slice(1), Math.floor(nodes * deadShare)))
-    await Promise.all([...dead].map((index) => this.#network.kill(index)))
     const alive = all.filter((index) => !dead.has(index))
+    const oldGets = stored.map((each) => drawGet(draw, alive, each))
+    const newPuts = drawPuts(draw, alive, Math.ceil(puts / 3))
+    // Of what has no key yet: planned by value.
+    const newGets = drawGets(
+      draw,
+      alive,
+      newPuts.map((put) => ({ ...put, key: undefined })),
+      Math.ceil(gets / 3),
+    )
+    await this.#gets(oldGets)
+    await this.#touch([...newPuts, ...newGets.map(({ by, stored: { value } }) => ({ by, value }))])
+
+    await Promise.all([...dead].map((index) => this.#network.kill(index)))
     const old = new Tally()
     const { measurements } = await this.#phase('dead', async () => {
-      await this.#get(
-        old,
-        stored.map((each) => drawGet(draw, alive, each)),
+      await this.#get(old, oldGets)
+      const put = await this.#puts(newPuts)
+      const storedOf = new Map(put.stored.map((each) => [each.value, each]))
+      const got = await this.#gets(
+        newGets.flatMap((get) => {
+          const found = storedOf.get(get.stored.value)
+          return found === undefined ? [] : [{ by: get.by, stored: found }]
+        }),
       )
-      const put = await this.#puts(drawPuts(draw, alive, Math.ceil(puts / 3)))
-      const get = await this.#gets(drawGets(draw, alive, put.stored, Math.ceil(gets / 3)))
-      return { put, get: old.and(get) }
+      return { put, get: old.and(got) }
     })
     return [...measurements, ...this.#figuresOf('dead-get-old', old)]
+  }
+
+  async #touch(puts: readonly Put[]): Promise<void> {
+    for (const { by, value } of puts) await this.#network.touch?.(by, value)
   }
 
   async #phase(
