@@ -132,6 +132,18 @@ describe('kademlia: who is in the table', () => {
     expect(node.counter('contacts-removed')).toBe(1)
   })
 
+  test('[O34] requests in flight together are one silence', () => {
+    const node = new TestEngine()
+    const [dead, live] = [node.contact(idOf(128)), node.contact(idOf(1))]
+    node.meet(dead)
+    node.meet(live)
+    for (let i = 0; i < 5; i++) node.command({ type: 'ping', contact: dead })
+    node.mono += 10
+    node.meet(live)
+    node.pass(5_000)
+    expect(node.engine.info().contacts).toBe(2)
+  })
+
   test('[O34] where nobody at all is heard, nobody loses the place', () => {
     const node = new TestEngine()
     for (let i = 0; i < 20; i++) node.meet(node.contact(idOf(128 + i)))

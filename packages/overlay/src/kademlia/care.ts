@@ -11,6 +11,8 @@ export class Care implements ContactCare, RequestOwner {
   #requests: Requests | undefined
   /** Contacts being pinged for the table's sake. */
   #pinged: Set<ContactRef> | undefined
+  /** Contacts of the table whose last request failed, with the monotonic ms of that. */
+  #silentSince: Map<ContactRef, number> | undefined
 
   constructor(core: Core) {
     this.#core = core
@@ -27,7 +29,10 @@ export class Care implements ContactCare, RequestOwner {
     this.#core.heardAt = mono
     if (table.has(from)) {
       if (!isServer) this.#remove(from)
-      else if (isProven) table.touch(from, mono)
+      else if (isProven) {
+        table.touch(from, mono)
+        this.#silentSince?.delete(from)
+      }
       return
     }
     if (!isServer) {
@@ -54,9 +59,15 @@ export class Care implements ContactCare, RequestOwner {
       counters.add('contacts-kept-in-outage')
       return
     }
-    if (table.fail(ref) < config.failuresMax) return
+    // Requests that were in flight together are one silence, not several.
+    if (sentAt < (this.#silentSince?.get(ref) ?? 0)) return
+    if (table.fail(ref) < config.failuresMax) {
+      this.#silentSince ??= new Map()
+      this.#silentSince.set(ref, mono)
+      return
+    }
     counters.add('contacts-removed')
-    table.replace(ref, mono)
+    this.#remove(ref)
   }
 
   lied(ref: ContactRef): void {
@@ -102,6 +113,7 @@ export class Care implements ContactCare, RequestOwner {
 
   #remove(ref: ContactRef): void {
     const { table, mono } = this.#core
+    this.#silentSince?.delete(ref)
     table.removeReplacement(ref)
     if (table.has(ref)) table.replace(ref, mono)
   }
