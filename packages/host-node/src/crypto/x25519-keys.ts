@@ -9,6 +9,8 @@ interface KnownSecret {
 
 // RFC 8410 §7: PKCS #8 of a 32-byte X25519 secret, up to the secret.
 const pkcs8Prefix = Buffer.from('302e020100300506032b656e04220420', 'hex')
+// RFC 8410 §4: SubjectPublicKeyInfo, up to the key.
+const spkiPrefix = Buffer.from('302a300506032b656e032100', 'hex')
 
 /**
  * node:crypto's objects of X25519 keys. Making one costs as much as an agreement, and a handshake uses each key twice:
@@ -51,10 +53,12 @@ export class X25519Keys {
 
   /** `publicKey`: 32 bytes. */
   public(publicKey: Uint8Array): KeyObject {
-    const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length).toString('base64url')
+    const name = Buffer.concat([spkiPrefix, publicKey]).toString('base64')
     const known = this.#publicKeys.get(name)
     if (known !== undefined) return known
-    const made = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x: name }, format: 'jwk' })
+    // As a text: for an object, node:crypto first throws and catches two errors, which costs more than the import. Not so
+    // for secrets, since a text cannot be overwritten.
+    const made = createPublicKey(`-----BEGIN PUBLIC KEY-----\n${name}\n-----END PUBLIC KEY-----`)
     if (this.#publicKeys.size >= this.#publicKeysMax) {
       const oldest = this.#publicKeys.keys().next()
       if (oldest.done !== true) this.#publicKeys.delete(oldest.value)

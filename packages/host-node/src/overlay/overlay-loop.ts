@@ -30,7 +30,8 @@ export class OverlayLoop<Input extends object, Output> {
   readonly #options: OverlayLoopOptions<Input, Output>
   readonly #inputsMax: number
   readonly #drain = (): void => this.drain()
-  #inputs: (Input | { readonly type: 'wake' })[] = []
+  #inputs: Input[] = []
+  #isWakeDue = false
   #isScheduled = false
   #isStopped = false
   #timer: NodeJS.Timeout | undefined
@@ -54,12 +55,10 @@ export class OverlayLoop<Input extends object, Output> {
   }
 
   /** Something that must not be lost: commands of our own, which are few. */
-  push(input: Input | { readonly type: 'wake' }): void {
+  push(input: Input): void {
     if (this.#isStopped) return
     this.#inputs.push(input)
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    setImmediate(this.#drain)
+    this.#schedule()
   }
 
   /** Handles all that is queued, now: what comes meanwhile waits for the next turn. */
@@ -72,6 +71,11 @@ export class OverlayLoop<Input extends object, Output> {
     try {
       const now = clock.now()
       for (const input of inputs) for (const output of engine.handle(now, input)) perform(output)
+      // Last: after a pause of the process, answers that came in time must not find their requests timed out.
+      if (this.#isWakeDue && !this.#isStopped) {
+        this.#isWakeDue = false
+        for (const output of engine.handle(now, { type: 'wake' })) perform(output)
+      }
       if (!this.#isStopped) this.#arm(now.mono)
     } catch (error) {
       this.stop()
@@ -86,6 +90,12 @@ export class OverlayLoop<Input extends object, Output> {
     this.#inputs = []
   }
 
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(this.#drain)
+  }
+
   /**
    * A timer that fires too early does no harm, one set anew for each answer costs: it is replaced only by an earlier one.
    */
@@ -98,7 +108,8 @@ export class OverlayLoop<Input extends object, Output> {
       () => {
         this.#timer = undefined
         this.#timerAt = Number.POSITIVE_INFINITY
-        this.push({ type: 'wake' })
+        this.#isWakeDue = true
+        this.#schedule()
       },
       Math.min(timeoutMsMax, Math.max(0, Math.ceil(deadline - mono))),
     )
