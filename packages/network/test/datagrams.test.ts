@@ -135,7 +135,7 @@ describe('handshake', () => {
 
   test('[D14] both open at once: two sessions, each side is heard and proven', () => {
     const [a, b] = [alice(), bob()]
-    a.reply = b.reply = ({ payload }) => (bytesToText(payload).startsWith('oask') ? request('answer') : undefined)
+    a.reply = b.reply = ({ payload }) => (bytesToText(payload)?.startsWith('oask') ? request('answer') : undefined)
     const [fromA, fromB] = [a.send(now, b, request('ask a')), b.send(now, a, request('ask b'))]
     const [toA, toB] = [
       fromA.flatMap(({ bytes }) => b.receive(now, a.endpoint, bytes)),
