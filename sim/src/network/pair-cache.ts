@@ -1,6 +1,7 @@
 /**
  * A bounded memory of ordered pairs of nodes with the time they were noted: a table in which a new pair overwrites what
- * lay at its place. As in the product's session cache, a pair that was overwritten must be proven again.
+ * lay at its place. As in the product's session cache, a pair that was overwritten must be proven again. For pairs
+ * without order the smaller node comes first.
  */
 export class PairCache {
   readonly #nodes: number
