@@ -219,6 +219,15 @@ describe('beyond the names', () => {
     expect(await net.node(0).findNode(target.id)).toMatchObject({ ok: false, error: { type: 'NetworkError' } })
   })
 
+  test('a gossip message with a false signature or a changed payload is neither delivered nor forwarded', async () => {
+    const { bytes, from, to } = await firstGossip(5)
+    for (const at of [bytes.length - 1, bytes.length - 65]) {
+      const forged = bytes.slice()
+      forged[at] = (forged[at] as number) ^ 1
+      expect(to.handleGossip(forged, from)).toBeUndefined()
+    }
+  })
+
   test('a node alone keeps what it stores, and says that nobody else does', async () => {
     const net = new ExerciseNet(1)
     const value = Uint8Array.of(7)
