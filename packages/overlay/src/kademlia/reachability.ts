@@ -79,7 +79,7 @@ export class Reachability implements RequestOwner {
     const isOwn = this.#listening.some(({ host, port }) => host === observed.host && port === observed.port)
     if (!isOwn) return
     if (contacts.prefix(from) === 0) this.#setServer(this.#core.isPublicServer, true)
-    else if (this.#failures < config.reachFailuresMax) this.#setServer(true, true)
+    else if (this.#failures < config.reachFailuresMax) this.#setServer(true, this.#core.isLocalServer)
   }
 
   /**
@@ -102,7 +102,7 @@ export class Reachability implements RequestOwner {
     this.#failures = 0
     this.#waitUntil = undefined
     this.#checkAt = mono + backoffMax * config.reachIntervalMs
-    this.#setServer(true, true)
+    this.#setServer(true, this.#core.isLocalServer)
   }
 
   /** `from` asks that somebody else ping it. */
