@@ -21,7 +21,7 @@ export interface ClosestQuery {
 }
 
 /** Rows sorted by insertion at the leaves: own choice, measured in bench/overlay (8 to 16 do the same). */
-const leafRows = 12
+const leafRows = 10
 
 /** First row of `lo … hi` whose word is at least `word`; `hi` where there is none. */
 export function lowerBound(rows: Uint32Array, lo: number, hi: number, word: number): number {
@@ -79,18 +79,36 @@ class ClosestWalk {
     return this.#found
   }
 
-  /** Start of the rows before `end` that share exactly `bits` bits with the target. */
+  /**
+   * Start of the rows before `end` that share exactly `bits` bits with the target. Found in doubling steps: near the
+   * target these groups are small.
+   */
   #groupStart(end: number, bits: number): number {
+    const rows = this.#rows
     // A 1 of the target is a 0 in these rows; the first of them could have zeros from there on.
-    const first = ((this.#word >>> (31 - bits)) ^ 1) << (31 - bits)
-    return lowerBound(this.#rows, 0, end, first >>> 0)
+    const first = (((this.#word >>> (31 - bits)) ^ 1) << (31 - bits)) >>> 0
+    let inside = end - 1
+    let step = 1
+    while (inside >= step && (rows[2 * (inside - step)] as number) >= first) {
+      inside -= step
+      step *= 2
+    }
+    return lowerBound(rows, Math.max(0, inside - step + 1), inside, first)
   }
 
   /** End of the rows from `start` on that share exactly `bits` bits with the target. */
   #groupEnd(start: number, size: number, bits: number): number {
-    const last =
-      bits >= 31 ? (this.#rows[2 * start] as number) : (this.#word ^ (0x80000000 >>> bits)) | (0x7fffffff >>> bits)
-    return last >>> 0 === 0xffffffff ? size : lowerBound(this.#rows, start, size, (last >>> 0) + 1)
+    const rows = this.#rows
+    const isWhole = bits >= 31
+    const mixed = isWhole ? (rows[2 * start] as number) : (this.#word ^ (0x80000000 >>> bits)) | (0x7fffffff >>> bits)
+    const last = mixed >>> 0
+    let inside = start
+    let step = 1
+    while (inside + step < size && (rows[2 * (inside + step)] as number) <= last) {
+      inside += step
+      step *= 2
+    }
+    return lowerBound(rows, inside + 1, Math.min(size, inside + step), last + 1)
   }
 
   /** Takes over rows `lo … hi`, which agree in their first `bit` bits, in order of distance. */
