@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { root, runPart } from './run/part.ts'
 import { addTotals, forgetTotals, readReport, reportToTotals, type Totals, writeTotals } from './run/totals.ts'
@@ -36,6 +37,11 @@ const needs: readonly Need[] = [
     name: 'pseudo terminals by script (util-linux)',
     missing: () => spawnSync('script', ['-qec', 'true', '/dev/null']).status !== 0,
     consequence: 'the tests at a terminal are skipped; in CI they fail',
+  },
+  {
+    name: 'IPv6 on loopback (::1)',
+    missing: () => !Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1')),
+    consequence: 'the tests of the overlay over IPv6 are skipped; in CI they fail',
   },
   {
     name: 'the native WebRTC binary (@roamhq/wrtc)',

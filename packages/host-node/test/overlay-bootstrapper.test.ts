@@ -52,7 +52,7 @@ class World {
   }
 }
 
-describe('resolving bootstrap nodes', () => {
+describe('[DN33] resolving bootstrap nodes', () => {
   const lookup = async (host: string) => {
     if (host === 'two.org') return ['192.0.2.1', '2001:DB8:0:0::1', '192.0.2.1']
     if (host === 'silent.org') return new Promise<string[]>(() => undefined)
@@ -114,7 +114,7 @@ describe('[C19] joining the overlay', () => {
     expect(world.bootstrapper.state()).toEqual({ type: 'alone' })
   })
 
-  test('nodes met before and on the LAN are asked first, the configured ones in any case', async () => {
+  test('[DN32] nodes met before and on the LAN are asked first, the configured ones in any case', async () => {
     const world = new World({ primaryNodes: [node(3, '127.0.0.1:1003')], fallbackNodes: [node(4, '127.0.0.1:1004')] })
     world.saved.push(address(1))
     world.met.push(address(2))
@@ -124,7 +124,7 @@ describe('[C19] joining the overlay', () => {
     expect(world.bootstrapper.state()).toEqual({ type: 'bootstrapped' })
   })
 
-  test('the fallback is asked when no primary answers, the community when no fallback does', async () => {
+  test('[DN32] the fallback is asked when no primary answers, the community when no fallback does', async () => {
     const lists = {
       primaryNodes: [node(1, '127.0.0.1:1001')],
       fallbackNodes: [node(2, '127.0.0.1:1002')],
@@ -140,7 +140,7 @@ describe('[C19] joining the overlay', () => {
     expect(other.asked).toEqual([[1], [2]])
   })
 
-  test('a dead list is told with its numbers, and tried again at growing intervals until somebody answers', async () => {
+  test('[DN34] a dead list is told with its numbers, and tried again at growing intervals until somebody answers', async () => {
     vi.useFakeTimers()
     const world = new World({
       primaryNodes: [node(1, '127.0.0.1:1001'), node(2, 'gone.org:1'), node(3, '127.0.0.1:1003')],
@@ -176,7 +176,7 @@ describe('[C19] joining the overlay', () => {
     expect(world.asked).toHaveLength(2)
   })
 
-  test('a table that ran empty is filled again, at once when the network changed', async () => {
+  test('[DN34] a table that ran empty is filled again, at once when the network changed', async () => {
     vi.useFakeTimers()
     const world = new World({ primaryNodes: [node(1, '127.0.0.1:1001')] })
     world.alive.add(1)

@@ -46,8 +46,8 @@ function addresses(count: number, from = 0): NodeAddress[] {
   return Array.from({ length: count }, (_, index) => address(from + index))
 }
 
-describe('[K15] sealed documents', () => {
-  test('[K16] frozen: magic, version, suite, nonce, sealed body', () => {
+describe('[DN41] sealed documents', () => {
+  test('[DN41] frozen: magic, version, suite, nonce, sealed body', () => {
     const fixed = { bytes: (size: number) => new Uint8Array(size).fill(2) }
     expect(document('a', 100, fixed).store(new Uint8Array([1, 2, 3]))).toEqual({ ok: true, value: undefined })
     const text = bytesToHex(new Uint8Array(readFileSync(join(folder, 'a'))))
@@ -90,7 +90,7 @@ describe('[K15] sealed documents', () => {
   })
 })
 
-describe('[K17] contacts over a restart', () => {
+describe('[DN42] contacts over a restart', () => {
   const load = (): SavedContacts => {
     const saved = new SavedContacts(document('contacts', savedContactsSizeMax), log)
     saved.load()
@@ -147,7 +147,7 @@ describe('[K17] contacts over a restart', () => {
   })
 })
 
-describe('[K18] signed records of one’s own over a restart', () => {
+describe('[DN43] signed records of one’s own over a restart', () => {
   const device = crypto.ed25519KeyPair(new Uint8Array(32).fill(3))
   const load = (recordsMax?: number): OwnRecords => {
     const own = new OwnRecords(document('records', ownRecordsSizeMax), log, recordsMax)
@@ -158,7 +158,7 @@ describe('[K18] signed records of one’s own over a restart', () => {
   const sign = (of: Uint8Array, sequence: number) =>
     signRecord(crypto, { ...device, salt: of, sequence, value: new Uint8Array(800) })
 
-  test('sequences follow the clock, and rise where it stands still or is set back', () => {
+  test('[DN44] sequences follow the clock, and rise where it stands still or is set back', () => {
     const own = load()
     expect(own.nextSequence(salt(1), 1_000.7)).toBe(1_000)
     own.keep(salt(1), 1_000, sign(salt(1), 1_000))

@@ -2,6 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { defaultMdnsBrowserOptions } from '../src/mdns/mdns-browser.ts'
 import { serviceName } from '../src/mdns/txt.ts'
+import { defaultBootstrapLimits } from '../src/overlay/bootstrapper.ts'
+import { defaultResolveOptions } from '../src/overlay/resolve.ts'
+import { defaultUdpSocketsOptions } from '../src/overlay/udp-sockets.ts'
 import { defaultChildWebRtcOptions } from '../src/webrtc/child-client.ts'
 import { defaultWebSocketTransportOptions } from '../src/websocket/websocket-transport.ts'
 
@@ -26,6 +29,9 @@ describe('spec/transport.md and spec/discovery.md say what the code does', () =>
     ['websocket', transport, numbersOf(defaultWebSocketTransportOptions)],
     ['webrtc', transport, numbersOf(defaultChildWebRtcOptions)],
     ['mdns', discovery, numbersOf(defaultMdnsBrowserOptions)],
+    ['bootstrapper', discovery, numbersOf(defaultBootstrapLimits)],
+    ['resolve', discovery, numbersOf(defaultResolveOptions)],
+    ['udp', discovery, numbersOf(defaultUdpSocketsOptions)],
   ] as const)('every number of %s is in the table, with its value', (group, spec, coded) => {
     expect(new Map(rowsOf(spec, group))).toEqual(new Map(coded))
   })

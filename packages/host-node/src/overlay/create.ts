@@ -22,7 +22,7 @@ export interface CreateOverlayOptions {
   readonly onCrash: (error: unknown) => void
 }
 
-/** The overlay's key: from the data key of the home, so that it comes and goes with it (spec/keyring K15). */
+/** The overlay's key: from the data key of the home, so that it comes and goes with it (spec/discovery DN40). */
 export function overlayKeyPair(crypto: Crypto, keyring: Pick<Keyring, 'storeKey'>): KeyPair {
   return crypto.x25519KeyPair(keyring.storeKey('overlay'))
 }

@@ -1,5 +1,4 @@
 import type { Discovery, PipeId, SignalledTransport, Transport, TransportEvent, TransportHost } from '@miaou/network'
-import type { OverlaySettings } from '../overlay/settings.ts'
 import type { IceServer } from './config.ts'
 import { SilentDiscovery, SilentTransport } from './offline.ts'
 
@@ -17,8 +16,6 @@ export interface AdapterOptions {
   readonly webrtc?: WebRtcLibrary
   /** None by default: no host that is not ours is contacted. */
   readonly iceServers?: readonly IceServer[]
-  /** Default: a node of the overlay that knows nobody. */
-  readonly overlay?: OverlaySettings
 }
 
 /** `warmUp`: gets ready to make a pipe, for a transport that needs time for its first. */
