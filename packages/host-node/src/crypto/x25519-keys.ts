@@ -37,7 +37,7 @@ export class X25519Keys {
     if (known !== undefined && timingSafeEqual(known.copy, secretKey)) return known
     known?.copy.fill(0)
     const encoded = Buffer.concat([pkcs8Prefix, secretKey])
-    const keyObject = createPrivateKey({ key: encoded, format: 'der', type: 'pkcs8' })
+    const keyObject = withoutStackTraces(() => createPrivateKey({ key: encoded, format: 'der', type: 'pkcs8' }))
     encoded.fill(0)
     const publicKey = new Uint8Array(Buffer.from(keyObject.export({ format: 'jwk' }).x ?? '', 'base64url'))
     const made: KnownSecret = { copy: secretKey.slice(), keyObject, publicKey }
@@ -56,8 +56,7 @@ export class X25519Keys {
     const name = Buffer.concat([spkiPrefix, publicKey]).toString('base64')
     const known = this.#publicKeys.get(name)
     if (known !== undefined) return known
-    // As a text: for an object, node:crypto first throws and catches two errors, which costs more than the import. Not so
-    // for secrets, since a text cannot be overwritten.
+    // As a text, which is the cheapest way in. Not so for secrets, since a text cannot be overwritten.
     const made = createPublicKey(`-----BEGIN PUBLIC KEY-----\n${name}\n-----END PUBLIC KEY-----`)
     if (this.#publicKeys.size >= this.#publicKeysMax) {
       const oldest = this.#publicKeys.keys().next()
@@ -71,5 +70,19 @@ export class X25519Keys {
   forget(secretKey: Uint8Array): void {
     this.#secrets.get(secretKey)?.copy.fill(0)
     this.#secrets.delete(secretKey)
+  }
+}
+
+/**
+ * node:crypto asks whether its argument is a key by catching two errors; their stack traces are half the price of an
+ * import.
+ */
+function withoutStackTraces<T>(run: () => T): T {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return run()
+  } finally {
+    Error.stackTraceLimit = before
   }
 }
