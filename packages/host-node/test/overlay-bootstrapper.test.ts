@@ -161,8 +161,8 @@ describe('[C19] joining the overlay', () => {
     world.bootstrapper.stop()
   })
 
-  test('a node heard of on the LAN is asked while few are known, and only then', async () => {
-    const world = new World({}, { limits: { contactsWanted: 2 } })
+  test('[DN32] a node heard of on the LAN is asked while few are known, and only then', async () => {
+    const world = new World({}, { limits: { contactsWanted: 2, heardIntervalMs: 0 } })
     await world.bootstrapper.run()
     world.met.push(address(1))
     world.alive.add(1)
@@ -174,6 +174,25 @@ describe('[C19] joining the overlay', () => {
     world.contacts = 2
     await world.bootstrapper.heard()
     expect(world.asked).toHaveLength(2)
+  })
+
+  test('[DN32] a LAN full of claims makes it ask at intervals, and never bring a planned try forward', async () => {
+    vi.useFakeTimers()
+    const world = new World({ primaryNodes: [node(9, '127.0.0.1:1009')] })
+    await world.bootstrapper.run()
+    for (let i = 1; i <= 100; i++) {
+      world.met.push(address(i))
+      void world.bootstrapper.heard()
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    // Within one second: the first at once, no other before the interval has passed.
+    expect(world.asked).toEqual([[9], [1]])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(world.asked).toHaveLength(3)
+    expect(world.asked[2]).toHaveLength(16)
+    world.bootstrapper.stop()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(world.asked).toHaveLength(3)
   })
 
   test('[DN34] a table that ran empty is filled again, at once when the network changed', async () => {

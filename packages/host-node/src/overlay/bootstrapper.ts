@@ -27,6 +27,8 @@ export interface BootstrapLimits {
   readonly askedMax: number
   /** Below so many contacts a node of the LAN is asked as soon as it is heard of. Row E02's k. */
   readonly contactsWanted: number
+  /** Least time between two joins that the LAN sets off: anybody on it can claim new nodes with every packet. Guess. */
+  readonly heardIntervalMs: number
   /** Time to the second try; doubles with each further one. Guess. */
   readonly retryMs: number
   /** Guess. */
@@ -36,6 +38,7 @@ export interface BootstrapLimits {
 export const defaultBootstrapLimits: BootstrapLimits = {
   askedMax: 32,
   contactsWanted: 20,
+  heardIntervalMs: 2_000,
   retryMs: 10_000,
   retryMsMax: 600_000,
 }
@@ -57,6 +60,8 @@ export class Bootstrapper {
   #savedFrom = 0
   #retryAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
+  #heardAt = Number.NEGATIVE_INFINITY
+  #heardTimer: NodeJS.Timeout | undefined
 
   constructor(options: BootstrapperOptions) {
     this.#options = options
@@ -91,11 +96,23 @@ export class Bootstrapper {
 
   /** Somebody was heard of on the LAN. */
   async heard(): Promise<void> {
-    const { contactsCount, join } = this.#options
+    const { contactsCount, clock, join } = this.#options
+    const { contactsWanted, heardIntervalMs } = this.#limits
+    if (this.#isStopped || this.#heardTimer !== undefined || contactsCount() >= contactsWanted) return
+    const { mono } = clock.now()
+    const waitMs = this.#heardAt + heardIntervalMs - mono
+    if (waitMs > 0) {
+      this.#heardTimer = setTimeout(() => {
+        this.#heardTimer = undefined
+        void this.heard()
+      }, waitMs).unref()
+      return
+    }
     const met = this.#met()
-    if (this.#isStopped || met.length === 0 || contactsCount() >= this.#limits.contactsWanted) return
-    if (contactsCount() === 0 && !this.#isTrying) return this.run()
-    await join(met)
+    if (met.length === 0) return
+    this.#heardAt = mono
+    if (contactsCount() === 0 && this.#failures === 0) await this.run()
+    else await join(met)
   }
 
   /** To be called now and then, and when the network changed: an empty table is filled again. */
@@ -108,6 +125,7 @@ export class Bootstrapper {
   stop(): void {
     this.#isStopped = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#heardTimer)
   }
 
   async #try(): Promise<boolean> {

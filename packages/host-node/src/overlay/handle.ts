@@ -111,7 +111,7 @@ export type OverlayError =
  */
 export interface OverlayHandle {
   info(): OverlayInfo
-  /** The contacts in the routing table, at most `limit` (default 20), closest to the own id first. */
+  /** The contacts in the routing table, at most `limit` (default 20, up to 200), most recently heard first. */
   contacts(limit?: number): readonly OverlayContact[]
   /** Stores a value under its SHA-256 and publishes it again while the peer is up. */
   putValue(value: Uint8Array): Promise<Result<OverlayPut, OverlayError>>
