@@ -6,10 +6,10 @@ import { parseArgs } from 'node:util'
 import { longRuns } from './long/runs.ts'
 import { root } from './run/part.ts'
 
-const usage = `node tools/long.ts fuzz|model|soak|bench [--cases N] [--seed S] [--seeds N] [--cycles N] [--no-record]
+const usage = `node tools/long.ts fuzz|model|sim|soak|bench [--cases N] [--seed S] [--seeds N] [--cycles N] [--no-record]
   Runs what is too long for every change and appends its outcome to docs/long-runs.md.
   --cases   fuzz: inputs over all decoders (default 10,000,000)
-  --seed    fuzz: the same seed gives the same inputs (default: another one each time)
+  --seed    fuzz, sim: the same seed gives the same inputs (default: another one each time)
   --seeds   model: seeds 1 to N of each simulation (default 1,000)
   --cycles  soak: WebRTC pipes opened and closed (default 500)
 Exit: 0 passed, 1 failed, 2 wrong usage.`

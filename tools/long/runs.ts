@@ -23,6 +23,7 @@ export interface LongOptions {
 export const longRuns: Readonly<Record<string, (options: LongOptions) => Promise<LongResult>>> = {
   fuzz,
   model,
+  sim,
   soak,
   bench,
 }
@@ -85,6 +86,39 @@ async function model({ seeds }: LongOptions): Promise<LongResult> {
     passed: code === 0,
     asked: `\`--seeds ${seeds}\``,
     outcome: `seeds 1 to ${seeds} of sessions, messaging and network; ${passed} tests passed, ${failed} failed`,
+  }
+}
+
+/** The simulator's scenarios at full size: minutes each; the one of a million nodes takes 8 to 12 GB. */
+const simulations: readonly (readonly string[])[] = [
+  ['lookup', '--nodes', '100000', '--lookups', '10000', '--dead', '0.2'],
+  ['lookup', '--nodes', '1000000', '--lookups', '2000'],
+  ['join', '--nodes', '20000', '--lookups', '1000'],
+  ['churn', '--nodes', '100000', '--lookups', '10000', '--minutes', '30'],
+  ['colluding', '--nodes', '20000', '--lookups', '5000'],
+  ['sybil', '--nodes', '10000', '--lookups', '400'],
+  ['durability', '--nodes', '20000', '--lookups', '5000'],
+  ['partition', '--nodes', '10000', '--lookups', '2000'],
+  ['eclipse', '--nodes', '10000', '--lookups', '1000'],
+  ['flood', '--nodes', '10000', '--lookups', '2000'],
+  ['gossip', '--nodes', '1000', '--lookups', '100'],
+]
+
+async function sim({ seed }: LongOptions): Promise<LongResult> {
+  const failed: string[] = []
+  const rates: number[] = []
+  for (const flags of simulations) {
+    const { code, lines } = await jsonLines(['sim/src/main.ts', ...flags, '--seed', `${seed}`, '--json'])
+    const { performance } = (lines.at(-1) ?? {}) as { performance?: { eventsPerCpuSecond: number } }
+    if (performance !== undefined) rates.push(performance.eventsPerCpuSecond)
+    if (code !== 0) failed.push(flags.slice(0, 3).join(' '))
+  }
+  return {
+    passed: failed.length === 0,
+    asked: `\`--seed ${seed}\``,
+    outcome:
+      `${simulations.length} scenarios, ${Math.min(...rates).toLocaleString('en')} to ${Math.max(...rates).toLocaleString('en')} events a CPU second` +
+      (failed.length > 0 ? `; missed a goal: ${failed.join(', ')}` : ''),
   }
 }
 

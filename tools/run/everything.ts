@@ -9,6 +9,8 @@ export const fuzzPlanted: Part = {
   name: 'fuzz, planted faults',
   command: ['node', 'testkit/src/fuzz/main.ts', '--planted', '--cases', '50000'],
 }
+/** Every scenario of the simulator in a small network: fails when a goal or a checker does. */
+export const sim: Part = { name: 'sim', command: ['node', 'sim/src/main.ts', 'all', '--short'] }
 export const demo: Part = { name: 'demo', command: ['node', 'e2e/src/demo.ts'] }
 export const bench: Part = { name: 'bench', command: ['node', 'bench/src/main.ts', '--short'] }
 export const pack: Part = { name: 'pack', command: ['node', 'tools/pack.ts', '--install-test'] }

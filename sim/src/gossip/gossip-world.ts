@@ -9,6 +9,7 @@ import { Trace } from '../kernel/trace.ts'
 import { Latency } from '../network/latency.ts'
 import { Checks } from '../world/checks.ts'
 import { createSimCrypto } from '../world/sim-crypto.ts'
+import { runCost } from '../world/world.ts'
 
 /** What travels: bytes over a link, or the news that a link stands or has ended. */
 type Parcel =
@@ -103,6 +104,14 @@ export class GossipWorld {
   }
 
   run(until: number): void {
+    const before = process.cpuUsage()
+    this.#loop(until)
+    const { user, system } = process.cpuUsage(before)
+    runCost.microseconds += user + system
+    this.#time = until
+  }
+
+  #loop(until: number): void {
     for (;;) {
       const flight = this.#flights.peek()
       const timer = this.#timers.peek()
@@ -112,7 +121,6 @@ export class GossipWorld {
       if (flight <= timer) this.#deliver()
       else this.#wake(this.#timers.pop())
     }
-    this.#time = until
   }
 
   /** When a message that everybody forwards to everybody at once would reach each node: shortest paths, ms. */

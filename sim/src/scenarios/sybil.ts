@@ -9,7 +9,7 @@ import { buildNetwork } from './network-builder.ts'
 import { get, type Outcome, outcomesToFigures, outcomesToSeries, pickNode, runOperations } from './operations.ts'
 import { ResultBuilder, type Scenario, type ScenarioContext } from './scenario.ts'
 
-/** With the defences of the product; own choice (the issue asks for figures, not for a bound). */
+/** Own choice, for attackers in one network; the issue asks for the figures of the others, not for a bound. */
 const goal: Goal = { at: 'least', bound: 95 }
 
 /** Records attacked in one world, each by a cluster of its own. */
@@ -88,7 +88,7 @@ function runAttack(context: ScenarioContext, builder: ResultBuilder, attack: Att
     if (record === undefined) return end({ isFound: false, cost: undefined })
     get(world, pickNode(world, picking), record, options.paths, end)
   })
-  const goals = name === 'product' ? { 'found %': goal } : {}
+  const goals = name === 'product' && attack.prefixes === 1 ? { 'found %': goal } : {}
   builder.add(
     {
       name: label,
