@@ -86,7 +86,13 @@ interface Event {
 
 /** A seeded network of engines in virtual time, without datagram layer. */
 export class TestNet {
-  readonly contacts = new ContactTable({ crypto: testCrypto, contactsMax: 200_000 })
+  /** Ids that were ground: what a hash of these keys gives instead. */
+  readonly #ground = new Map<string, Uint8Array>()
+  readonly #crypto = {
+    ...testCrypto,
+    sha256: (data: Uint8Array) => this.#ground.get(data.join()) ?? testCrypto.sha256(data),
+  }
+  readonly contacts = new ContactTable({ crypto: this.#crypto, contactsMax: 200_000 })
   readonly nodes: TestNode[] = []
   readonly replies = new Map<number, KademliaReply>()
   readonly finished = new Map<number, Extract<KademliaOutput, { type: 'put-finished' }>>()
@@ -98,6 +104,7 @@ export class TestNet {
   readonly #options: TestNetOptions
   readonly #byRef = new Map<ContactRef, number>()
   readonly #proven = new Set<string>()
+  readonly #deadlines: number[] = []
   #events: Event[] = []
   #order = 0
   #nextId = 1
@@ -108,23 +115,38 @@ export class TestNet {
     for (let i = 0; i < options.nodes; i++) this.addNode()
   }
 
+  /** A node with an id ground to share 6 bytes with `target`; two of them in each /24. */
+  addNodeNear(target: Uint8Array, rank: number): number {
+    const id = target.slice()
+    for (let i = 6; i < 32; i++) id[i] = Math.floor(this.random() * 256)
+    const key = Uint8Array.from({ length: 32 }, () => Math.floor(this.random() * 256))
+    this.#ground.set(key.join(), id)
+    return this.#add(key, `90.0.${rank >> 1}.${1 + (rank & 1)}`, { mode: 'server' })
+  }
+
   addNode(config = this.#options.config): number {
     const i = this.nodes.length
     const key = Uint8Array.from({ length: 32 }, () => Math.floor(this.random() * 256))
     const host = this.#options.hostOf?.(i) ?? `${20 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.1`
+    return this.#add(key, host, config)
+  }
+
+  #add(key: Uint8Array, host: string, config: Partial<KademliaConfig> | undefined): number {
+    const i = this.nodes.length
     const ref = this.contacts.internKey(key, { host, port: 4000 })
     const engine = new Kademlia({
       crypto: testCrypto,
       random: { bytes: (size) => Uint8Array.from({ length: size }, () => Math.floor(this.random() * 256)) },
       jitter: { next: this.random },
       contacts: this.contacts,
-      self: testCrypto.sha256(key),
+      self: this.#crypto.sha256(key),
       records: testRules,
       config: config ?? { mode: 'server' },
       now: this.now.mono,
     })
     this.nodes.push({ ref, engine, isDead: false, liar: undefined })
     this.#byRef.set(ref, i)
+    this.#deadlines.push(engine.deadline())
     return i
   }
 
@@ -190,20 +212,18 @@ export class TestNet {
     const node = this.node(i)
     if (node.isDead) return
     for (const output of node.engine.handle(this.now, input)) this.#take(i, output)
+    this.#deadlines[i] = node.engine.deadline()
   }
 
   /** The next thing that happens until a time; false when there is none. */
   step(until: number): boolean {
     let wakeAt = Number.POSITIVE_INFINITY
     let sleeper = -1
-    for (let i = 0; i < this.nodes.length; i++) {
-      const node = this.node(i)
-      if (node.isDead) continue
-      const deadline = node.engine.deadline()
-      if (deadline < wakeAt) {
-        wakeAt = deadline
-        sleeper = i
-      }
+    for (let i = 0; i < this.#deadlines.length; i++) {
+      const deadline = this.#deadlines[i] as number
+      if (deadline >= wakeAt || this.node(i).isDead) continue
+      wakeAt = deadline
+      sleeper = i
     }
     const event = this.#events[0]
     if (event !== undefined && event.at <= wakeAt) {
@@ -220,13 +240,12 @@ export class TestNet {
   }
 
   #deliver({ node: i, input }: Event): void {
-    const { liar, ref, isDead } = this.node(i)
+    const { liar, isDead } = this.node(i)
     if (liar !== undefined && !isDead && input.type === 'message' && isRequest(input.message)) {
       const answer = liar(input.from, input.message)
       if (answer !== undefined) this.#post(i, input.from, answer)
       return
     }
-    void ref
     this.give(i, input)
   }
 

@@ -238,7 +238,7 @@ export class Kademlia {
 
   #bootstrap(id: number, contacts: readonly ContactRef[]): void {
     const asked = contacts.slice(0, this.#core.config.bootstrapContactsMax)
-    const walk = new BootstrapWalk(this.#context, id, asked.length, () => this.#joined())
+    const walk = new BootstrapWalk(this.#context, id, asked, () => this.#joined())
     this.#addWalk(walk)
     if (walk.start(1, asked)) return
     this.#walks?.delete(walk)

@@ -6,10 +6,10 @@ const samplesMax = 15
 /** Distances are numbers of 53 bits. */
 const space = 2 ** 53
 
-/** How many nodes there are, from the densities that walks met at their ends and from the own table. */
+/** How many nodes there are, from the densities that walks met at their ends within a refresh interval, and the own table. */
 export class NetworkSizes {
   readonly #core: Core
-  #samples: number[] | undefined
+  #samples: { readonly size: number; readonly at: number }[] | undefined
 
   constructor(core: Core) {
     this.#core = core
@@ -18,7 +18,7 @@ export class NetworkSizes {
   /** A walk ended with `rank` nodes (≥ 3) up to `distance` (53 bits). */
   observe(distance: number, rank: number): void {
     this.#samples ??= []
-    this.#samples.push(1 + estimateNetworkSize(distance / space, rank))
+    this.#samples.push({ size: 1 + estimateNetworkSize(distance / space, rank), at: this.#core.mono })
     if (this.#samples.length > samplesMax) this.#samples.shift()
   }
 
@@ -36,7 +36,9 @@ export class NetworkSizes {
 
   #median(own: number): number {
     if (this.#samples === undefined) return own
-    const values = [...this.#samples, own]
+    const { mono, config } = this.#core
+    const values = [own]
+    for (const { size, at } of this.#samples) if (mono - at < config.refreshIntervalMs) values.push(size)
     values.sort((a, b) => a - b)
     return values[values.length >> 1] as number
   }

@@ -211,11 +211,11 @@ export abstract class Walk {
   #widen(): boolean {
     const { k, regionMax } = this.core.config
     const { least, most } = this.context.sizes.range()
-    if (least < sparseFactor * k) return false
     const last = this.reached(k)[k - 1]
     const distance = last?.distance ?? Number.POSITIVE_INFINITY
-    if (expectedWithin(distance, least) > sparseFactor * k) return this.triesOtherWays() && this.#addPaths()
-    const isDense = expectedWithin(distance, most) < denseShare * k
+    const isSparse = least >= sparseFactor * k && expectedWithin(distance, least) > sparseFactor * k
+    if (isSparse) return this.triesOtherWays() && this.#addPaths()
+    const isDense = most >= sparseFactor * k && expectedWithin(distance, most) < denseShare * k
     if (!isDense || this.#region >= 0 || !this.coversRegions()) return false
     this.core.counters.add('walks-too-dense')
     this.#region = distanceOf(k, most)
