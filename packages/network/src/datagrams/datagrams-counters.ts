@@ -29,7 +29,6 @@ export type DatagramsCounterName =
   | 'owed-evicted'
   | 'answer-late'
   | 'answer-too-large'
-  | 'answer-unproven'
   | 'queue-full'
   | 'weak-key'
   | 'too-large'
