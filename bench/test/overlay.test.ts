@@ -200,6 +200,7 @@ describe('plan', () => {
     const flagOf = (flags: readonly string[], name: string) => flags[flags.indexOf(name) + 1]
     expect(scenarios.map(({ flags }) => [flagOf(flags, '--peer'), flagOf(flags, '--nodes')])).toEqual([
       ['miaou', '256'],
+      ['miaou', '256'],
       ['hyperdht', '256'],
       ['bittorrent-dht', '256'],
       ['libp2p-kad-dht', '32'],
@@ -297,25 +298,38 @@ describe('scenario', () => {
     expect(after.filter((line) => dead.includes(line.slice(4)))).toEqual([])
   })
 
-  it('warms those that keep sessions for the puts to come, and lets them forget before each cold operation', async () => {
+  it('warms those that keep sessions for the puts to come', async () => {
     const network = new FakeNetwork()
     const touched: number[] = []
-    let forgotten = 0
-    const found = await runScenario(
-      Object.assign(network, {
-        touch: async (index: number) => {
-          touched.push(index)
-        },
-        forget: async () => {
-          forgotten += 1
-        },
-      }),
-    )
+    const touch = async (index: number) => {
+      touched.push(index)
+    }
+    await runScenario(Object.assign(network, { touch }))
     const puts = network.log.filter((line) => line.startsWith('put'))
-    // Ten cold ones, thirty first ones, then thirty that were walked to before.
-    expect(puts.slice(40, 70)).toEqual(touched.slice(0, 30).map((index) => `put ${index}`))
-    expect(puts.slice(70)).toEqual(touched.slice(30, 40).map((index) => `put ${index}`))
-    expect(forgotten).toBe(10 + 20)
-    expect(found.get('cold-put-success')?.samples).toBe(10)
+    // Thirty first ones, then thirty that were walked to before, and ten with dead nodes.
+    expect(puts.slice(30, 60)).toEqual(touched.slice(0, 30).map((index) => `put ${index}`))
+    expect(puts.slice(60)).toEqual(touched.slice(30, 40).map((index) => `put ${index}`))
+  })
+
+  it('lets a node forget before each cold operation', async () => {
+    const network = new FakeNetwork()
+    const forgot: string[] = []
+    const forget = async (index: number) => {
+      forgot.push(`${network.log.length} ${index}`)
+    }
+    const measurements = await new DhtScenario(Object.assign(network, { forget }), options).runCold()
+    expect(forgot).toEqual(network.log.map((line, at) => `${at} ${line.slice(4)}`))
+    expect(measurements.find(({ metric }) => metric === 'cold-put-success')?.samples).toBe(10)
+    expect(await new DhtScenario(new FakeNetwork(), options).runCold()).toEqual([])
+  })
+
+  it('counts a put by its answer, and waits for what it still asks', async () => {
+    const network = new FakeNetwork()
+    const settle = async () => {
+      network.log.push('settled')
+    }
+    const measurements = await new DhtScenario(Object.assign(network, { settle }), options).run(0)
+    expect(network.log.slice(0, 2)).toEqual([expect.stringMatching(/^put/), 'settled'])
+    expect(measurements.find(({ metric }) => metric === 'first-put-all-asked-p50-ms')?.samples).toBe(30)
   })
 })

@@ -1,6 +1,7 @@
 /**
  * The DHT scenario of one contender, in this process: `node --expose-gc bench/src/overlay/dht.ts --peer miaou`.
- * `--peer NAME` (of `contenders.ts`), `--nodes N`, `--puts N`, `--gets N`, `--seed N`, `--phase-seconds N`.
+ * `--peer NAME` (of `contenders.ts`), `--nodes N`, `--puts N`, `--gets N`, `--seed N`, `--phase-seconds N`,
+ * `--cold` (that phase alone).
  * Prints measurements, one a line.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -18,6 +19,7 @@ const { values: flags } = parseArgs({
     puts: { type: 'string', default: String(defaults.puts) },
     gets: { type: 'string', default: String(defaults.gets) },
     seed: { type: 'string', default: String(defaults.seed) },
+    cold: { type: 'boolean', default: false },
     'phase-seconds': { type: 'string', default: String(defaults.phaseMsMax / 1000) },
   },
 })
@@ -41,7 +43,8 @@ const scenario = new DhtScenario(network, {
   seed: Number(flags.seed),
   phaseMsMax: Number(flags['phase-seconds']) * 1000,
 })
-printMeasurement({ metric: 'build-ms', peer: network.peer, value: buildMs, nodes })
-for (const measurement of await scenario.run(beforeMb)) printMeasurement(measurement)
+if (!flags.cold) printMeasurement({ metric: 'build-ms', peer: network.peer, value: buildMs, nodes })
+const measurements = flags.cold ? await scenario.runCold() : await scenario.run(beforeMb)
+for (const measurement of measurements) printMeasurement(measurement)
 // Sockets and timers of a whole network: nothing is worth closing one by one.
 process.exit(0)

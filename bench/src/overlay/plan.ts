@@ -95,6 +95,9 @@ function dhtJobs({ nodes, seed, isShort }: PlanOptions, sizes: Sizes): Job[] {
     const durability = [...common, ...phase, '--records', String(sizes.records)]
     return [
       job('dht', `${name}: DHT scenario, N ${count}`, own('dht'), { flags: scenario, ...rest }),
+      ...(isRival
+        ? []
+        : [job('dht', `${name}: cold, N ${count}`, own('dht'), { flags: [...scenario, '--cold'], ...rest })]),
       // Among so few nodes everybody holds every record.
       ...(isSlow
         ? []

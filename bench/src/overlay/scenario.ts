@@ -1,7 +1,6 @@
 /**
  * The scenario that every DHT runs: N nodes in one process on 127.0.0.1, one operation at a time.
  *
- * - `cold`: puts and gets, each by a node that has just forgotten its sessions. Only for contenders that keep any.
  * - `first`: puts and gets by random nodes, whatever sessions joining has left.
  * - `warm`: new puts, and the gets of `first` again, so that there is a session for each pair that a get touches. Where a
  *   put will go, a contender that keeps sessions has walked before, without storing (`touch`). The puts are new ones
@@ -120,10 +119,7 @@ export class DhtScenario {
     const nodeMb = async (): Promise<number> => ((await residentMb()) - beforeMb) / nodes
     const draw = seeded(seed)
     const measurements = [this.#figure('node-mb', await nodeMb(), this.#facts())]
-    const { forget } = this.#network
-    if (forget !== undefined) {
-      measurements.push(...(await this.#cold(seeded(seed + 1), all, (index) => forget.call(this.#network, index))))
-    }
+
     let asks: readonly Get[] = []
     const first = await this.#phase('first', async () => {
       const put = await this.#puts(drawPuts(draw, all, puts))
@@ -139,9 +135,13 @@ export class DhtScenario {
     return measurements
   }
 
-  /** The node that asks has no session with anybody, in each operation. */
-  async #cold(draw: Draw, all: readonly number[], forget: (index: number) => Promise<void>): Promise<Measurement[]> {
-    const { puts, gets } = this.#options
+  /** Puts and gets without any session on the side of the node that asks; nothing where there are none to forget. */
+  async runCold(): Promise<Measurement[]> {
+    const { nodes, puts, gets, seed } = this.#options
+    const forget = this.#network.forget?.bind(this.#network)
+    if (forget === undefined) return []
+    const all = Array.from({ length: nodes }, (_, index) => index)
+    const draw = seeded(seed)
     const { measurements } = await this.#phase('cold', async () => {
       const put = await this.#puts(drawPuts(draw, all, Math.ceil(puts / 3)), forget)
       return { put, get: await this.#gets(drawGets(draw, all, put.stored, Math.ceil(gets / 3)), forget) }
@@ -217,19 +217,32 @@ export class DhtScenario {
     const tally = new Tally()
     const stored: Stored[] = []
     const askedMs: number[] = []
+    const startedAts: number[] = []
     const requestsAtStart = this.#network.requests()
-    await this.#each(planned, tally, async ({ by, value }) => {
-      await prepare?.(by)
-      const startedAt = performance.now()
-      const key = await this.#network.put(by, value)
-      const ms = performance.now() - startedAt
-      stored.push({ key, value, by })
-      if (this.#network.settle !== undefined) {
-        await this.#network.settle()
-        askedMs.push(performance.now() - startedAt)
-      }
-      return ms
-    })
+    await this.#each(
+      planned,
+      tally,
+      async ({ by, value }) => {
+        await prepare?.(by)
+        const startedAt = performance.now()
+        const key = await this.#network.put(by, value)
+        const ms = performance.now() - startedAt
+        stored.push({ key, value, by })
+        startedAts.push(startedAt)
+        return ms
+      },
+      async () => {
+        const startedAt = startedAts.at(-1)
+        if (this.#network.settle === undefined || startedAt === undefined) return
+        // A put that never ends asking is as good as one that did: what counts is its answer.
+        const asked = new Tally()
+        await asked.take(
+          this.#network.settle().then(() => performance.now() - startedAt),
+          this.#options.operationMsMax,
+        )
+        askedMs.push(...asked.ms)
+      },
+    )
     tally.requests = this.#network.requests() - requestsAtStart
     return { tally, stored, askedMs }
   }
@@ -254,12 +267,18 @@ export class DhtScenario {
     tally.requests += this.#network.requests() - requestsAtStart
   }
 
-  /** One at a time; `operate` resolves with the time that counts, ms. */
-  async #each<T>(list: readonly T[], tally: Tally, operate: (item: T) => Promise<number>): Promise<void> {
+  /** One at a time; `operate` resolves with the time that counts, ms. What `settle` waits for does not count. */
+  async #each<T>(
+    list: readonly T[],
+    tally: Tally,
+    operate: (item: T) => Promise<number>,
+    settle?: () => Promise<void>,
+  ): Promise<void> {
     const endAt = performance.now() + this.#options.phaseMsMax
     for (const item of list) {
       if (performance.now() > endAt) return
       await tally.take(operate(item), this.#options.operationMsMax)
+      await settle?.()
     }
   }
 
