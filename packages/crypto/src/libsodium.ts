@@ -170,6 +170,9 @@ class LibsodiumCrypto implements Crypto {
     assert(size > 0 && size <= 255 * hashSize, 'HKDF-SHA256 gives 1 to 8160 bytes')
     // One to three blocks are what the link and the ratchet ask for: these run on libsodium's HMAC, longer ones on noble.
     if (size > 3 * hashSize) return hkdf(nobleSha256, secret, salt, info, size)
+    if ((salt.length === 0 || salt.length === hashSize) && this.#heap.fits(secret.length + hashSize + info.length, 0)) {
+      return this.#heap.hkdf(secret, salt, info, size)
+    }
     const key = this.hmacSha256(salt, secret)
     let block = sodium.crypto_auth_hmacsha256(concatBytes(info, Uint8Array.of(1)), key)
     if (size <= hashSize) return size === hashSize ? block : block.slice(0, size)

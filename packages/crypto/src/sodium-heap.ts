@@ -5,6 +5,13 @@ export interface SodiumModule {
   /** Replaced when the memory grows: read anew for each call. */
   readonly HEAPU8: Uint8Array
   readonly _malloc: (size: number) => number
+  readonly _crypto_auth_hmacsha256: (
+    mac: number,
+    message: number,
+    messageSize: number,
+    messageSizeHigh: 0,
+    key: number,
+  ) => number
   readonly _crypto_aead_chacha20poly1305_ietf_encrypt: (
     ciphertext: number,
     ciphertextSize: 0,
@@ -34,6 +41,7 @@ export interface SodiumModule {
 }
 
 const tagSize = 16
+const hashSize = 32
 // One region: key 32 ‖ nonce 12 (padded to 16) ‖ additional data ‖ message with its tag.
 const nonceAt = 32
 const adAt = 48
@@ -42,7 +50,7 @@ const messageAt = adAt + adSizeMax
 const messageSizeMax = 4_096
 
 /**
- * libsodium's ChaCha20-Poly1305 on a region of its memory that is taken once. The wrapper takes and frees five pieces a
+ * libsodium's ChaCha20-Poly1305 and HKDF on a region of its memory that is taken once. The wrapper takes and frees five pieces a
  * call, which costs more than sealing 200 bytes does (docs/decisions/0021); what is larger than the region stays with it.
  */
 export class SodiumHeap {
@@ -104,6 +112,33 @@ export class SodiumHeap {
     )
     heap.fill(0, at, at + nonceAt)
     return status === 0 ? heap.slice(text, text + ciphertext.length - tagSize) : undefined
+  }
+
+  /**
+   * HKDF-SHA256 (RFC 5869) to 1–96 bytes. `salt`: 32 bytes, or none for zeros. Secret and info fit together.
+   */
+  hkdf(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, size: number): Uint8Array {
+    const [heap, at, module] = [this.#module.HEAPU8, this.#at, this.#module]
+    // Extract: the pseudorandom key takes the place of the salt.
+    heap.fill(0, at, at + hashSize)
+    heap.set(salt, at)
+    const text = at + messageAt
+    heap.set(secret, text)
+    module._crypto_auth_hmacsha256(at, text, secret.length, 0, at)
+    // Expand: T(n) = HMAC(T(n - 1) ‖ info ‖ n), the blocks at `adAt`, one after the other.
+    const output = at + adAt
+    let filled = 0
+    for (let block = 1; filled < size; block++) {
+      const previous = block === 1 ? 0 : hashSize
+      if (previous > 0) heap.copyWithin(text, output + filled - hashSize, output + filled)
+      heap.set(info, text + previous)
+      heap[text + previous + info.length] = block
+      module._crypto_auth_hmacsha256(output + filled, text, previous + info.length + 1, 0, at)
+      filled += hashSize
+    }
+    const derived = heap.slice(output, output + size)
+    heap.fill(0, at, text + Math.max(secret.length, hashSize + info.length + 1))
+    return derived
   }
 
   #write(heap: Uint8Array, key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, text: Uint8Array): void {
