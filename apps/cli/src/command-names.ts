@@ -9,6 +9,12 @@ export const commandNames: readonly (readonly [hyphenated: string, spaced: reado
   ['net-ping', ['net', 'ping']],
   ['net-diagnostics', ['net', 'diagnostics']],
   ['net-unified-list-peers', ['net', 'list-peers', '--follow']],
+  ['dht-put', ['dht', 'put']],
+  ['dht-get', ['dht', 'get']],
+  ['dht-info', ['dht', 'info']],
+  ['dht-find', ['dht', 'find']],
+  ['dht-ping', ['dht', 'ping']],
+  ['dht-bootstrap', ['dht', 'bootstrap']],
   ['key-generate', ['key', 'generate']],
   ['key-list', ['key', 'list']],
   ['key-export', ['key', 'export']],
@@ -21,8 +27,12 @@ export const commandNames: readonly (readonly [hyphenated: string, spaced: reado
 /** Options of the whole program that take a value: the word after them is no command. */
 const valueOptions = new Set(['--home', '--profile', '--lang', '--passphrase-file', '--name', '--words-file'])
 
+/** A node whose key begins with a hyphen, as one in 64 does (base64url). */
+const hyphenNodePattern = /^-[\w-]{42}@/
+
 /** Rewrites the words of a command to its documented spelling; everything else stays as it is. */
-export function toSpaced(argv: readonly string[]): string[] {
+export function toSpaced(given: readonly string[]): string[] {
+  const argv = withNodesLast(given)
   let index = 0
   while (index < argv.length && (argv[index] ?? '').startsWith('-'))
     index += valueOptions.has(argv[index] ?? '') ? 2 : 1
@@ -34,4 +44,11 @@ export function toSpaced(argv: readonly string[]): string[] {
     if (entry !== undefined) return [...argv.slice(0, index), ...entry[1], ...argv.slice(index + count)]
   }
   return [...argv]
+}
+
+/** The name of a node is no option, whatever it begins with: it goes behind `--`. The value of an option stays. */
+function withNodesLast(argv: readonly string[]): readonly string[] {
+  const isNode = (word: string, index: number) => hyphenNodePattern.test(word) && argv[index - 1] !== '--bootstrap'
+  if (argv.includes('--') || !argv.some(isNode)) return argv
+  return [...argv.filter((word, index) => !isNode(word, index)), '--', ...argv.filter(isNode)]
 }

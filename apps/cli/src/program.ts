@@ -4,6 +4,7 @@ import { languageOf } from './context.ts'
 import { type ExitCode, exitCodes } from './exit-code.ts'
 import type { Io } from './io.ts'
 import { createDefine, type Group } from './program/define.ts'
+import { defineDht } from './program/dht.ts'
 import { defineKeys } from './program/keys.ts'
 import { defineMessages } from './program/messages.ts'
 import { defineNetwork } from './program/network.ts'
@@ -38,6 +39,7 @@ export function createProgram(io: Io, version: string, finish: (code: ExitCode) 
   definePeople(group)
   defineMessages(group)
   defineNetwork(group)
+  defineDht(group)
   defineKeys(group)
   throwInsteadOfExit(program)
   return program

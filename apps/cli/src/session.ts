@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import type { BootstrapNode } from '@miaou/host-node'
 import type { MiaouClient } from '@miaou/sdk'
 import { connect, MiaouError } from '@miaou/sdk/client'
 import { type ApiFile, readApiFile, removeApiFile, writeApiFile } from './api/api-file.ts'
@@ -19,7 +20,11 @@ export interface Session {
 }
 
 /** What a peer started by a command may be told. */
-export type PeerOptions = Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly' | 'offline'>
+export interface PeerOptions
+  extends Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly' | 'offline' | 'overlayPort'> {
+  /** Nodes to join the overlay through, as `dht info` shows them. */
+  readonly bootstrap?: readonly string[]
+}
 
 /** The running daemon of the home, else a peer in this process for the duration of the command. */
 export async function openSession(context: Context, options: PeerOptions = {}): Promise<Session> {
@@ -135,12 +140,28 @@ export function stateOf(home: string, host: PeerHost): ReturnType<PeerHost['home
 async function start(
   context: Context,
   host: PeerHost,
-  options: PeerOptions,
+  { bootstrap = [], ...options }: PeerOptions,
   passphrase: Uint8Array | undefined,
 ): Promise<PeerHandle> {
-  const started = await host.startPeer({ home: context.home, passphrase, log: createLog(context), ...options })
+  const nodes = bootstrap.length === 0 ? {} : { bootstrapNodes: await readNodes(bootstrap) }
+  const started = await host.startPeer({
+    home: context.home,
+    passphrase,
+    log: createLog(context),
+    ...options,
+    ...nodes,
+  })
   if (!started.ok) throw toStartError(started.error, context)
   return started.value
+}
+
+async function readNodes(texts: readonly string[]): Promise<BootstrapNode[]> {
+  const { parseBootstrapNode } = await import('@miaou/host-node/overlay')
+  return texts.map((text) => {
+    const node = parseBootstrapNode(text)
+    if (!node.ok) throw new MiaouError('bad-node', { node: text, detail: node.error })
+    return node.value
+  })
 }
 
 /** A home just made, and what opens it: undefined for no passphrase. */

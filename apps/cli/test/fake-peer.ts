@@ -11,7 +11,6 @@ import {
   type PeerId,
   type Result,
 } from '@miaou/core'
-import { OffOverlay } from '@miaou/host-node'
 import type {
   CommandError,
   CommandResults,
@@ -23,12 +22,14 @@ import type {
   StoredEvent,
 } from '@miaou/messaging'
 import type { PeerEvent, PeerHandle, PeerHost } from '../src/peer-handle.ts'
+import { FakeOverlay, type FakeRecords } from './fake-overlay.ts'
 
 type Answer<C extends MessagingCommand> = Result<CommandResults[C['type']], CommandError>
 
 /** Peers that reach each other by a call: what the API and the commands need of a peer, and no more. */
 export class FakeNetwork {
   readonly peers = new Map<PeerId, FakePeer>()
+  readonly records: FakeRecords = new Map()
 
   byAccount(account: AccountId): FakePeer | undefined {
     return [...this.peers.values()].find((peer) => peer.account === account && peer.isRunning)
@@ -41,7 +42,7 @@ export class FakePeer implements PeerHandle {
   readonly home: string
   readonly startedAt = 1_795_000_000_000
   readonly network: PeerHandle['network']
-  readonly overlay: PeerHandle['overlay']
+  readonly overlay: FakeOverlay
   readonly keys: PeerHandle['keys']
   readonly contacts = new Map<AccountId, ContactView>()
   readonly messages: MessageView[] = []
@@ -66,8 +67,7 @@ export class FakePeer implements PeerHandle {
     this.peerId = keyToPeerId(seed('device'))
     network.peers.set(this.peerId, this)
     this.network = this.#networkFace()
-    const why = { type: 'overlay-off', reason: 'offline', detail: 'a peer in memory' } as const
-    this.overlay = new OffOverlay(why, seed('overlay key'), seed('node id'))
+    this.overlay = new FakeOverlay(seed('device'), network.records)
     this.keys = fakeKeys()
   }
 

@@ -69,6 +69,32 @@ export class MiaouClient {
     diagnostics: () => this.#call('network.diagnostics', {}),
   }
 
+  /** The overlay. Keys, values and names of records are bytes; a text is taken as its UTF-8. */
+  readonly overlay = {
+    info: () => this.#call('overlay.info', {}),
+    /** At most `limit` (1 to 1,000, default 20), closest to the own node id first. */
+    contacts: (limit?: number) => this.#call('overlay.contacts', limit === undefined ? {} : { limit }),
+    /** Stores a value (at most 997 bytes) under its SHA-256, which is the `key` in the answer. */
+    putValue: (value: Uint8Array | string) => this.#call('overlay.putValue', { value: toHex(value) }),
+    /**
+     * Signs a value with the device's key and publishes it under a name of at most 64 bytes (row I07). Under `signing`
+     * it must be an Ed25519 public key.
+     */
+    putSigned: (name: Uint8Array | string, value: Uint8Array | string) =>
+      this.#call('overlay.putSigned', { salt: toHex(name), value: toHex(value) }),
+    /** `key`: 32 bytes, or 64 hexadecimal digits. */
+    get: (key: Uint8Array | string) => this.#call('overlay.get', { key: keyText(key) }),
+    /** The newest record of a device under a name (row I08). */
+    getSigned: (peerId: string, name: Uint8Array | string) =>
+      this.#call('overlay.getSigned', { peerId, salt: toHex(name) }),
+    /** The nodes closest to a node id or a key: 32 bytes, or 64 hexadecimal digits. */
+    findNode: (target: Uint8Array | string) => this.#call('overlay.findNode', { target: keyText(target) }),
+    /** `node`: `<overlay key>@host:port`, as `info` lists in `nodes`. */
+    ping: (node: string) => this.#call('overlay.ping', { node }),
+    /** Joins through 1 to 32 nodes. */
+    bootstrap: (nodes: readonly string[]) => this.#call('overlay.bootstrap', { nodes: [...nodes] }),
+  }
+
   readonly settings = {
     get: () => this.#call('settings.get', {}),
     set: (settings: OperationInput<'settings.set'>) => this.#call('settings.set', settings),

@@ -35,3 +35,32 @@ export {
   peerViewSchema,
   pingSchema,
 } from './schema/network.ts'
+export type {
+  BootstrapState,
+  LookupCost,
+  OverlayClosest,
+  OverlayContact,
+  OverlayFound,
+  OverlayInfo,
+  OverlayJoined,
+  OverlayPong,
+  OverlayPut,
+  OverlayPutSigned,
+  OverlayRecord,
+  OverlayState,
+  OverlaySummary,
+} from './schema/overlay.ts'
+export {
+  nodeAddressSchema,
+  nodeIdSchema,
+  overlayClosestSchema,
+  overlayContactSchema,
+  overlayFoundSchema,
+  overlayInfoSchema,
+  overlayJoinedSchema,
+  overlayPongSchema,
+  overlayPutSchema,
+  overlayPutSignedSchema,
+  overlaySummarySchema,
+  recordKeySchema,
+} from './schema/overlay.ts'

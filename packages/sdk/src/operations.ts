@@ -6,6 +6,18 @@ import { messageIdSchema, peerIdSchema, whoSchema } from './schema/ids.ts'
 import { hexSchema, keyIdSchema, keyKindSchema, keySchema } from './schema/keys.ts'
 import { messageSchema } from './schema/messages.ts'
 import { connectedSchema, diagnosticSchema, networkInfoSchema, peerViewSchema, pingSchema } from './schema/network.ts'
+import {
+  nodeAddressSchema,
+  overlayClosestSchema,
+  overlayContactSchema,
+  overlayFoundSchema,
+  overlayInfoSchema,
+  overlayJoinedSchema,
+  overlayPongSchema,
+  overlayPutSchema,
+  overlayPutSignedSchema,
+  recordKeySchema,
+} from './schema/overlay.ts'
 
 export interface Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -68,6 +80,16 @@ const linkErrors = [
   'self',
 ] as const satisfies readonly ErrorCode[]
 const keyErrors = ['unknown-key', 'wrong-kind', 'bad-size', 'keyring-failed'] as const satisfies readonly ErrorCode[]
+/** What every operation of the overlay that asks other nodes may answer. */
+const overlayErrors = [
+  'overlay-off',
+  'overlay-unavailable',
+  'no-contacts',
+  'too-many-operations',
+] as const satisfies readonly ErrorCode[]
+const putErrors = ['empty-value', 'record-too-large', 'not-stored', ...overlayErrors] as const
+const getErrors = ['not-found', 'bad-record', ...overlayErrors] as const
+const saltSchema = hexSchema.min(2).max(2_000).describe('Name of the record, in bytes: at most 64')
 
 /** The whole API: the one table that server, client and OpenAPI document are made from. */
 export const operations = {
@@ -223,6 +245,57 @@ export const operations = {
   'network.diagnostics': operation('GET', '/v1/network/diagnostics', 'What works and what does not', {
     input: nothing,
     output: z.array(diagnosticSchema),
+  }),
+  'overlay.info': operation('GET', '/v1/overlay', 'This node of the overlay', {
+    input: nothing,
+    output: overlayInfoSchema,
+  }),
+  'overlay.contacts': operation('GET', '/v1/overlay/contacts', 'Nodes in the routing table, closest to us first', {
+    input: z.object({ limit: z.number().int().min(1).max(1_000).exactOptional().describe('Default 20') }),
+    output: z.array(overlayContactSchema),
+  }),
+  'overlay.putValue': operation('POST', '/v1/overlay/values', 'Store a value under its SHA-256', {
+    input: z.object({ value: hexSchema }),
+    output: overlayPutSchema,
+    errors: putErrors,
+  }),
+  'overlay.putSigned': operation(
+    'POST',
+    '/v1/overlay/records',
+    'Publish a record signed by this device, and again while it is up',
+    {
+      input: z.object({
+        salt: saltSchema,
+        value: hexSchema.describe('Under the name “signing” (7369676e696e67): an Ed25519 public key'),
+      }),
+      output: overlayPutSignedSchema,
+      errors: ['bad-public-key', 'salt-too-long', 'too-many-own-records', ...putErrors],
+    },
+  ),
+  'overlay.get': operation('GET', '/v1/overlay/records/:key', 'The record stored under a key', {
+    input: z.object({ key: recordKeySchema }),
+    output: overlayFoundSchema,
+    errors: getErrors,
+  }),
+  'overlay.getSigned': operation('GET', '/v1/overlay/records/of/:peerId', 'The newest record of a device', {
+    input: z.object({ peerId: peerIdSchema, salt: saltSchema }),
+    output: overlayFoundSchema,
+    errors: ['salt-too-long', ...getErrors],
+  }),
+  'overlay.findNode': operation('POST', '/v1/overlay/find-node', 'The nodes closest to an id or a key', {
+    input: z.object({ target: recordKeySchema }),
+    output: overlayClosestSchema,
+    errors: overlayErrors,
+  }),
+  'overlay.ping': operation('POST', '/v1/overlay/ping', 'Measure a round trip to a node', {
+    input: z.object({ node: nodeAddressSchema }),
+    output: overlayPongSchema,
+    errors: ['bad-node', 'unresolved', 'node-silent', ...overlayErrors],
+  }),
+  'overlay.bootstrap': operation('POST', '/v1/overlay/bootstrap', 'Join the overlay through these nodes', {
+    input: z.object({ nodes: z.array(nodeAddressSchema).min(1).max(32) }),
+    output: overlayJoinedSchema,
+    errors: ['bad-node', 'unresolved', 'bootstrap-failed', ...overlayErrors],
   }),
   'keys.list': operation('GET', '/v1/keys', 'Keys made for own use', {
     input: nothing,

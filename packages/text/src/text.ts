@@ -1,22 +1,28 @@
 import { commands as englishCommands } from './en/commands.ts'
 import { errors as englishErrors } from './en/errors.ts'
 import { help as englishHelp } from './en/help.ts'
+import { overlay as englishOverlay } from './en/overlay.ts'
 import { states as englishStates } from './en/states.ts'
 import { commands as frenchCommands } from './fr/commands.ts'
 import { errors as frenchErrors } from './fr/errors.ts'
 import { help as frenchHelp } from './fr/help.ts'
+import { overlay as frenchOverlay } from './fr/overlay.ts'
 import { states as frenchStates } from './fr/states.ts'
 import { fill, type Language, type Parameter, type Parameters, type Phrase } from './phrase.ts'
 
-type English = typeof englishErrors & typeof englishStates & typeof englishCommands & typeof englishHelp
+type English = typeof englishErrors &
+  typeof englishStates &
+  typeof englishCommands &
+  typeof englishOverlay &
+  typeof englishHelp
 export type PhraseKey = keyof English
 
 type Arguments<K extends PhraseKey> = [keyof Parameters<English[K]>] extends [never] ? [] : [Parameters<English[K]>]
 
 /** All phrases, by language and key: for the tests that hold both languages together. */
 export const phrases: Readonly<Record<Language, Readonly<Record<PhraseKey, Phrase>>>> = {
-  en: { ...englishErrors, ...englishStates, ...englishCommands, ...englishHelp },
-  fr: { ...frenchErrors, ...frenchStates, ...frenchCommands, ...frenchHelp },
+  en: { ...englishErrors, ...englishStates, ...englishCommands, ...englishOverlay, ...englishHelp },
+  fr: { ...frenchErrors, ...frenchStates, ...frenchCommands, ...frenchOverlay, ...frenchHelp },
 }
 
 export function isLanguage(text: string): text is Language {

@@ -7,6 +7,7 @@ import { suggest } from '../peer/suggest.ts'
 import { type Session, withServedSession, withSession } from '../session.ts'
 import { formatState, formatTable, shortId } from '../terminal/format.ts'
 import { createNames, formatEvent, type Names, round } from '../terminal/live.ts'
+import { overlayLine } from '../terminal/overlay.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { settled } from './messages.ts'
@@ -116,6 +117,7 @@ export function info(context: Context): Promise<ExitCode> {
         [text('info.uptime'), formatDuration(text.language, facts.uptimeMs)],
         [text('info.webrtc'), facts.webrtc],
         [text('info.discoverable'), facts.discoverable],
+        [text('info.overlay'), overlayLine(text, facts.overlay)],
       ]),
     )
     return exitCodes.ok
@@ -150,7 +152,7 @@ async function linked(session: Session, peerId: string, timeoutMs: number): Prom
 }
 
 /** A peer id, the name of a contact or of a peer seen, or the start of an id. */
-async function findPeer({ client }: Session, target: string): Promise<string> {
+export async function findPeer({ client }: Session, target: string): Promise<string> {
   if (/^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(target)) return target
   const peers = await client.network.peers()
   const contacts = await client.contacts.list()

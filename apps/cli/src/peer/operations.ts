@@ -3,6 +3,7 @@ import type { UserKeyError } from '@miaou/host-node'
 import type { ErrorCode, Key, OperationInput, OperationName, OperationOutput } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle, UserKeyView } from '../peer-handle.ts'
+import { overlayHandlers, overlaySummary, withOverlayCheck } from './overlay-operations.ts'
 import { findContact } from './who.ts'
 
 type Handlers = {
@@ -67,7 +68,7 @@ const handlers: Handlers = {
     const info = peer.network.info()
     const counters = { ...info.counters }
     for (const [reason, count] of Object.entries(stats.dropped)) counters[reason] = (counters[reason] ?? 0) + count
-    return { ...info, counters, queuedMessages: stats.queued }
+    return { ...info, counters, queuedMessages: stats.queued, overlay: overlaySummary(peer) }
   },
   'network.peers': async (peer) => peer.network.peers(),
   'network.connect': async (peer, { target, timeoutMs = connectTimeoutMs }) => {
@@ -85,7 +86,9 @@ const handlers: Handlers = {
     peerId,
     latencyMs: unwrap(await peer.network.ping(toPeerId(peerId), timeoutMs)).latencyMs,
   }),
-  'network.diagnostics': async (peer) => peer.network.diagnostics(),
+  'network.diagnostics': (peer) => withOverlayCheck(peer, peer.network.diagnostics()),
+
+  ...overlayHandlers,
 
   'keys.list': async (peer) => unwrapKey(peer.keys.list()).map(toKey),
   'keys.generate': async (peer, { kind, keyId }) => toKey(unwrapKey(peer.keys.generate(kind, keyId))),

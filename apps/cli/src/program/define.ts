@@ -3,12 +3,15 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { type Context, createContext, type GlobalOptions } from '../context.ts'
 import type { ExitCode } from '../exit-code.ts'
 import type { Io } from '../io.ts'
+import type { PeerOptions } from '../session.ts'
 
 /** The options of one command line, by kind. */
 export interface Given {
   text(name: string): string | undefined
   number(name: string): number | undefined
   numbers(name: string): readonly number[] | undefined
+  /** An option that may be given more than once. */
+  texts(name: string): readonly string[] | undefined
   flag(name: string): boolean
 }
 
@@ -59,6 +62,10 @@ function toGiven(options: Readonly<Record<string, unknown>>): Given {
       const value = options[name]
       return Array.isArray(value) && value.every((item) => typeof item === 'number') ? value : undefined
     },
+    texts: (name) => {
+      const value = options[name]
+      return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined
+    },
     flag: (name) => options[name] === true,
   }
 }
@@ -106,13 +113,22 @@ export function parsePort(value: string): number {
 }
 
 export function addListenOptions(command: Command, text: Text): void {
-  command.option('--port <port>', text('help.port'), parsePort).option('--loopback', text('help.loopback'))
+  command
+    .option('--port <port>', text('help.port'), parsePort)
+    .option('--loopback', text('help.loopback'))
+    .option('--overlay-port <port>', text('help.overlay-port'), parsePort)
+    .option('--bootstrap <node>', text('help.bootstrap'), (node: string, before: readonly string[] = []) => [
+      ...before,
+      node,
+    ])
 }
 
-export function listenOptions(given: Given): { port?: number; portIsExact?: boolean; loopbackOnly?: boolean } {
+export function listenOptions(given: Given): PeerOptions {
   const port = given.number('port')
   return {
     ...(port === undefined ? {} : { port, portIsExact: true }),
     ...(given.flag('loopback') ? { loopbackOnly: true } : {}),
+    ...optional('overlayPort', given.number('overlayPort')),
+    ...optional('bootstrap', given.texts('bootstrap')),
   }
 }

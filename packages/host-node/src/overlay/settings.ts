@@ -1,5 +1,6 @@
 import { err, ok, type Result } from '@miaou/core'
 import { type BootstrapSettings, defaultBootstrapConfig, parseBootstrapSettings } from './bootstrap-config.ts'
+import type { BootstrapNode } from './bootstrap-node.ts'
 
 /** What `overlay` of `config.json` may set. */
 export interface OverlaySettings {
@@ -42,6 +43,16 @@ export function parseOverlaySettings(value: unknown): Result<OverlaySettings, st
   const nodes = parseBootstrapSettings(bootstrap)
   if (!nodes.ok) return err(`"bootstrap" of "overlay": ${nodes.error}`)
   return ok({ enabled, port, mode, bootstrap: nodes.value })
+}
+
+/** What is configured (else the defaults), with what one run was told besides. */
+export function settingsOfRun(
+  settings: OverlaySettings = defaultOverlaySettings,
+  run: { readonly overlayPort?: number; readonly bootstrapNodes?: readonly BootstrapNode[] },
+): OverlaySettings {
+  const { overlayPort = settings.port, bootstrapNodes = [] } = run
+  const primaryNodes = [...bootstrapNodes, ...settings.bootstrap.primaryNodes]
+  return { ...settings, port: overlayPort, bootstrap: { ...settings.bootstrap, primaryNodes } }
 }
 
 function isPort(value: unknown): value is number {

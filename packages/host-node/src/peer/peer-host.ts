@@ -24,7 +24,9 @@ import type { Advertisement, ConnectionView, LinkError, PipeId, TransportError, 
 import { Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { toHomeRefused } from '../home/refused.ts'
+import type { BootstrapNode } from '../overlay/bootstrap-node.ts'
 import { createOverlay } from '../overlay/create.ts'
+import { settingsOfRun } from '../overlay/settings.ts'
 import type { OverlaySide } from '../overlay/side.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
@@ -44,6 +46,10 @@ export interface StartPeerOptions extends AdapterOptions {
   readonly home: string
   /** UTF-8; undefined for a home made without one. */
   readonly passphrase: Uint8Array | undefined
+  /** UDP port of the overlay in this run, in place of the configured one; 0 for any. */
+  readonly overlayPort?: number
+  /** Nodes that this run joins the overlay through besides the configured ones. */
+  readonly bootstrapNodes?: readonly BootstrapNode[]
   readonly log?: Log
   /** Called when an invariant of ours broke; by default the process ends with the error. */
   readonly onCrash?: (error: unknown) => void
@@ -90,6 +96,7 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
   const overlay = await createOverlay({
     ...config.value,
     ...options,
+    overlay: settingsOfRun(config.value.overlay, options),
     crypto,
     random: systemRandom,
     jitter: systemJitter,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Frozen } from './frozen.ts'
 import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
+import { overlaySummarySchema } from './overlay.ts'
 
 export const transportKindSchema = z.enum(['webrtc', 'websocket', 'circuit', 'memory'])
 export type TransportKind = Frozen<z.output<typeof transportKindSchema>>
@@ -105,6 +106,7 @@ export const networkInfoSchema = z
     counters: z.record(z.string(), z.number()).describe('Dropped input and failures, by reason'),
     webrtc: z.enum(['wrtc', 'werift']),
     discoverable: z.enum(['everyone', 'contacts', 'off']),
+    overlay: overlaySummarySchema,
   })
   .meta({ id: 'NetworkInfo' })
 export type NetworkInfo = Frozen<z.output<typeof networkInfoSchema>>
@@ -115,7 +117,7 @@ export type Ping = Frozen<z.output<typeof pingSchema>>
 /** Row I16: one line of the diagnosis. */
 export const diagnosticSchema = z
   .object({
-    name: z.enum(['store', 'clock', 'websocket', 'mdns', 'webrtc', 'stun', 'turn', 'dns']),
+    name: z.enum(['store', 'clock', 'websocket', 'mdns', 'webrtc', 'stun', 'turn', 'dns', 'overlay']),
     state: z.enum(['ok', 'failed', 'not-configured']),
     ms: z.number().exactOptional(),
     detail: z.string(),

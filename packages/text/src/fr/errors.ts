@@ -112,6 +112,47 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.keyring-failed': 'Le trousseau n’a pas pu le faire : {detail}.',
   'error.keyring-failed.hint': 'Regarde le disque et les droits du dossier.',
 
+  'error.overlay-off': 'Ce Miaou ne participe pas à la DHT : elle est éteinte ici.',
+  'error.overlay-off.hint': 'Mets "enabled": true dans "overlay" du config.json du dossier, puis relance Miaou.',
+  'error.overlay-unavailable': 'La DHT ne marche pas ici : aucun port UDP n’a pu être ouvert ({detail}).',
+  'error.overlay-unavailable.hint':
+    'Un autre programme tient peut-être le port, ou le système l’interdit : choisis-en un autre avec --overlay-port.',
+  'error.no-contacts': 'Ce nœud ne connaît encore personne dans la DHT : il n’y a personne à qui demander.',
+  'error.no-contacts.hint':
+    'Fais tourner Miaou sur une autre machine de ce réseau, ou nomme un nœud : miaou dht bootstrap <clé>@<hôte>:<port> (miaou dht info le montre là-bas).',
+  'error.bootstrap-failed': 'Aucune des {asked} adresses sollicitées n’a répondu : la DHT n’a pas été rejointe.',
+  'error.bootstrap-failed.hint': 'Vérifie que ces nœuds tournent, que leur clé est juste et que l’UDP passe.',
+  'error.bad-node': '{node} ne désigne pas un nœud : {detail}.',
+  'error.bad-node.hint':
+    'Cela ressemble à <43 caractères>@192.168.1.7:9999 ; miaou dht info le montre sur l’autre machine.',
+  'error.unresolved': 'Aucune adresse derrière {address} pour l’instant.',
+  'error.unresolved.hint': 'Vérifie le nom, ou utilise l’adresse IP.',
+  'error.node-silent': 'Le nœud n’a pas répondu.',
+  'error.node-silent.hint':
+    'Il est peut-être éteint, derrière un pare-feu, ou a changé de clé : miaou dht info la montre là-bas.',
+  'error.not-found': 'Rien n’est déposé sous cette clé : {requests} requêtes, aucun des nœuds les plus proches ne l’a.',
+  'error.not-found.hint':
+    'Vérifie la clé. Un enregistrement dure un jour, sauf si le Miaou de qui l’a déposé tourne encore.',
+  'error.not-stored': 'Trop peu de nœuds l’ont pris : {stored}, après {requests} requêtes.',
+  'error.not-stored.hint': 'Réessaie dans un instant ; miaou dht info montre qui est connu.',
+  'error.bad-record': 'Ce qui est arrivé n’est pas un enregistrement valable : il a été jeté.',
+  'error.bad-record.hint': 'Réessaie ; si cela reste, mets Miaou à jour.',
+  'error.empty-value': 'Il n’y a pas de valeur à déposer.',
+  'error.empty-value.hint':
+    'Mets-la entre guillemets : miaou dht put "Bonjour". Ou lis-la dans un fichier : --file <fichier>.',
+  'error.record-too-large': 'C’est trop grand pour la DHT : {size} octets avec l’enveloppe, {sizeMax} au plus.',
+  'error.record-too-large.hint':
+    'Dépose moins : la DHT est faite pour des clés et des adresses, pas pour des fichiers.',
+  'error.salt-too-long': 'Ce nom est trop long : {size} octets, {sizeMax} au plus.',
+  'error.salt-too-long.hint': 'Choisis-en un plus court.',
+  'error.bad-public-key': 'Ce n’est pas une clé publique Ed25519 qui puisse être à quelqu’un.',
+  'error.bad-public-key.hint':
+    'Donne 64 chiffres hexadécimaux comme miaou key export les affiche, ou l’identifiant d’une clé à toi.',
+  'error.too-many-own-records': 'Tu as déjà publié trop d’enregistrements : {recordsMax} au plus.',
+  'error.too-many-own-records.hint': 'Publie sous un nom déjà utilisé : la valeur est remplacée.',
+  'error.too-many-operations': 'Trop de recherches en même temps : {operationsMax} au plus.',
+  'error.too-many-operations.hint': 'Attends que certaines soient finies.',
+
   'error.no-home': 'Il n’y a pas encore de Miaou dans {home}.',
   'error.no-home.hint': 'Commence par : miaou start.',
   'error.home-exists': 'Il y a déjà un Miaou dans {home}.',
