@@ -5,7 +5,9 @@ import { textToBytes } from '@miaou/core'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { BootstrapConfig } from '../src/overlay/bootstrap-config.ts'
 import { parseBootstrapNode } from '../src/overlay/bootstrap-node.ts'
-import type { OverlayHost, OverlayHostOptions } from '../src/overlay/overlay-host.ts'
+import type { OverlayHost } from '../src/overlay/overlay-host.ts'
+import type { OverlayHostOptions } from '../src/overlay/overlay-host-options.ts'
+import { systemRandom } from '../src/peer/system.ts'
 import { bootstrapNodeOf, endpointOf, OverlayHome } from './overlay-hosts.ts'
 
 const cleanups: (() => Promise<unknown> | unknown)[] = []
@@ -85,7 +87,7 @@ describe('nodes of one network', () => {
     expect(first.contacts().length).toBe(2)
     expect(first.contacts(1).length).toBe(1)
     const pong = await first.ping(second.info().publicKey, endpointOf(second))
-    expect(pong).toMatchObject({ ok: true, value: { observed: endpointOf(first) } })
+    expect(pong).toEqual({ ok: true, value: { ms: expect.any(Number), observed: endpointOf(first) } })
     expect(await first.get(new Uint8Array(32).fill(9))).toMatchObject({ ok: false, error: { type: 'not-found' } })
     await second.stop()
     const silent = await first.ping(new Uint8Array(32).fill(3), endpointOf(first))
@@ -259,6 +261,25 @@ describe('bad surroundings', () => {
     await new Promise<void>((resolve) => other.bind(port, '127.0.0.1', () => resolve()))
     other.close()
     await expect.poll(() => process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap')).toEqual([])
+  })
+
+  test('a bug of ours is told once, and everything is closed', async () => {
+    const crashes: unknown[] = []
+    let isBroken = false
+    const random = {
+      bytes: (size: number) => {
+        if (isBroken) throw new Error('a bug of ours')
+        return systemRandom.bytes(size)
+      },
+    }
+    const host = await start(await home(), { random, onCrash: (error) => crashes.push(error) })
+    const other = await start(await home())
+    isBroken = true
+    const waiting = host.bootstrap([bootstrapNodeOf(other)])
+    expect(await waiting).toEqual({ ok: false, error: { type: 'stopped' } })
+    expect(crashes).toMatchObject([{ message: 'a bug of ours' }])
+    await host.stop()
+    expect(host.info().state).toEqual({ type: 'stopped' })
   })
 
   test('a disk that refuses costs what would be kept, and a line in the log', async () => {

@@ -7,7 +7,8 @@ import type { Endpoint } from '@miaou/protocol'
 import { createNodeCrypto } from '../src/crypto/node-crypto.ts'
 import { defaultBootstrapConfig } from '../src/overlay/bootstrap-config.ts'
 import { type BootstrapNode, bootstrapText, parseBootstrapNode } from '../src/overlay/bootstrap-node.ts'
-import { OverlayHost, type OverlayHostOptions } from '../src/overlay/overlay-host.ts'
+import { OverlayHost } from '../src/overlay/overlay-host.ts'
+import type { OverlayHostOptions } from '../src/overlay/overlay-host-options.ts'
 import { systemClock, systemJitter, systemRandom } from '../src/peer/system.ts'
 
 /** One home of a test's overlay: what survives a restart of its node. */

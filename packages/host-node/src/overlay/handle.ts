@@ -117,7 +117,8 @@ export interface OverlayHandle {
   putValue(value: Uint8Array): Promise<Result<OverlayPut, OverlayError>>
   /**
    * Signs `value` with the device key under the next sequence, stores it under SHA-256(device key ‖ salt), and publishes
-   * it again while the peer is up, restarts included (row I07). `salt`: at most 64 bytes.
+   * it again while the peer is up, restarts included (row I07). `salt`: at most 64 bytes. Where there is nobody to store it
+   * now, the error says so, and it is stored as soon as there is.
    */
   putSigned(salt: Uint8Array, value: Uint8Array): Promise<Result<OverlayPutSigned, OverlayError>>
   /** `key`: 32 bytes. */

@@ -1,22 +1,10 @@
 import { join } from 'node:path'
-import {
-  type Clock,
-  equalBytes,
-  err,
-  type Jitter,
-  type Log,
-  nodeIdToBytes,
-  ok,
-  type Random,
-  type Result,
-} from '@miaou/core'
-import type { Crypto, KeyPair } from '@miaou/crypto'
-import type { Keyring } from '@miaou/keyring'
+import { equalBytes, err, nodeIdToBytes, ok, type Result } from '@miaou/core'
+import type { KeyPair } from '@miaou/crypto'
 import {
   OverlayNode,
   type OverlayNodeCommand,
   type OverlayNodeInput,
-  type OverlayNodeOptions,
   type OverlayNodeOutput,
   type OverlayNodeReply,
 } from '@miaou/peer'
@@ -32,9 +20,8 @@ import {
   valueRecordOverhead,
 } from '@miaou/protocol'
 import { Pending } from '../peer/pending.ts'
-import type { BootstrapConfig } from './bootstrap-config.ts'
 import type { BootstrapNode } from './bootstrap-node.ts'
-import { type BootstrapLimits, Bootstrapper } from './bootstrapper.ts'
+import { Bootstrapper } from './bootstrapper.ts'
 import type {
   OverlayContact,
   OverlayError,
@@ -45,42 +32,14 @@ import type {
   OverlayPutSigned,
 } from './handle.ts'
 import { LanNodes } from './lan-nodes.ts'
+import type { OverlayHostOptions } from './overlay-host-options.ts'
 import { OverlayLoop } from './overlay-loop.ts'
 import { OwnRecords, ownRecordsSizeMax } from './own-records.ts'
-import { type Resolved, type ResolveOptions, resolveNodes } from './resolve.ts'
+import { type Resolved, resolveNodes } from './resolve.ts'
 import { type NodeAddress, SavedContacts, savedContactsSizeMax } from './saved-contacts.ts'
 import { SealedDocument } from './sealed-document.ts'
 import type { OverlaySide } from './side.ts'
-import { UdpSockets, type UdpSocketsOptions } from './udp-sockets.ts'
-
-export interface OverlayHostOptions {
-  readonly crypto: Crypto
-  readonly random: Random
-  readonly jitter: Jitter
-  readonly clock: Clock
-  readonly log: Log
-  readonly home: string
-  readonly keyring: Pick<Keyring, 'storeKey'>
-  /** The node's key, X25519. */
-  readonly keyPair: KeyPair
-  /** Ed25519, signs records of one's own; the secret key is the seed. */
-  readonly deviceKey: KeyPair
-  readonly bootstrap: BootstrapConfig
-  /** Default `auto`. */
-  readonly mode?: 'auto' | 'server' | 'client'
-  /** Talk to this machine only, mDNS included. Default false. */
-  readonly loopbackOnly?: boolean
-  /** UDP port; default that of the peer's listener. */
-  readonly port?: number | undefined
-  /** Finds and is found on the LAN. Default true. */
-  readonly lan?: boolean
-  /** An invariant of ours broke: the overlay has stopped. */
-  readonly onCrash: (error: unknown) => void
-  readonly sockets?: Partial<Omit<UdpSocketsOptions, 'port' | 'loopbackOnly'>>
-  readonly resolve?: Partial<ResolveOptions>
-  readonly bootstrapLimits?: Partial<BootstrapLimits>
-  readonly node?: Partial<Pick<OverlayNodeOptions, 'kademlia' | 'datagrams' | 'contactsMax'>>
-}
+import { UdpSockets } from './udp-sockets.ts'
 
 /** How often the host looks whether something is to be done that no datagram starts. Guess. */
 const careIntervalMs = 10_000
@@ -135,7 +94,8 @@ export class OverlayHost implements OverlaySide {
       clock,
       perform: (output) => this.#perform(output),
       onCrash: (error) => {
-        void this.stop()
+        // The node is not to be asked for anything any more, its contacts included.
+        this.#stopping ??= this.#close()
         options.onCrash(error)
       },
     })
@@ -267,13 +227,17 @@ export class OverlayHost implements OverlaySide {
   async findNode(target: Uint8Array): ReturnType<OverlayHandle['findNode']> {
     const reply = await this.#ask({ type: 'find-node', target })
     if (!reply.ok) return reply
-    return reply.value.type === 'found-nodes' ? ok(reply.value) : err({ type: 'no-contacts' })
+    if (reply.value.type !== 'found-nodes') return err({ type: 'no-contacts' })
+    const { contacts, cost } = reply.value
+    return ok({ contacts, cost })
   }
 
   async ping(publicKey: Uint8Array, endpoint: Endpoint): ReturnType<OverlayHandle['ping']> {
     const reply = await this.#ask({ type: 'ping', contact: { publicKey, endpoint } })
     if (!reply.ok) return reply
-    return reply.value.type === 'pong' ? ok(reply.value) : err({ type: 'timeout' })
+    if (reply.value.type !== 'pong') return err({ type: 'timeout' })
+    const { ms, observed } = reply.value
+    return ok({ ms, observed })
   }
 
   async bootstrap(nodes: readonly BootstrapNode[]): ReturnType<OverlayHandle['bootstrap']> {
@@ -286,7 +250,9 @@ export class OverlayHost implements OverlaySide {
     }
     const reply = await this.#join(addresses)
     if (!reply.ok) return reply
-    return reply.value.type === 'bootstrapped' ? ok(reply.value) : err({ type: 'no-contacts' })
+    if (reply.value.type !== 'bootstrapped') return err({ type: 'no-contacts' })
+    const { contacts, cost } = reply.value
+    return ok({ contacts, cost })
   }
 
   /** Says goodbye to the LAN, keeps the contacts and closes everything. */
@@ -295,13 +261,17 @@ export class OverlayHost implements OverlaySide {
     return this.#stopping
   }
 
-  async #shutDown(): Promise<void> {
-    clearInterval(this.#careTimer)
-    clearTimeout(this.#soonTimer)
-    this.#bootstrapper.stop()
+  #shutDown(): Promise<void> {
     if (this.#sockets.port !== 0) this.#saved.save(this.#node.contacts())
     this.#loop.push({ type: 'stop' })
     this.#loop.drain()
+    return this.#close()
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#careTimer)
+    clearTimeout(this.#soonTimer)
+    this.#bootstrapper.stop()
     this.#loop.stop()
     this.#answers.settleAll(err({ type: 'stopped' }))
     await Promise.all([this.#sockets.stop(), this.#lan?.stop()])
