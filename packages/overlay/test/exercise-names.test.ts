@@ -237,6 +237,45 @@ describe('beyond the names', () => {
     expect(await net.node(0).get(id(3))).toEqual({ ok: false, error: { type: 'NotFound' } })
   })
 
+  test('[E05] maintenance refreshes buckets that were unused for the interval, and republishes', async () => {
+    const net = new ExerciseNet(12, 19)
+    await net.join()
+    const value = Uint8Array.of(9)
+    await net.node(2).store(NodeId.fromBytes(crypto.sha256(value)), value)
+    net.run(5_000)
+    net.requests.length = 0
+    net.node(2).maintenance()
+    expect(net.requests).toEqual([])
+    net.now = { mono: net.now.mono + 2 * 3_600_000, wall: net.now.wall + 2 * 3_600_000 }
+    net.node(2).maintenance()
+    await expect.poll(() => net.requests.includes('FindNode') && net.requests.includes('Store')).toBe(true)
+  })
+
+  test('[E21] a gossip message has an id of 32 bytes, its origin, hops and payload', async () => {
+    const { bytes, from } = await firstGossip(5)
+    const message = exercise.readGossipMessage(bytes)
+    expect(message?.id).toHaveLength(32)
+    expect(message?.payload).toEqual(Uint8Array.of(1))
+    expect(message !== undefined && NodeId.fromPublicKey(crypto, message.origin).equals(from.id)).toBe(true)
+    expect(exercise.readGossipMessage(Uint8Array.of(1, 2, 3))).toBeUndefined()
+  })
+
+  test('[E07] what a node publishes starts with gossipTtl hops', async () => {
+    const net = new ExerciseNet(2, 17, { gossipTtl: 4 })
+    await net.join()
+    net.caught = []
+    net.node(0).gossip(Uint8Array.of(1))
+    expect(net.caught.map((bytes) => exercise.readGossipMessage(bytes)?.ttl)).toEqual([4])
+  })
+
+  test('a node that stops ends what is under way', async () => {
+    const net = new ExerciseNet(2)
+    net.hangs = true
+    const found = net.node(0).bootstrap([net.node(1).info()])
+    net.node(0).stop()
+    expect(await found).toEqual({ ok: false, error: { type: 'NetworkError', io: 'stopped' } })
+  })
+
   test('the defaults are those of row E08', () => {
     expect(exercise.defaultP2PConfig).toEqual({
       k: 20,

@@ -19,6 +19,8 @@ export class ExerciseNet {
   readonly random: SeededJitter
   readonly #byId = new Map<string, exercise.P2PNode>()
   readonly #config: Partial<exercise.P2PConfig>
+  /** Requests are never settled. */
+  hangs = false
   /** Where gossip goes instead of to its receiver. */
   caught: Uint8Array[] | undefined
   now = { mono: 1000, wall: 1_700_000_000_000 }
@@ -45,6 +47,7 @@ export class ExerciseNet {
         request: async (to, message) => {
           this.requests.push(message.type)
           const id = to.id.toString()
+          if (this.hangs) return new Promise(() => undefined)
           if (this.unreachable.has(id)) throw new Error('ENETUNREACH')
           return this.dead.has(id) ? undefined : this.#byId.get(id)?.handleDhtMessage(message, node.info())
         },

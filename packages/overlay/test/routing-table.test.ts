@@ -312,6 +312,14 @@ describe('replacements', () => {
     expect(table.replacements(255)).toHaveLength(7)
   })
 
+  test('their number is an option, none at 0', () => {
+    for (const replacementsMax of [0, 1]) {
+      const { contacts, table } = createTable({ k: 1, replacementsMax })
+      for (const id of idsInBucket(255, 5)) table.offerReplacement(privateContact(contacts, id))
+      expect(table.replacements(255)).toHaveLength(replacementsMax)
+    }
+  })
+
   test('the most recent one takes the place of a contact that does not answer', () => {
     const { table, inside, outside } = fill(3)
     for (const ref of outside.slice(0, 2)) table.offerReplacement(ref)
@@ -382,6 +390,24 @@ describe('the whole table', () => {
     const filled = new RoutingTable({ self, contacts })
     filled.fill(table.all(), 0)
     expect(filled.bytes).toBeLessThan(5 * 1024)
+  })
+
+  test('holds 65,535 contacts at most, whatever k', () => {
+    const contacts = createContacts({ contactsMax: 70_000 })
+    const table = new RoutingTable({ self, contacts, k: 5000 })
+    const results = new Map<string, number>()
+    // 16 buckets of 4,096, which differ in their first 32 bits.
+    for (let bucket = 240; bucket < 256; bucket++) {
+      for (let i = 0; i < 4096; i++) {
+        const id = flipped(self, bucket)
+        id[3] = (id[3] as number) ^ (i & 0xff)
+        id[2] = (id[2] as number) ^ (i >> 8)
+        const result = table.add(privateContact(contacts, id), 0)
+        results.set(result, (results.get(result) ?? 0) + 1)
+      }
+    }
+    expect(Object.fromEntries(results)).toEqual({ added: 65_535, full: 1 })
+    expect(table.size).toBe(65_535)
   })
 
   test('the estimate of the network is unbiased within its error over 200 tables of 2,000 nodes', () => {

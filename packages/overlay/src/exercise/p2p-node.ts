@@ -102,7 +102,7 @@ export class P2PNode {
     return { id: this.id, addr: this.addr, lastSeen: this.#options.clock.now().mono }
   }
 
-  /** Peers in the routing table, the most recently heard first, at most 200. */
+  /** Peers in the routing table, the most recently heard first, at most 200; the engine keeps the times to itself. */
   peers(): PeerInfo[] {
     return this.#dht.contacts().map((ref) => readPeer(this.#contacts, ref))
   }

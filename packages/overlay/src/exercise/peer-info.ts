@@ -8,7 +8,7 @@ import { NodeId } from './node-id.ts'
 export interface PeerInfo {
   readonly id: NodeId
   readonly addr: Endpoint
-  /** Monotonic ms, kept to 16 ms; 0 for who was never heard. */
+  /** Monotonic ms, kept to 16 ms; 0 where nobody noted it. */
   readonly lastSeen: number
   /** Smoothed round trip in ms, kept to 1/16 ms. */
   readonly rtt?: number
