@@ -8,6 +8,8 @@
  * - `dead`: 20 % of the nodes fall silent at once; gets of the keys of `first` straight away, then new puts, and gets of
  *   what they stored. Warm as above as far as it goes: the gets were made, the walks to the new keys were walked, before
  *   the nodes died; whoever is asked in the place of a dead node is a stranger.
+ * - `cold`, in a run of its own because it leaves contacts in doubt: puts and gets, each by a node that has just forgotten
+ *   its sessions. Only for contenders that keep any.
  */
 import { type Measurement, quantile } from './measurement.ts'
 import { cpuUs, residentMb } from './process-cost.ts'
