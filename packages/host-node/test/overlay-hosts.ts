@@ -20,14 +20,15 @@ export class OverlayHome {
   readonly log: Log = { write: (_level, event) => this.logged.push(event) }
   readonly #secret = systemRandom.bytes(32)
 
-  constructor(crypto: Crypto) {
+  /** `folder`: a fresh one by default. */
+  constructor(crypto: Crypto, folder = mkdtempSync(join(tmpdir(), 'miaou-overlay-'))) {
     this.crypto = crypto
-    this.folder = mkdtempSync(join(tmpdir(), 'miaou-overlay-'))
+    this.folder = folder
     this.deviceKey = crypto.ed25519KeyPair(systemRandom.bytes(32))
   }
 
-  static async create(): Promise<OverlayHome> {
-    return new OverlayHome(await createNodeCrypto())
+  static async create(folder?: string): Promise<OverlayHome> {
+    return new OverlayHome(await createNodeCrypto(), folder)
   }
 
   /** As a keyring derives it: the same for the same home and purpose. */
