@@ -142,6 +142,17 @@ describe('kademlia: a network', () => {
     expect(net.run(5, { type: 'put', record: value(3), republish: false }).type).toBe('stored')
   })
 
+  test('[O33] pings do not breed pings: a quiet network stays quiet', () => {
+    const net = new TestNet({ seed: 19, nodes: 100 }).build()
+    net.runFor(hour / 2)
+    net.sent.clear()
+    net.run(5, { type: 'ping', contact: net.ref(90) })
+    net.run(5, { type: 'find-node', target: testCrypto.sha256(Uint8Array.of(1)) })
+    net.runFor(hour / 4)
+    expect(net.sent.get('ping')).toBeLessThan(40)
+    expect(net.sent.get('find-node')).toBeLessThan(30)
+  })
+
   test('[O32] nodes in client mode are in nobody’s table, and use the network all the same', () => {
     const net = new TestNet({ seed: 12, nodes: 30 }).build()
     const client = net.addNode({ mode: 'client' })

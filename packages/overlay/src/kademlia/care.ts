@@ -14,6 +14,9 @@ export class Care implements ContactCare, RequestOwner {
   /** Contacts of the table whose last request failed, with the monotonic ms of that. */
   #silentSince: Map<ContactRef, number> | undefined
 
+  /** Monotonic ms from when on the next place in a full bucket may be contested. */
+  #contestAt = 0
+
   constructor(core: Core) {
     this.#core = core
   }
@@ -23,8 +26,11 @@ export class Care implements ContactCare, RequestOwner {
     this.#requests = requests
   }
 
-  /** A datagram of a contact arrived: a request, or any answer. */
-  heard(from: ContactRef, isServer: boolean, isProven: boolean): void {
+  /**
+   * A datagram of a contact arrived: a request, or any answer. `isPing`: then nobody is pinged for a place in a full
+   * bucket, or one ping would make the next, through the whole network.
+   */
+  heard(from: ContactRef, isServer: boolean, isProven: boolean, isPing: boolean): void {
     const { table, mono } = this.#core
     this.#core.heardAt = mono
     if (table.has(from)) {
@@ -39,12 +45,16 @@ export class Care implements ContactCare, RequestOwner {
       table.removeReplacement(from)
       return
     }
-    if (isProven) this.#admit(from)
-    else if (!table.isBucketFull(table.bucketOf(from)) || this.#questionable(from) !== undefined) this.#ping(from)
+    if (isProven) this.#admit(from, isPing)
+    else if (!table.isBucketFull(table.bucketOf(from))) this.#ping(from)
+    else if (!isPing && this.#questionable(from) !== undefined) {
+      this.#contestAt = mono + this.#core.config.contestIntervalMs
+      this.#ping(from)
+    }
   }
 
   proved(ref: ContactRef, isServer: boolean, ms: number): void {
-    this.heard(ref, isServer, true)
+    this.heard(ref, isServer, true, false)
     this.#core.table.updateRoundTrip(ref, ms)
   }
 
@@ -95,17 +105,20 @@ export class Care implements ContactCare, RequestOwner {
     this.#core.table.markRoots(mark)
   }
 
-  #admit(ref: ContactRef): void {
-    const { table, mono } = this.#core
+  #admit(ref: ContactRef, isPing: boolean): void {
+    const { table, mono, config } = this.#core
     if (table.add(ref, mono) !== 'full') return
     table.offerReplacement(ref)
-    const oldest = this.#questionable(ref)
-    if (oldest !== undefined) this.#ping(oldest)
+    const oldest = isPing ? undefined : this.#questionable(ref)
+    if (oldest === undefined) return
+    this.#contestAt = mono + config.contestIntervalMs
+    this.#ping(oldest)
   }
 
-  /** Whom a newcomer's bucket holds without having heard of it for long. */
+  /** Whom a newcomer's bucket holds without having heard of it for long; once an interval for all buckets. */
   #questionable(newcomer: ContactRef): ContactRef | undefined {
     const { table, mono, config } = this.#core
+    if (mono < this.#contestAt) return undefined
     const oldest = table.leastRecentlySeen(table.bucketOf(newcomer))
     const isQuestionable = oldest !== undefined && mono - table.heardMs(oldest) >= config.questionableAfterMs
     return isQuestionable ? oldest : undefined

@@ -23,6 +23,8 @@ export interface KademliaConfig {
   readonly failuresMax: number
   /** The least recently heard contact of a full bucket is pinged for a newcomer when silent for so long. */
   readonly questionableAfterMs: number
+  /** Two such pings are so far apart. */
+  readonly contestIntervalMs: number
   /** Pings of unproven senders, of newcomers and of silent contacts in flight. */
   readonly carePingsMax: number
 
@@ -83,7 +85,8 @@ export const defaultKademliaConfig: KademliaConfig = {
   contactsPerPrefixMax: 2, // issue 3, against chosen ids
   replacementsMax: 8, // guess; Kademlia §4.1 gives none, mainline nodes keep 8
   failuresMax: 2, // own choice: one datagram may get lost
-  questionableAfterMs: 5 * minute, // guess; BEP 5 has 15 min
+  questionableAfterMs: 15 * minute, // BEP 5
+  contestIntervalMs: 10_000, // guess: bounds what full buckets cost in a busy network
   carePingsMax: 16, // guess
 
   softTimeoutMs: 400, // guess: a round trip round the earth and a handshake

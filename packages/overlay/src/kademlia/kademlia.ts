@@ -182,7 +182,7 @@ export class Kademlia {
         break
       default:
         this.#answer(from, message)
-        this.#care.heard(from, message.isServer, isProven)
+        this.#care.heard(from, message.isServer, isProven, message.type === 'ping')
     }
     if (isProven) this.#reachability.heard(from)
   }
