@@ -1,8 +1,8 @@
-import { Household, until } from '@miaou/testkit/processes'
+import { Household, overlayJoined, until } from '@miaou/testkit/processes'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 // Row X02: the end-to-end scripts by their names, between real processes as people start them in terminals. The rows
-// that each shows stand behind the name. `test_e2e_dht.sh` comes with the overlay.
+// that each shows stand behind the name.
 let house: Household
 
 beforeEach(() => {
@@ -78,6 +78,39 @@ test('test_e2e_messaging.sh [G01–G11, G18, G19, I05, I06, X02]', async () => {
   expect(stdout).toContain(`(${account.slice(4, 8)}…${account.slice(-4)})`)
   const full = await house.run('Alice', ['history', 'Bob', '--full'])
   expect(full.stdout).toContain(long)
+})
+
+test('test_e2e_dht.sh [E27, I07, I08, C19, X02]', async () => {
+  // Nothing is configured: the nodes find each other by mDNS.
+  const [alice, bob, carol] = await Promise.all([house.start('Alice'), house.start('Bob'), house.start('Carol')])
+  await overlayJoined(alice.client, bob.client, carol.client)
+
+  const put = await house.run('Alice', ['dht-put', 'A cat sleeps on the server'])
+  expect(put.code, put.stderr).toBe(0)
+  const [, key = ''] = /^Key +([0-9a-f]{64})$/m.exec(put.stdout) ?? []
+  expect(put.stdout).toMatch(/^Copies +at \d+ nodes? so far$/m)
+  for (const name of ['Bob', 'Carol']) {
+    expect(await house.run(name, ['dht-get', key])).toMatchObject({ code: 0, stdout: 'A cat sleeps on the server\n' })
+  }
+
+  // Rows I07 and I08: a public key, published under the device's own signature, found by its peer id.
+  const made = await house.run('Alice', ['key-generate', '--json', '--id', 'signing'])
+  const { publicKey } = JSON.parse(made.stdout) as { publicKey: string }
+  const { peerId } = await alice.client.identity.get()
+  const published = await house.run('Alice', ['dht-put', 'signing', publicKey])
+  expect(published).toMatchObject({ code: 0, stdout: expect.stringContaining(peerId) })
+  const looked = await house.run('Carol', ['dht-get', peerId, 'signing'])
+  expect(looked).toMatchObject({ code: 0, stdout: `${publicKey}\n` })
+  expect(looked.stderr).toContain(`Signed by ${peerId}`)
+
+  // The K-buckets, and the line that another node joins by.
+  const { stdout: info } = await house.run('Bob', ['dht-info'])
+  expect(info).toMatch(/joined, \d+ other nodes? known/)
+  expect(info).toMatch(/K-buckets.*\n( +\d+ +█+ +\d+ nodes?\n)+/)
+  expect(info).toMatch(/\n {2}[\w-]{43}@127\.0\.0\.1:\d+\n/)
+  const { buckets, contacts } = await bob.client.overlay.info()
+  expect(buckets.reduce((sum, bucket) => sum + bucket.contacts, 0)).toBe(contacts)
+  expect(contacts).toBeGreaterThanOrEqual(2)
 })
 
 test('test_e2e_net_connect.sh [I04, I12, I18, C09, D31]', async () => {
