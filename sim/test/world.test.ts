@@ -107,7 +107,7 @@ describe('world', () => {
     world.run(10_000)
     expect([world.trace.digest(), world.trace.count, world.network.drops.lost]).toMatchInlineSnapshot(`
       [
-        "596eb527afebfe68",
+        "752a48eacf3cd299",
         38505,
         392,
       ]
