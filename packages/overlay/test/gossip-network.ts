@@ -106,6 +106,8 @@ export class GossipNetwork {
   readonly options: NetworkOptions
   now = 0
   dataSent = 0
+  /** By nodes that live. */
+  dataReceived = 0
   controlSent = 0
   bytesSent = 0
   /** FNV-1a over every delivery: the trace. */
@@ -267,7 +269,9 @@ export class GossipNetwork {
     const at = Math.max(this.now + this.latency(node, other), this.#lastAt.get(route) ?? 0)
     this.#lastAt.set(route, at)
     this.at(at, () => {
-      if (node.links.has(other)) this.handle(other, { type: 'message', from: node.id, bytes })
+      if (!other.links.has(node)) return
+      if (bytes[0] === 1 && other.isUp && !other.isSilent) this.dataReceived += 1
+      this.handle(other, { type: 'message', from: node.id, bytes })
     })
   }
 
@@ -282,19 +286,21 @@ export class GossipNetwork {
   }
 
   link(a: Node, b: Node): void {
-    if (a === b || a.links.has(b) || !a.isUp || !b.isUp || a.isSilent || b.isSilent) return
+    if (a === b || a.links.has(b) || b.links.has(a) || !a.isUp || !b.isUp || a.isSilent || b.isSilent) return
     a.links.add(b)
     b.links.add(a)
     this.handle(a, { type: 'neighbour-up', neighbour: b.id, hint: b.hint, isOutgoing: true })
     this.handle(b, { type: 'neighbour-up', neighbour: a.id, hint: undefined, isOutgoing: false })
   }
 
-  /** The link ends; what is under way is lost. */
+  /** One end closes the link, orderly: what it sent before still arrives, what the other end sends is lost. */
   unlink(a: Node, b: Node): void {
     if (!a.links.delete(b)) return
-    b.links.delete(a)
     this.at(this.now, () => this.handle(a, { type: 'neighbour-down', neighbour: b.id }))
-    this.at(this.now + this.latency(a, b), () => this.handle(b, { type: 'neighbour-down', neighbour: a.id }))
+    const at = Math.max(this.now + this.latency(a, b), this.#lastAt.get(a.index * 65_536 + b.index) ?? 0)
+    this.at(at, () => {
+      if (b.links.delete(a)) this.handle(b, { type: 'neighbour-down', neighbour: a.id })
+    })
   }
 
   /** Each node links with `degree / 2` others drawn at random. */

@@ -259,7 +259,8 @@ export class PartialView {
     let worst: Neighbour | undefined
     for (const neighbour of neighbours) {
       if (this.#state.doomed.has(neighbour)) continue
-      if (worst === undefined || neighbour.score(now) < worst.score(now)) worst = neighbour
+      // Of equals the youngest goes: strangers who come in numbers displace each other, not those who stayed.
+      if (worst === undefined || neighbour.score(now) <= worst.score(now)) worst = neighbour
     }
     return worst
   }
