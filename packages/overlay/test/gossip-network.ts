@@ -1,5 +1,5 @@
 import type { Jitter, Now } from '@miaou/core'
-import type { Crypto, KeyPair } from '@miaou/crypto'
+import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
 import { Gossip } from '../src/gossip/gossip.ts'
 import type { GossipOptions } from '../src/gossip/gossip-options.ts'
 import type { GossipInput, GossipOutput, NeighbourId } from '../src/gossip/interface.ts'
@@ -33,14 +33,17 @@ export class SeededJitter implements Jitter {
  * Hash and signature that cost nothing and bind every byte, for simulations of many nodes: "signature" = mixed hash of
  * key and message. Nothing else may be asked of it.
  */
-export const toyCrypto = {
-  name: 'noble',
+const toys: Partial<Crypto> = {
   sha256: (data: Uint8Array) => mix(data, 0),
   ed25519KeyPair: (seed: Uint8Array): KeyPair => ({ publicKey: seed.slice(), secretKey: seed }),
   ed25519Sign: (message: Uint8Array, secretKey: Uint8Array) => toySignature(message, secretKey),
   ed25519Verify: (signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array) =>
     toySignature(message, publicKey).every((byte, at) => byte === signature[at]),
-} as unknown as Crypto
+}
+
+export const toyCrypto: Crypto = new Proxy(await createLibsodiumCrypto(), {
+  get: (target, name) => Reflect.get(toys, name) ?? Reflect.get(target, name),
+})
 
 function toySignature(message: Uint8Array, key: Uint8Array): Uint8Array {
   const signature = new Uint8Array(64)

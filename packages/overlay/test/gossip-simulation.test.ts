@@ -1,6 +1,7 @@
 import { createLibsodiumCrypto } from '@miaou/crypto'
 import { encodeGossipMessage, peekGossipId } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
+import type { GossipOutput } from '../src/gossip/interface.ts'
 import { GossipNetwork, type NetworkOptions, type Node } from './gossip-network.ts'
 
 interface Phase {
@@ -276,7 +277,7 @@ describe('the checkers find planted faults', () => {
     if (faulty === undefined) throw new Error('nobody')
     const handle = faulty.gossip.handle.bind(faulty.gossip)
     faulty.gossip.handle = (now, input) =>
-      handle(now, input).flatMap((output) => (output.type === 'deliver' ? [output, output] : [output]))
+      handle(now, input).flatMap((output): GossipOutput[] => (output.type === 'deliver' ? [output, output] : [output]))
     broadcast(network, 'x', 2)
     expect(network.violations.length).toBeGreaterThan(0)
   })
