@@ -10,7 +10,7 @@ export interface UdpSocketsOptions {
   readonly loopbackOnly: boolean
   /** Bytes that the system should queue for each socket, so that a burst outlives one turn of ours. Guess: 800 packets. */
   readonly receiveBufferSize: number
-  /** Opens a socket; for tests that take a family away. */
+  /** Families that are tried; for tests that take one away. */
   readonly families: readonly (4 | 6)[]
 }
 
