@@ -1,5 +1,5 @@
 import { assert, textToBytes } from '@miaou/core'
-import { noiseNonce } from './noise/nonce.ts'
+import { writeNoiseNonce } from './noise/nonce.ts'
 import type { Crypto } from './suite.ts'
 
 export type ChannelDirection = 'initiator-to-responder' | 'responder-to-initiator'
@@ -17,6 +17,8 @@ export interface ChannelCipherOptions {
 export class ChannelCipher {
   readonly #crypto: Crypto
   readonly #key: Uint8Array
+  // Of the call at hand: one array a cipher instead of one a message.
+  readonly #nonce = new Uint8Array(12)
   #isWiped = false
 
   constructor(options: ChannelCipherOptions) {
@@ -30,13 +32,15 @@ export class ChannelCipher {
     assert(isSequence(sequence), 'a sequence is a safe non-negative integer')
     // The overwritten key is one that everybody knows.
     assert(!this.#isWiped, 'a wiped cipher seals nothing')
-    return this.#crypto.chacha20Poly1305Seal(this.#key, noiseNonce(sequence), ad, plaintext)
+    writeNoiseNonce(this.#nonce, sequence)
+    return this.#crypto.chacha20Poly1305Seal(this.#key, this.#nonce, ad, plaintext)
   }
 
   /** The plaintext, or undefined when key, sequence, `ad` or bytes are not those that were sealed. */
   open(sequence: number, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
     if (!isSequence(sequence) || this.#isWiped) return undefined
-    return this.#crypto.chacha20Poly1305Open(this.#key, noiseNonce(sequence), ad, ciphertext)
+    writeNoiseNonce(this.#nonce, sequence)
+    return this.#crypto.chacha20Poly1305Open(this.#key, this.#nonce, ad, ciphertext)
   }
 
   /** Overwrites the key: afterwards the cipher opens nothing, and sealing with it is our bug. */

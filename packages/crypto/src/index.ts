@@ -5,6 +5,7 @@ export { Identity, nodeIdOfKey, parsePublicKey } from './identity.ts'
 export { createLibsodiumCrypto } from './libsodium.ts'
 export type { NoiseError, NoiseKeys, NoiseOptions } from './noise/handshake.ts'
 export { NoiseHandshake } from './noise/handshake.ts'
+export { writeNoiseNonce } from './noise/nonce.ts'
 export type { NoisePatternName } from './noise/patterns.ts'
 export type { PqxdhHeader, PqxdhHeaderError } from './pqxdh/header.ts'
 export {

@@ -22,7 +22,7 @@ const hmacBlockSize = 64
 export async function createLibsodiumCrypto(): Promise<Crypto> {
   const [hasher] = await Promise.all([createBLAKE3(), sodium.ready])
   // The wrapper's types leave out the module that it wraps.
-  const { libsodium } = sodium as unknown as { readonly libsodium: SodiumModule }
+  const { libsodium } = sodium as typeof sodium & { readonly libsodium: SodiumModule }
   return new LibsodiumCrypto(hasher, new SodiumHeap(libsodium))
 }
 

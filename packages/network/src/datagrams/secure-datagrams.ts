@@ -1,5 +1,5 @@
 import { assert, type Jitter, type Now, type Random } from '@miaou/core'
-import type { Crypto, KeyPair } from '@miaou/crypto'
+import { type Crypto, type KeyPair, writeNoiseNonce } from '@miaou/crypto'
 import { type Endpoint, packAddress, packedEndpointSizeV6 } from '@miaou/protocol'
 import { DatagramsCounters } from './datagrams-counters.ts'
 import { type DatagramsLimits, defaultDatagramsLimits } from './datagrams-limits.ts'
@@ -445,13 +445,9 @@ export class SecureDatagrams {
     outputs.push({ type: 'datagram', to: sessions.endpointOf(slot), bytes })
   }
 
-  /** Noise revision 34 §12.3: 4 zero bytes ‖ little-endian u64. Valid until the next call. */
+  /** Valid until the next call. */
   #nonceOf(counter: number): Uint8Array {
-    const high = Math.floor(counter / 0x1_0000_0000)
-    for (let at = 0; at < 4; at++) {
-      this.#nonce[4 + at] = counter >>> (8 * at)
-      this.#nonce[8 + at] = high >>> (8 * at)
-    }
+    writeNoiseNonce(this.#nonce, counter)
     return this.#nonce
   }
 
