@@ -72,7 +72,8 @@ export class Care implements ContactCare, RequestOwner {
     // Requests that were in flight together are one silence, not several.
     if (sentAt < (this.#silentSince?.get(ref) ?? 0)) return
     if (table.fail(ref) < config.failuresMax) {
-      this.#silentSince ??= new Map()
+      // Contacts that moved leave theirs behind.
+      if (this.#silentSince === undefined || this.#silentSince.size > 2 * table.size) this.#silentSince = new Map()
       this.#silentSince.set(ref, mono)
       return
     }

@@ -29,6 +29,11 @@ export class GetWalk extends Walk {
     this.#held = held
   }
 
+  override mark(mark: (ref: ContactRef) => void): void {
+    super.mark(mark)
+    for (const { from } of this.#versions) mark(from)
+  }
+
   stopped(): void {
     this.#reply({ type: 'failed', error: { type: 'stopped' } })
   }
@@ -56,7 +61,8 @@ export class GetWalk extends Walk {
       return false
     }
     if (checked.sequence === undefined) {
-      this.#found(record)
+      // A copy: the message is a view into a datagram.
+      this.#found(record.slice())
       return true
     }
     this.#versions.push({ from, token: token.slice(), record: record.slice(), sequence: checked.sequence })

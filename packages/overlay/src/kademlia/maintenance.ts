@@ -23,6 +23,8 @@ export class Maintenance {
   readonly #responder: Responder
   #queue: BackgroundWalk[] | undefined
   #published: Published[] | undefined
+  /** The earliest `dueAt`, or earlier. */
+  #publishedAt = Number.POSITIVE_INFINITY
   #checkAt: number
 
   /** `now`: monotonic ms. */
@@ -33,9 +35,8 @@ export class Maintenance {
   }
 
   deadline(): number {
-    let deadline = Math.min(this.#checkAt, this.#responder.recordsOrNone?.deadline() ?? Number.POSITIVE_INFINITY)
-    for (const { dueAt } of this.#published ?? []) deadline = Math.min(deadline, dueAt)
-    return deadline
+    const recordsAt = this.#responder.recordsOrNone?.deadline() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#checkAt, this.#publishedAt, recordsAt)
   }
 
   /** False when as many are published as may be. An earlier record of the same key gives way. */
@@ -45,7 +46,9 @@ export class Maintenance {
     const at = this.#published.findIndex((published) => equalBytes(published.key, key))
     if (at >= 0) this.#published.splice(at, 1)
     if (this.#published.length >= config.publishedMax) return false
-    this.#published.push({ key, record, dueAt: mono + config.republishIntervalMs })
+    const dueAt = mono + config.republishIntervalMs
+    this.#published.push({ key, record, dueAt })
+    this.#publishedAt = Math.min(this.#publishedAt, dueAt)
     return true
   }
 
@@ -65,15 +68,23 @@ export class Maintenance {
       const { key, record } = held
       this.#enqueue({ type: 'republish', key, record, ageMinutes: records?.ageMinutes(held) ?? 0 })
     }
-    for (const published of this.#published ?? []) {
-      if (mono < published.dueAt) continue
-      published.dueAt = mono + config.republishIntervalMs
-      this.#enqueue({ type: 'republish', key: published.key, record: published.record, ageMinutes: 0 })
-    }
+    if (mono >= this.#publishedAt) this.#republish()
     if (mono < this.#checkAt) return
     const interval = config.refreshIntervalMs / checksPerInterval
     this.#checkAt = mono + interval * (1 + jitter.next())
     this.refresh(table.bucketsNeedingRefresh(mono, config.refreshIntervalMs))
+  }
+
+  #republish(): void {
+    const { mono, config } = this.#core
+    this.#publishedAt = Number.POSITIVE_INFINITY
+    for (const published of this.#published ?? []) {
+      if (mono >= published.dueAt) {
+        published.dueAt = mono + config.republishIntervalMs
+        this.#enqueue({ type: 'republish', key: published.key, record: published.record, ageMinutes: 0 })
+      }
+      this.#publishedAt = Math.min(this.#publishedAt, published.dueAt)
+    }
   }
 
   refresh(buckets: readonly number[]): void {
@@ -96,13 +107,14 @@ export class Maintenance {
     this.#queue = undefined
     this.#published = undefined
     this.#checkAt = Number.POSITIVE_INFINITY
+    this.#publishedAt = Number.POSITIVE_INFINITY
   }
 
-  /** At most 256 refreshes and as many records as are held and published: each waits once at most. */
+  /** What does not fit waits for its next turn. */
   #enqueue(walk: BackgroundWalk): void {
+    const { config } = this.#core
     this.#queue ??= []
-    const isWaiting = walk.type === 'republish' && this.#queue.some((other) => isSameRecord(other, walk))
-    if (!isWaiting) this.#queue.push(walk)
+    if (this.#queue.length < config.recordsMax + config.publishedMax) this.#queue.push(walk)
   }
 
   /** A random id whose distance to one's own lies in a bucket. */
@@ -115,8 +127,4 @@ export class Maintenance {
     target[byte] = ((target[byte] as number) ^ bit ^ ((random[byte] as number) & (bit - 1))) & 0xff
     return target
   }
-}
-
-function isSameRecord(a: BackgroundWalk, b: BackgroundWalk & { type: 'republish' }): boolean {
-  return a.type === 'republish' && equalBytes(a.key, b.key)
 }

@@ -38,6 +38,11 @@ export class PutWalk extends Walk implements RequestOwner {
     this.#id = id
   }
 
+  override mark(mark: (ref: ContactRef) => void): void {
+    super.mark(mark)
+    for (const ref of this.#tokens.keys()) mark(ref)
+  }
+
   stopped(): void {
     this.#reply({ type: 'failed', error: { type: 'stopped' } })
   }
