@@ -279,7 +279,7 @@ describe('scenario', () => {
     expect(found.get('first-put-requests')?.value).toBe(10)
     expect(found.get('warm-get-requests')?.value).toBe(2)
     expect(found.get('dead-put-success')).toMatchObject({ value: 1, samples: 10 })
-    expect(found.get('dead-get-success')?.samples).toBe(30 + 20)
+    expect(found.get('dead-get-success')?.samples).toBe(20 + 20)
     const first = found.get('first-get-success')
     expect(first?.value).toBeLessThan(1)
     expect(first?.note).toMatch(/failed: not found/)

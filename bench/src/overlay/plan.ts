@@ -37,8 +37,8 @@ interface Sizes {
 }
 
 const fullSizes: Sizes = {
-  puts: 60,
-  gets: 200,
+  puts: 300,
+  gets: 900,
   records: 1_000,
   phaseSeconds: 60,
   gossipMessages: 40,

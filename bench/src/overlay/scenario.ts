@@ -45,9 +45,12 @@ export interface DhtContender {
 
 export interface ScenarioOptions {
   readonly nodes: number
-  /** In `first` and `warm`; a third of it in `cold` and `dead`. */
+  /** In `first` and `warm`: enough that V8 has compiled in `first` what runs in `warm`. */
   readonly puts: number
   readonly gets: number
+  /** In `cold` and `dead`, where an operation may wait for seconds; at most a third of the others. */
+  readonly latePutsMax: number
+  readonly lateGetsMax: number
   readonly seed: number
   /** Share of the nodes that die, 0–1. */
   readonly deadShare: number
@@ -59,8 +62,10 @@ export interface ScenarioOptions {
 
 export const defaultScenarioOptions: ScenarioOptions = {
   nodes: 256,
-  puts: 60,
-  gets: 200,
+  puts: 300,
+  gets: 900,
+  latePutsMax: 20,
+  lateGetsMax: 67,
   seed: 7,
   deadShare: 0.2,
   operationMsMax: 30_000,
@@ -137,32 +142,39 @@ export class DhtScenario {
     return measurements
   }
 
+  #late(): { readonly puts: number; readonly gets: number } {
+    const { puts, gets, latePutsMax, lateGetsMax } = this.#options
+    return { puts: Math.min(latePutsMax, Math.ceil(puts / 3)), gets: Math.min(lateGetsMax, Math.ceil(gets / 3)) }
+  }
+
   /** Puts and gets without any session on the side of the node that asks; nothing where there are none to forget. */
   async runCold(): Promise<Measurement[]> {
-    const { nodes, puts, gets, seed } = this.#options
+    const { nodes, seed } = this.#options
+    const { puts, gets } = this.#late()
     const forget = this.#network.forget?.bind(this.#network)
     if (forget === undefined) return []
     const all = Array.from({ length: nodes }, (_, index) => index)
     const draw = seeded(seed)
     const { measurements } = await this.#phase('cold', async () => {
-      const put = await this.#puts(drawPuts(draw, all, Math.ceil(puts / 3)), forget)
-      return { put, get: await this.#gets(drawGets(draw, all, put.stored, Math.ceil(gets / 3)), forget) }
+      const put = await this.#puts(drawPuts(draw, all, puts), forget)
+      return { put, get: await this.#gets(drawGets(draw, all, put.stored, gets), forget) }
     })
     return measurements
   }
 
   async #dead(draw: Draw, all: readonly number[], stored: readonly Stored[]): Promise<Measurement[]> {
-    const { nodes, puts, gets, deadShare } = this.#options
+    const { nodes, deadShare } = this.#options
+    const { puts, gets } = this.#late()
     const dead = new Set(sample(draw, all.slice(1), Math.floor(nodes * deadShare)))
     const alive = all.filter((index) => !dead.has(index))
-    const oldGets = stored.map((each) => drawGet(draw, alive, each))
-    const newPuts = drawPuts(draw, alive, Math.ceil(puts / 3))
+    const oldGets = sample(draw, stored, gets).map((each) => drawGet(draw, alive, each))
+    const newPuts = drawPuts(draw, alive, puts)
     // Of what has no key yet: planned by value.
     const newGets = drawGets(
       draw,
       alive,
       newPuts.map((put) => ({ ...put, key: undefined })),
-      Math.ceil(gets / 3),
+      gets,
     )
     await this.#gets(oldGets)
     await this.#touch([...newPuts, ...newGets.map(({ by, stored: { value } }) => ({ by, value }))])
