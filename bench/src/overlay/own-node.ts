@@ -11,7 +11,7 @@ import {
   type OverlayNodeInput,
   type OverlayNodeOutput,
   type OverlayNodeReply,
-} from '@miaou/peer'
+} from '@miaou/peer/overlay'
 import type { Endpoint } from '@miaou/protocol'
 import { OverlayLoop } from '../../../packages/host-node/src/overlay/overlay-loop.ts'
 import { UdpSockets } from '../../../packages/host-node/src/overlay/udp-sockets.ts'

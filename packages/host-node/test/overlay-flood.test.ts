@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { type Crypto, createLibsodiumCrypto } from '@miaou/crypto'
-import { OverlayNode } from '@miaou/peer'
+import { OverlayNode } from '@miaou/peer/overlay'
 import type { Endpoint } from '@miaou/protocol'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { OverlayHost } from '../src/overlay/overlay-host.ts'

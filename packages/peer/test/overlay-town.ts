@@ -1,7 +1,12 @@
 import type { Now } from '@miaou/core'
 import type { KeyPair } from '@miaou/crypto'
 import type { Endpoint } from '@miaou/protocol'
-import { OverlayNode, type OverlayNodeCommand, type OverlayNodeOutput, type OverlayNodeReply } from '../src/index.ts'
+import {
+  OverlayNode,
+  type OverlayNodeCommand,
+  type OverlayNodeOutput,
+  type OverlayNodeReply,
+} from '../src/overlay-entry.ts'
 import { crypto, SeededRandom } from './ports.ts'
 
 /** What travels: `handle` of the receiver is called in the order of sending, 1 virtual ms later. */

@@ -1,7 +1,7 @@
 import type { Clock, Jitter, Log, Random } from '@miaou/core'
 import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
-import type { OverlayNodeOptions } from '@miaou/peer'
+import type { OverlayNodeOptions } from '@miaou/peer/overlay'
 import type { BootstrapConfig } from './bootstrap-config.ts'
 import type { BootstrapLimits } from './bootstrapper.ts'
 import type { ResolveOptions } from './resolve.ts'

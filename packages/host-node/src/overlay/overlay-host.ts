@@ -7,7 +7,7 @@ import {
   type OverlayNodeInput,
   type OverlayNodeOutput,
   type OverlayNodeReply,
-} from '@miaou/peer'
+} from '@miaou/peer/overlay'
 import {
   decodeRecord,
   type Endpoint,
