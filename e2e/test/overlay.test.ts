@@ -215,6 +215,20 @@ describe('the commands', () => {
     expect(info.stderr).toContain('"enabled": true')
   })
 
+  test('miaou id starts without the engines of the overlay', async () => {
+    const told = "({ load: (url, context, next) => (console.error('loaded', url), next(url, context)) })"
+    const watcher = `import { registerHooks } from 'node:module'; registerHooks${told}`
+    const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(watcher)}` }
+    const loadedBy = async (argv: readonly string[]) => {
+      const ran = await house.run('Emil', [...argv, '--no-passphrase', '--name', 'Emil'], { environment })
+      expect(ran.code, ran.stderr).toBe(0)
+      return ran.stderr.split('\n').filter((line) => /loaded .*packages\/overlay\//.test(line))
+    }
+    expect(await loadedBy(['id'])).toEqual([])
+    // The watcher sees what is loaded.
+    expect((await loadedBy(['dht', 'info'])).length).toBeGreaterThan(0)
+  })
+
   test('without a daemon the commands join for themselves', async () => {
     const { key } = await alice.client.overlay.putValue('for whoever passes by')
     const got = await house.run('Dora', ['dht', 'get', key, '--no-passphrase', '--name', 'Dora'])
