@@ -68,8 +68,12 @@ export async function build(count: number, seed: number): Promise<DhtNetwork> {
       await at(index).ask({ type: 'find-node', target: recordOf(crypto, value).key }, 'found-nodes')
     },
     forget: (index) => forget(at(index)),
-    facts: () => ({
-      'sessions a node': Math.round(nodes.reduce((sum, node) => sum + node.info().sessions, 0) / count),
-    }),
+    facts() {
+      const infos = nodes.map((node) => node.info())
+      return {
+        'sessions a node': Math.round(infos.reduce((sum, { sessions }) => sum + sessions, 0) / count),
+        handshakes: infos.reduce((sum, { counters }) => sum + (counters['initiated'] ?? 0), 0),
+      }
+    },
   }
 }

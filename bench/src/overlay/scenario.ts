@@ -207,6 +207,7 @@ export class DhtScenario {
       get: Tally
     }>,
   ): Promise<{ stored: readonly Stored[]; measurements: Measurement[] }> {
+    const factsAtStart = this.#network.facts?.()
     const cpuAtStart = cpuUs()
     const requestsAtStart = this.#network.requests()
     const { put, get } = await operate()
@@ -214,7 +215,7 @@ export class DhtScenario {
     const cpuPerRequest = (cpuUs() - cpuAtStart) / requests
     const asked = put.askedMs
     const measurements = [
-      this.#figure(`${name}-cpu-per-request-us`, cpuPerRequest, this.#facts(), requests),
+      this.#figure(`${name}-cpu-per-request-us`, cpuPerRequest, this.#facts(factsAtStart), requests),
       ...this.#figuresOf(`${name}-put`, put.tally),
       ...(asked.length === 0
         ? []
@@ -312,9 +313,13 @@ export class DhtScenario {
     ]
   }
 
-  #facts(): string | undefined {
-    const facts = Object.entries(this.#network.facts?.() ?? {})
-    return facts.length === 0 ? undefined : facts.map(([name, value]) => `${name} ${value}`).join(', ')
+  /** The contender's facts, and by how much they went up since `before`. */
+  #facts(before: Readonly<Record<string, number>> = {}): string | undefined {
+    const facts = Object.entries(this.#network.facts?.() ?? {}).map(([name, value]) => {
+      const since = value - (before[name] ?? value)
+      return `${name} ${value}${since > 0 ? ` (+${since})` : ''}`
+    })
+    return facts.length === 0 ? undefined : facts.join(', ')
   }
 
   #figure(metric: string, value: number, note?: string, samples?: number): Measurement {
