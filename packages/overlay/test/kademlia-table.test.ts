@@ -107,6 +107,17 @@ describe('kademlia: who is in the table', () => {
     expect(node.engine.contacts()).toEqual([a, b])
   })
 
+  test('[O33] a ping from an unproven newcomer of a full bucket breeds no ping, another request does', () => {
+    const node = new TestEngine({ k: 1 })
+    const [a, b] = [node.contact(idOf(128)), node.contact(idOf(129))]
+    node.meet(a)
+    node.mono += 900_000
+    const common = { transaction: 1, isServer: true } as const
+    expect(sends(node.message(b, { ...common, type: 'ping' }, false), 'ping')).toEqual([])
+    const asked = node.message(b, { ...common, type: 'find-node', target: idOf(1) }, false)
+    expect(sends(asked, 'ping').map(({ to }) => to)).toEqual([b])
+  })
+
   test('[O33] the oldest loses its place to the newcomer after two unanswered pings', () => {
     const node = new TestEngine({ k: 2 })
     const [a, b, c] = [node.contact(idOf(128)), node.contact(idOf(129)), node.contact(idOf(130))]
