@@ -28,8 +28,9 @@ const medianMs = 3_600_000
 /** Nodes that are down and may come back, for each one that is up. */
 const sparePerNode = 0.5
 
-/** Contacts that a returning node still has from before. */
+/** Contacts that a returning node still has from before, and those that a new one is given. */
 const savedContacts = 20
+const newContacts = 5
 
 /**
  * Nodes come and go: whenever a session ends another node joins, so that the size stays. Honest nodes' clocks jump now
@@ -59,18 +60,16 @@ export const churn: Scenario = {
     const before = world.received.slice()
     const outcomes = runOverTime(context, world, records, minutes, () => checker.check())
     checker.checkRecords(records)
-    builder.add(
-      {
-        name: `get, ${minutes} min`,
-        figures: [
-          ...outcomesToFigures(outcomes, { 'found %': goal }),
-          { name: 'joins', value: coming.joins, digits: 0 },
-          { name: 'leaves', value: coming.leaves, digits: 0 },
-        ],
-        series: [...outcomesToSeries(outcomes), loadSeries(world, before)],
-      },
-      world,
-    )
+    builder.add({
+      name: `get, ${minutes} min`,
+      figures: [
+        ...outcomesToFigures(outcomes, { 'found %': goal }),
+        { name: 'joins', value: coming.joins, digits: 0 },
+        { name: 'leaves', value: coming.leaves, digits: 0 },
+      ],
+      series: [...outcomesToSeries(outcomes), loadSeries(world, before)],
+    })
+    builder.end(world)
     return builder.build()
   },
 }
@@ -112,6 +111,8 @@ function startChurn(world: World): { joins: number; leaves: number } {
   const random = world.stream('churn')
   const counts = { joins: 0, leaves: 0 }
   const away: number[] = []
+  /** Contacts that nodes which are away still know from before. */
+  const savedBy = new Map<number, readonly number[]>()
   for (let node = 0; node < world.options.nodes; node++) {
     if (world.up[node] === 0) away.push(node)
     else if (world.isHonestUp(node)) endAt(node, world.time + residualSession(random))
@@ -121,20 +122,22 @@ function startChurn(world: World): { joins: number; leaves: number } {
   function endAt(node: number, time: number): void {
     world.at(time, () => {
       counts.leaves++
-      const saved = world.engines[node]?.contacts().slice(0, savedContacts) ?? []
+      savedBy.set(node, world.engines[node]?.contacts().slice(0, savedContacts) ?? [])
       world.crash(node)
       away.push(node)
       const place = random.below(away.length)
       const next = away[place] ?? node
       away[place] = away.at(-1) ?? node
       away.pop()
-      begin(next, next === node ? saved : [])
+      begin(next)
     })
   }
 
-  function begin(node: number, saved: readonly number[]): void {
+  function begin(node: number): void {
     counts.joins++
-    const known = saved.length > 0 ? saved : Array.from({ length: 5 }, () => pickNode(world, random))
+    const saved = savedBy.get(node) ?? []
+    savedBy.delete(node)
+    const known = saved.length > 0 ? saved : Array.from({ length: newContacts }, () => pickNode(world, random))
     const contacts = known.map((one) => world.population.ref(one))
     world.start(node)
     world.command(node, { type: 'bootstrap', contacts }, () => undefined)

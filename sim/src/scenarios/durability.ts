@@ -30,7 +30,8 @@ export const durability: Scenario = {
     const gets = runGets(context, world, records, `get, ${Math.round(dead * 100)} % dead`, { 'found %': goal })
     checker.check()
     checker.checkRecords(records)
-    builder.add(gets, world)
+    builder.add(gets)
+    builder.end(world)
     return builder.build()
   },
 }

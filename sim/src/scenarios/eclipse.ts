@@ -54,17 +54,15 @@ export const eclipse: Scenario = {
       checker.check()
       const goals = hostile <= hostileAccepted ? { 'found %': goal } : {}
       const evil = summarise(evilShares()).mean
-      builder.add(
-        {
-          name: `${hostile} of ${bootstrapContacts} hostile`,
-          figures: [
-            ...outcomesToFigures(outcomes, goals),
-            { name: 'colluders in table %', value: 100 * evil, digits: 1 },
-          ],
-          series: outcomesToSeries(outcomes),
-        },
-        world,
-      )
+      builder.add({
+        name: `${hostile} of ${bootstrapContacts} hostile`,
+        figures: [
+          ...outcomesToFigures(outcomes, goals),
+          { name: 'colluders in table %', value: 100 * evil, digits: 1 },
+        ],
+        series: outcomesToSeries(outcomes),
+      })
+      builder.end(world)
     }
     return builder.build()
   },

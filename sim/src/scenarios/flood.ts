@@ -56,7 +56,7 @@ export const flood: Scenario = {
       ...during,
       figures: [...during.figures, { name: 'datagrams to a victim', value: Math.max(...received), digits: 0 }],
     })
-    builder.add({ name: 'all', figures: [], series: [] }, world)
+    builder.end(world)
     return builder.build()
   },
 }

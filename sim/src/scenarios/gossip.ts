@@ -51,7 +51,7 @@ export const gossip: Scenario = {
     publish(world, random, warmUp)
     builder.add(measure(context, world, random, messages, healed))
     checkState(world)
-    builder.add({ name: 'all', figures: [], series: [] }, world)
+    builder.end(world)
     return builder.build()
   },
 }

@@ -52,7 +52,7 @@ export const join: Scenario = {
     })
     builder.add(runGets(context, world, records, 'get, by all', { 'found %': goal }))
     checker.check()
-    builder.add({ name: 'all', figures: [], series: [] }, world)
+    builder.end(world)
     return builder.build()
   },
 }

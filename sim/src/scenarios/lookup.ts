@@ -54,7 +54,7 @@ export const lookup: Scenario = {
       builder.add(runFindNodes(context, world, `find-node, ${percent}`, {}))
     }
     checker.check()
-    builder.add({ name: 'all', figures: [], series: [] }, world)
+    builder.end(world)
     return builder.build()
   },
 }

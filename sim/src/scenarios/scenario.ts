@@ -35,10 +35,12 @@ export class ResultBuilder {
     this.#options = options
   }
 
-  /** `world`: one that ended with this case; give it once. */
-  add(one: Case, world?: Pick<World, 'trace' | 'checks' | 'events'>): void {
+  add(one: Case): void {
     this.#cases.push(one)
-    if (world === undefined) return
+  }
+
+  /** What a world did and its checkers found, once its last case was added. */
+  end(world: Pick<World, 'trace' | 'checks' | 'events'>): void {
     this.#traces.push(world.trace.digest())
     this.#events += world.events
     for (const [name, count] of Object.entries(world.checks.counts)) {

@@ -89,18 +89,16 @@ function runAttack(context: ScenarioContext, builder: ResultBuilder, attack: Att
     get(world, pickNode(world, picking), record, options.paths, end)
   })
   const goals = name === 'product' && attack.prefixes === 1 ? { 'found %': goal } : {}
-  builder.add(
-    {
-      name: label,
-      figures: [
-        ...outcomesToFigures(gets, goals),
-        { name: 'put RPCs', value: mean(puts.map(({ cost }) => cost?.requests ?? 0)) },
-        { name: 'honest holders', value: honestHolders / targets },
-      ],
-      series: outcomesToSeries(gets),
-    },
-    world,
-  )
+  builder.add({
+    name: label,
+    figures: [
+      ...outcomesToFigures(gets, goals),
+      { name: 'put RPCs', value: mean(puts.map(({ cost }) => cost?.requests ?? 0)) },
+      { name: 'honest holders', value: honestHolders / targets },
+    ],
+    series: outcomesToSeries(gets),
+  })
+  builder.end(world)
 }
 
 /** Nodes that hold the record for real. */
