@@ -89,6 +89,11 @@ export class Network {
     return this.#state.connections.get(peerId)?.view()
   }
 
+  /** Where the link with a peer goes: as dialled, or where the other end came from; undefined where nothing tells. */
+  remoteAddress(peerId: PeerId): string | undefined {
+    return this.#state.connections.get(peerId)?.active?.address || undefined
+  }
+
   /** What was dropped, refused or lost, by reason, since the start (row D33). */
   counters(): Readonly<Record<string, number>> {
     return this.#state.counters.snapshot()

@@ -1,6 +1,8 @@
 import type { PeerId } from '@miaou/core'
 import type { CommandError, CommandResults, FleetingEvent, MessagingCommand, StoredEvent } from '@miaou/messaging'
 import type { Advertisement, DiscoveredPeer, NetworkEvent, NetworkInput, NetworkOutput } from '@miaou/network'
+import type { GossipCommand, GossipNews, GossipResult } from './gossip-interface.ts'
+import type { OverlayHint, OwnOverlayNode } from './overlay-telling.ts'
 
 /** What the host tells the peer. */
 export type PeerInput =
@@ -11,6 +13,9 @@ export type PeerInput =
   | { readonly type: 'discovered'; readonly peers: readonly DiscoveredPeer[] }
   /** The transports listen: what can be advertised from now on. */
   | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'gossip'; readonly id: number; readonly command: GossipCommand }
+  /** What linked contacts are told of the own node of the overlay, whenever it changes; undefined: nothing. */
+  | { readonly type: 'overlay-node'; readonly node: OwnOverlayNode | undefined }
   | { readonly type: 'wake' }
 
 /** What the host does for the peer, in this order, after the batch was committed. */
@@ -26,6 +31,9 @@ export type PeerOutput =
         | { readonly ok: true; readonly value: CommandResults[keyof CommandResults] }
         | { readonly ok: false; readonly error: CommandError }
     }
+  | { readonly type: 'gossip-reply'; readonly id: number; readonly result: GossipResult }
+  /** A linked contact told of its own node of the overlay: a claim. */
+  | { readonly type: 'overlay-hints'; readonly peerId: PeerId; readonly hints: readonly OverlayHint[] }
   /** Undefined: be silent on the LAN. */
   | { readonly type: 'advertise'; readonly advertisement: Advertisement | undefined }
   | { readonly type: 'event'; readonly event: PeerEvent }
@@ -35,5 +43,6 @@ export type PeerEvent =
   | { readonly type: 'stored'; readonly stored: StoredEvent }
   | { readonly type: 'fleeting'; readonly event: FleetingEvent }
   | { readonly type: 'network'; readonly event: NetworkEvent }
+  | GossipNews
   | { readonly type: 'peer-seen'; readonly peerId: PeerId }
   | { readonly type: 'peer-gone'; readonly peerId: PeerId }

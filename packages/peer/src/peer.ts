@@ -18,6 +18,9 @@ import {
   type NetworkOutput,
   type PipeId,
 } from '@miaou/network'
+import { frameTypes } from '@miaou/protocol'
+import { ContactLinks, type ContactLinksInput, type ContactLinksOutput } from './contact-links.ts'
+import type { GossipEngine, GossipView } from './gossip-interface.ts'
 import type { PeerInput, PeerOutput } from './interface.ts'
 import { Neighbourhood, type SeenPeer, type Sightings } from './neighbourhood.ts'
 
@@ -29,6 +32,9 @@ export const advertisedVersion = '0.2.0'
  * people from the store again, which a full disk must not multiply by the size of a batch. Guess.
  */
 const failuresPerBatchMax = 8
+
+/** Frames that are no matter of messaging. */
+const besideMessages: ReadonlySet<number> = new Set([frameTypes.gossip, frameTypes.overlayContact])
 
 export interface PeerOptions {
   readonly crypto: Crypto
@@ -43,18 +49,24 @@ export interface PeerOptions {
   readonly webrtc: boolean
   /** Numbers for pipes that this peer opens; shared with the transports. */
   readonly nextPipe: () => PipeId
+  /** Where `features` has `gossip`: the engine, made with `linkedGossipOptions`. */
+  readonly gossip?: GossipEngine
 }
 
 /**
- * One peer: the network and messaging engines composed. A batch of inputs is handled in two stages: links first (memory
- * only), then messaging in one store transaction; outputs come back only after the commit, so that nothing was sent
- * that a crash could undo.
+ * One peer: the network, messaging and gossip engines composed. A batch of inputs is handled in three stages: links first
+ * (memory only), then messaging in one store transaction, then what else linked contacts exchange (memory only); outputs
+ * come back only after the commit, so that nothing was sent that a crash could undo.
  */
 export class Peer {
   readonly #store: Store
   readonly #network: Network
   readonly #messaging: Messaging
   readonly #neighbourhood: Neighbourhood
+  readonly #contactLinks: ContactLinks
+  /** What the last stage of the batch has to handle. */
+  #beside: ContactLinksInput[] = []
+  #haveContactsChanged = false
   /** Transactions that failed, by kind. */
   readonly #failures = new Map<string, number>()
   /** As JSON: what the host was told last. Undefined is silence, which a host begins with. */
@@ -73,6 +85,7 @@ export class Peer {
       features,
       version: advertisedVersion,
     })
+    this.#contactLinks = new ContactLinks(() => this.#messaging.contacts(), options.gossip)
   }
 
   /** Handles inputs in order; `now` is read once for the batch. Outputs are in the order they must happen. */
@@ -80,10 +93,13 @@ export class Peer {
     const outputs: PeerOutput[] = []
     let pending: MessagingInput[] = []
     for (const input of inputs) this.#admit(now, input, outputs, pending)
-    // What messaging asks of the network can end a link, which messaging must hear of in turn.
-    while (pending.length > 0) {
+    // What is asked of the network can end a link, which the layers above must hear of in turn.
+    while (pending.length > 0 || this.#beside.length > 0) {
       const followUps: MessagingInput[] = []
-      for (const output of gatherSends(this.#commit(now, pending))) this.#release(now, output, outputs, followUps)
+      if (pending.length > 0) {
+        for (const output of gatherSends(this.#commit(now, pending))) this.#release(now, output, outputs, followUps)
+      }
+      this.#serveContactLinks(now, outputs, followUps)
       pending = followUps
     }
     return outputs
@@ -91,7 +107,7 @@ export class Peer {
 
   /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
   deadline(): number {
-    return Math.min(this.#network.deadline(), this.#messaging.deadline())
+    return Math.min(this.#network.deadline(), this.#messaging.deadline(), this.#contactLinks.deadline())
   }
 
   connections(): readonly ConnectionView[] {
@@ -117,9 +133,14 @@ export class Peer {
 
   /** What was dropped or failed, by reason, since the start. */
   counters(): Readonly<Record<string, number>> {
-    const counters: Record<string, number> = { ...this.#network.counters() }
+    const counters: Record<string, number> = { ...this.#network.counters(), ...this.#contactLinks.counters() }
     for (const [reason, count] of this.#failures) counters[`store-${reason}`] = count
     return counters
+  }
+
+  /** Undefined for a peer without gossip. */
+  gossip(): GossipView | undefined {
+    return this.#contactLinks.gossip()
   }
 
   #admit(now: Now, input: PeerInput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
@@ -130,7 +151,14 @@ export class Peer {
       case 'command':
         messagingInputs.push(input)
         return
+      case 'gossip':
+      case 'overlay-node':
+        this.#beside.push(input)
+        return
       case 'wake':
+        this.#beside.push(input)
+        // A wake for gossip alone costs no transaction.
+        if (this.#contactLinks.deadline() <= now.mono && this.#sleepsUntil() > now.mono) return
         this.#drive(now, input, outputs, messagingInputs)
         messagingInputs.push(input)
         return
@@ -139,6 +167,29 @@ export class Peer {
         return
       case 'discovered':
         this.#meet(now, this.#neighbourhood.update(input.peers), outputs, messagingInputs)
+    }
+  }
+
+  /** When there is something to do for others than gossip. */
+  #sleepsUntil(): number {
+    return Math.min(this.#network.deadline(), this.#messaging.deadline())
+  }
+
+  /** What linked contacts exchange beside messages, by the contacts there are after the commit. */
+  #serveContactLinks(now: Now, outputs: PeerOutput[], followUps: MessagingInput[]): void {
+    const inputs = this.#beside
+    this.#beside = []
+    if (this.#haveContactsChanged) {
+      this.#haveContactsChanged = false
+      this.#perform(now, this.#contactLinks.refresh(now), outputs, followUps)
+    }
+    for (const input of inputs) this.#perform(now, this.#contactLinks.handle(now, input), outputs, followUps)
+  }
+
+  #perform(now: Now, asked: readonly ContactLinksOutput[], outputs: PeerOutput[], followUps: MessagingInput[]): void {
+    for (const output of asked) {
+      if (output.type === 'send') this.#drive(now, output, outputs, followUps)
+      else outputs.push(output)
     }
   }
 
@@ -165,11 +216,19 @@ export class Peer {
 
   #route(output: NetworkOutput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
     switch (output.type) {
-      case 'link-up':
-      case 'frame':
+      case 'link-up': {
+        const { type, peerId, accountKey, features } = output
+        const address = this.#network.remoteAddress(peerId)
+        this.#beside.push({ type, peerId, accountKey, features, address })
         messagingInputs.push(output)
         return
+      }
+      case 'frame':
+        if (besideMessages.has(output.frameType)) this.#beside.push(output)
+        else messagingInputs.push(output)
+        return
       case 'link-down':
+        this.#beside.push({ type: 'link-down', peerId: output.peerId })
         messagingInputs.push({ type: 'link-down', peerId: output.peerId })
         return
       case 'event':
@@ -258,6 +317,11 @@ export class Peer {
       }
       case 'unlink':
         this.#drive(now, { type: 'disconnect', peerId: output.peerId, reason: 'blocked' }, outputs, followUps)
+        return
+      case 'wanted':
+        // Told whenever somebody became a contact or is none any more.
+        this.#haveContactsChanged = true
+        this.#drive(now, output, outputs, followUps)
         return
       default:
         this.#drive(now, output, outputs, followUps)

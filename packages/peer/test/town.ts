@@ -11,10 +11,20 @@ import {
   type Store,
   StoreFailure,
 } from '@miaou/messaging'
-import type { NetworkIdentity, PipeId } from '@miaou/network'
+import type { NetworkIdentity, PipeId, TransportEvent } from '@miaou/network'
+import { Gossip } from '@miaou/overlay'
 import { signDeviceCertificate, signDeviceListEntry } from '@miaou/protocol'
 import { MemoryHub, type MemoryTransport } from '@miaou/testkit'
-import { Peer, type PeerInput, type PeerOutput } from '../src/index.ts'
+import {
+  type GossipCommand,
+  type GossipNews,
+  type GossipResult,
+  gossipFeature,
+  linkedGossipOptions,
+  Peer,
+  type PeerInput,
+  type PeerOutput,
+} from '../src/index.ts'
 import { crypto, SeededRandom } from './ports.ts'
 
 export const startWall = 1_760_000_000_000
@@ -158,6 +168,21 @@ export class Home {
     return replyTo<C>(this.handle(input), input.id)
   }
 
+  gossip(command: GossipCommand): GossipResult {
+    const id = ++this.#commandId
+    const outputs = this.handle({ type: 'gossip', id, command })
+    const reply = outputs.find((output) => output.type === 'gossip-reply' && output.id === id)
+    if (reply?.type !== 'gossip-reply') throw new Error('no reply to a command of gossip')
+    return reply.result
+  }
+
+  /** What was heard in topics followed here. */
+  news(): GossipNews[] {
+    return this.outputs.flatMap((output) =>
+      output.type === 'event' && output.event.type === 'gossip' ? [output.event] : [],
+    )
+  }
+
   texts(other: Home): string[] {
     return unwrap(this.ask({ type: 'messages-list', account: other.account })).map(({ text }) => text)
   }
@@ -170,10 +195,16 @@ export class Home {
       store: this.store,
       network: this.#identity.network,
       messaging: this.#identity.messaging,
-      features: ['chat'],
+      features: this.#town.hasGossip ? ['chat', gossipFeature] : ['chat'],
       webrtc: false,
       nextPipe: this.#town.nextPipe,
+      ...(this.#town.hasGossip ? { gossip: this.#createGossip() } : {}),
     })
+  }
+
+  #createGossip(): Gossip {
+    const key = crypto.ed25519KeyPair(this.#random.bytes(32))
+    return new Gossip({ crypto, jitter: this.#random, key, options: linkedGossipOptions })
   }
 
   #openTransport(): MemoryTransport {
@@ -181,7 +212,8 @@ export class Home {
     const transport = this.#town.hub.transport(this.#name, { kind: 'websocket', channels: 1, padded: true })
     void transport.start({
       emit: (event) => {
-        if (this.#transport === transport) this.#queue.push({ type: 'network', input: { type: 'transport', event } })
+        if (this.#transport !== transport) return
+        this.#queue.push({ type: 'network', input: { type: 'transport', event: asWebSocket(event) } })
       },
       nextPipe: this.#town.nextPipe,
     })
@@ -196,6 +228,12 @@ export class Home {
   }
 }
 
+/** A WebSocket tells from where it came. */
+function asWebSocket(event: TransportEvent): TransportEvent {
+  if (event.type !== 'opened') return event
+  return { ...event, remoteAddress: event.remoteAddress.replace(/^memory:(.*)$/, 'ws://$1:50000') }
+}
+
 /** The reply to a command; the engine answers each with the result of its own type. */
 export function replyTo<C extends MessagingCommand>(outputs: readonly PeerOutput[], id: number): Reply<C> {
   const replies = outputs.filter((output) => output.type === 'reply').filter((reply) => reply.id === id)
@@ -206,10 +244,16 @@ export function replyTo<C extends MessagingCommand>(outputs: readonly PeerOutput
 
 /** Peers on one memory network and one clock that a test moves. */
 export class Town {
+  /** Whether its peers take part in gossip. */
+  readonly hasGossip: boolean
   readonly hub = new MemoryHub()
   readonly homes: Home[] = []
   now = { mono: 0, wall: startWall }
   #pipeCount = 0
+
+  constructor(options: { readonly hasGossip?: boolean } = {}) {
+    this.hasGossip = options.hasGossip ?? false
+  }
 
   readonly nextPipe = (): PipeId => ++this.#pipeCount as PipeId
 
