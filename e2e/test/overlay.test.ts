@@ -196,6 +196,7 @@ describe('the commands', () => {
       exitCodes.usage,
     ])
     expect(await failure('Alice', ['dht', 'ping', dead])).toEqual(['node-silent', exitCodes.unreachable])
+    expect(await failure('Alice', ['dht', 'bootstrap', dead])).toEqual(['node-silent', exitCodes.unreachable])
     expect(await failure('Alice', ['dht', 'ping', 'somewhere:9999'])).toEqual(['bad-node', exitCodes.usage])
     const french = await house.run('Alice', ['dht', 'get', '00'.repeat(32)], { environment: { LANG: 'fr_FR.UTF-8' } })
     expect(french.stderr).toMatch(/Rien n’est déposé sous cette clé/)

@@ -139,6 +139,11 @@ describe('put and get', () => {
       const ran = await run(['--json', ...argv], { stdin: 'Hello' })
       expect(ran.objects()).toMatchObject([{ key: helloKey }])
     }
+    // What never ends is not waited for.
+    expect(await miaou('--json', 'dht', 'put', '--file', '/dev/zero')).toMatchObject({
+      code: exitCodes.error,
+      stderr: expect.stringContaining('record-too-large'),
+    })
     const missing = await miaou('dht', 'put', '--file', join(folder, 'none'))
     expect([missing.code, missing.stdout]).toEqual([exitCodes.usage, ''])
   })

@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { buffer as readBytes } from 'node:stream/consumers'
+import { createReadStream, writeFileSync } from 'node:fs'
 import { bytesToHex, bytesToText, hexToBytes, parsePeerId, peerIdToKey } from '@miaou/core'
 import type { OverlayFound, OverlayPut, OverlayPutSigned } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
@@ -20,6 +19,8 @@ const browseMs = 1_500
 /** How long a command waits for its node to join, ms: a few rounds of requests that nobody answers (guess). */
 const joinMsMax = 20_000
 const stepMs = 50
+/** Bytes of a whole record (spec/overlay O13): the peer knows how many of them the value may have. */
+const recordSizeMax = 1_000
 
 export interface PutOptions {
   /** Name of a signed record. */
@@ -86,13 +87,27 @@ function printPut({ out, text }: Context, { daemon }: Session, done: OverlayPut 
 }
 
 async function readValue({ io }: Context, word: string, file: string | undefined): Promise<Uint8Array> {
-  if (file === '-' || (file === undefined && word === '-')) return new Uint8Array(await readBytes(io.stdin))
+  if (file === '-' || (file === undefined && word === '-')) return readBytes(io.stdin)
   if (file === undefined) return new TextEncoder().encode(word)
   try {
-    return new Uint8Array(readFileSync(file))
+    return await readBytes(createReadStream(file))
   } catch (cause) {
+    if (cause instanceof MiaouError) throw cause
     throw new MiaouError('bad-request', { detail: cause instanceof Error ? cause.message : file }, { cause })
   }
+}
+
+/** Everything a stream has, as long as a record could hold it: a device or a pipe may never end. */
+async function readBytes(stream: NodeJS.ReadableStream): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk)
+    chunks.push(bytes)
+    size += bytes.length
+    if (size > recordSizeMax) throw new MiaouError('record-too-large', { size, sizeMax: recordSizeMax })
+  }
+  return new Uint8Array(Buffer.concat(chunks))
 }
 
 export interface GetOptions {
@@ -189,12 +204,22 @@ export function pingNode(context: Context, node: string, count: number): Promise
 export function bootstrap(context: Context, nodes: readonly string[]): Promise<ExitCode> {
   return withSession(context, async ({ client }) => {
     const { out, text } = context
-    const joined = await withProgress(context, text('dht.joining'), client.overlay.bootstrap(nodes))
+    const joining = client.overlay.bootstrap(nodes)
+    const joined = await withProgress(context, text('dht.joining'), joining)
+    // Who knows others already joins through them too: whether those named are there shows only when they are asked.
+    const silent = await silentOnes(client, nodes)
+    for (const node of silent) out.note(text('dht.silent', { node }))
+    if (silent.length === nodes.length) throw new MiaouError('node-silent')
     out.object(joined)
     out.line(text('dht.joined', { count: joined.contacts }))
     out.note(costWords(text, joined.cost))
     return exitCodes.ok
   })
+}
+
+async function silentOnes({ overlay }: Session['client'], nodes: readonly string[]): Promise<readonly string[]> {
+  const answers = await Promise.allSettled(nodes.map((node) => overlay.ping(node)))
+  return nodes.filter((_, index) => answers[index]?.status === 'rejected')
 }
 
 /** As `withSession`, once the node has joined the overlay, or it is plain that it cannot now. */

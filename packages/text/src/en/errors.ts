@@ -181,7 +181,8 @@ export const errors = {
   'error.start-failed.hint': 'Run miaou net diagnostics to see what does not work.',
 
   'error.bad-request': 'This request cannot be understood: {detail}.',
-  'error.bad-request.hint': 'The shape of each request is in spec/openapi.json.',
+  'error.bad-request.hint':
+    'On the command line add --help; for programs the shape of each request is in spec/openapi.json.',
   'error.unauthorised': 'The token is missing or wrong.',
   'error.unauthorised.hint': 'Send the header Authorization: Bearer <token>, with the token of api.json in the home.',
   'error.forbidden-host': 'Requests for the host {host} are refused here.',

@@ -67,6 +67,7 @@ export const overlay = {
   'dht.closest': { one: '{count} node, the closest first', other: '{count} nodes, the closest first' },
   'dht.pong': '{node} answered in {ms} ms',
   'dht.pong-observed': '{node} answered in {ms} ms, and sees this node as {observed}',
+  'dht.silent': 'No answer: {node}',
   'dht.joined': { one: 'Joined: {count} other node known.', other: 'Joined: {count} other nodes known.' },
 
   'help.dht': 'the overlay: store and find values and keys, without a server',

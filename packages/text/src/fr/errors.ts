@@ -192,7 +192,8 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.start-failed.hint': 'Lance miaou net diagnostics pour voir ce qui ne marche pas.',
 
   'error.bad-request': 'Cette demande n’est pas comprise : {detail}.',
-  'error.bad-request.hint': 'La forme de chaque demande est dans spec/openapi.json.',
+  'error.bad-request.hint':
+    'Sur la ligne de commande, ajoute --help ; pour les programmes, la forme de chaque requête est dans spec/openapi.json.',
   'error.unauthorised': 'Le jeton manque, ou n’est pas le bon.',
   'error.unauthorised.hint':
     'Envoie l’en-tête Authorization: Bearer <jeton>, avec le jeton de api.json dans le dossier.',

@@ -72,6 +72,7 @@ export const overlay: Readonly<Record<keyof typeof english, Phrase>> = {
   'dht.closest': { one: '{count} nœud, le plus proche d’abord', other: '{count} nœuds, le plus proche d’abord' },
   'dht.pong': '{node} a répondu en {ms} ms',
   'dht.pong-observed': '{node} a répondu en {ms} ms, et voit ce nœud comme {observed}',
+  'dht.silent': 'Pas de réponse : {node}',
   'dht.joined': { one: 'Rejointe : {count} autre nœud connu.', other: 'Rejointe : {count} autres nœuds connus.' },
 
   'help.dht': 'la DHT : déposer et trouver des valeurs et des clés, sans serveur',
