@@ -101,11 +101,9 @@ function runAttack(context: ScenarioContext, builder: ResultBuilder, attack: Att
   builder.end(world)
 }
 
-/** Nodes that hold the record for real. */
+/** Honest nodes that hold the record, of the hundred nearest: a put reaches no farther. */
 function countHolders(world: World, key: Uint8Array): number {
-  let count = 0
-  for (let node = 0; node < world.options.nodes; node++) if (world.holds(node, key)) count++
-  return count
+  return world.nearest(key, 100).filter((node) => world.holds(node, key)).length
 }
 
 /** Ids nearer to the key than honest ones are expected to lie, spread evenly there, over the attack's prefixes. */
