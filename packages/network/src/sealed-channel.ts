@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, concatBytes } from '@miaou/core'
+import { ByteReader } from '@miaou/core'
 import { ChannelCipher, type ChannelDirection, type Crypto, deriveChannelKey, type NoiseKeys } from '@miaou/crypto'
 import {
   decodeFrame,
@@ -6,6 +6,7 @@ import {
   type Frame,
   type FrameError,
   type FrameType,
+  frameSizeMin,
   pipeMessageSizeMax,
 } from '@miaou/protocol'
 import { bucketSize } from './link-limits.ts'
@@ -15,8 +16,11 @@ import { ReplayWindow } from './replay-window.ts'
 /** Row D02's labels, which also name the keys. */
 export const channelNames: readonly [string, string] = ['miaou-messages', 'miaou-signals']
 
+/** Sequence number, u64, before a sealed frame, in bytes. */
+const sequenceSize = 8
+
 /** Sequence number and tag around a sealed frame, in bytes. */
-export const sealOverhead: number = 8 + 16
+export const sealOverhead: number = sequenceSize + 16
 
 export interface SealedChannelOptions {
   readonly crypto: Crypto
@@ -46,6 +50,7 @@ export class SealedChannel {
   readonly #send: ChannelCipher
   readonly #receive: ChannelCipher
   readonly #ad: Uint8Array
+  readonly #blake3: Crypto['blake3']
   readonly #window: ReplayWindow | undefined
   #nextSent = 0
   #nextReceived = 0
@@ -53,6 +58,7 @@ export class SealedChannel {
   constructor(options: SealedChannelOptions) {
     this.#options = options
     const { crypto, keys, role, channel } = options
+    this.#blake3 = (bytes) => crypto.blake3(bytes)
     const name = channelNames[channel]
     const outward: ChannelDirection = role === 'initiator' ? 'initiator-to-responder' : 'responder-to-initiator'
     const inward: ChannelDirection = role === 'initiator' ? 'responder-to-initiator' : 'initiator-to-responder'
@@ -69,16 +75,18 @@ export class SealedChannel {
 
   /** The pipe message of one frame. `wall`: ms since the Unix epoch, shown to the other end only. */
   seal(type: FrameType, payload: Uint8Array, wall: number): Uint8Array {
-    const { crypto, localKey, padded } = this.#options
+    const { localKey, padded } = this.#options
     const sequence = this.#nextSent++
     const frame: Frame = { type, sequence, peerId: localKey, timestamp: wall, payload }
-    let plaintext = encodeFrame(frame, (bytes) => crypto.blake3(bytes))
-    if (padded) {
-      const inBucket = new Uint8Array(bucketSize(plaintext.length + sealOverhead) - sealOverhead)
-      inBucket.set(plaintext)
-      plaintext = inBucket
-    }
-    return concatBytes(new ByteWriter(8).u64(sequence).finish(), this.#send.seal(sequence, this.#ad, plaintext))
+    const size = frameSizeMin + payload.length
+    const sizeMin = padded ? bucketSize(size + sealOverhead) - sealOverhead : size
+    const sealed = this.#send.seal(sequence, this.#ad, encodeFrame(frame, this.#blake3, sizeMin))
+    const message = new Uint8Array(sequenceSize + sealed.length)
+    const view = new DataView(message.buffer)
+    view.setUint32(0, Math.floor(sequence / 0x1_0000_0000))
+    view.setUint32(4, sequence >>> 0)
+    message.set(sealed, sequenceSize)
+    return message
   }
 
   /** The frame inside a pipe message. A refused message changes nothing: the genuine next one still opens. */
@@ -89,11 +97,11 @@ export class SealedChannel {
     const reader = new ByteReader(message)
     const sequence = reader.u64()
     if (reader.failed || !this.#isExpected(sequence)) return undecryptable
-    const plaintext = this.#receive.open(sequence, this.#ad, message.subarray(8))
+    const plaintext = this.#receive.open(sequence, this.#ad, message.subarray(sequenceSize))
     if (plaintext === undefined) return undecryptable
     this.#nextReceived = sequence + 1
     this.#window?.mark(sequence)
-    const frame = decodeFrame(plaintext, (bytes) => crypto.blake3(bytes), { padded })
+    const frame = decodeFrame(plaintext, this.#blake3, { padded })
     if (!frame.ok) return { error: { type: 'bad-frame', detail: frameErrorText(frame.error) } }
     if (frame.value.sequence !== sequence) return { error: { type: 'bad-frame', detail: 'sequence differs' } }
     if (!crypto.equal(frame.value.peerId, remoteKey)) return { error: { type: 'bad-frame', detail: 'peer id differs' } }

@@ -1,5 +1,5 @@
 import type { Result } from '@miaou/core'
-import { assert, ByteReader, ByteWriter, equalBytes, err, ok } from '@miaou/core'
+import { assert, ByteReader, equalBytes, err, ok } from '@miaou/core'
 import { codeToName } from './structure.ts'
 
 /** Rows B08–B12 and DECISIONS (fragments, overlay). */
@@ -70,18 +70,28 @@ export type FrameError =
 
 type Blake3 = (bytes: Uint8Array) => Uint8Array
 
-/** Bytes of a frame. `blake3`: the crypto suite's, 32 bytes. Asserts the sizes of peer id and payload. */
-export function encodeFrame(frame: Frame, blake3: Blake3): Uint8Array {
-  assert(frame.peerId.length === 32, 'a frame names a 32-byte peer id')
-  assert(frame.payload.length <= framePayloadSizeMax, 'a larger payload travels as fragments')
-  const writer = new ByteWriter(frameBufferSize)
-    .u8(protocolVersion)
-    .u8(frame.type)
-    .u64(frame.sequence)
-    .bytes(frame.peerId)
-    .u64(frame.timestamp)
-    .bytes32(frame.payload)
-  return writer.bytes(blake3(writer.finish())).finish()
+/**
+ * Bytes of a frame, a view of an array of their own. `blake3`: the crypto suite's, 32 bytes. `sizeMin`: zeros follow a
+ * shorter frame up to this size. Asserts the sizes of peer id and payload.
+ */
+export function encodeFrame(frame: Frame, blake3: Blake3, sizeMin = 0): Uint8Array {
+  const { peerId, payload } = frame
+  assert(peerId.length === 32, 'a frame names a 32-byte peer id')
+  assert(payload.length <= framePayloadSizeMax, 'a larger payload travels as fragments')
+  const checkedSize = frameHeaderSize + payload.length
+  const size = checkedSize + frameTrailerSize
+  // Row B13's buffer, or at once the larger one that the frame needs: nothing is copied on the way.
+  const bytes = new Uint8Array(Math.max(frameBufferSize, size, sizeMin))
+  const view = new DataView(bytes.buffer)
+  bytes[0] = protocolVersion
+  bytes[1] = frame.type
+  writeU64(view, 2, frame.sequence)
+  bytes.set(peerId, 10)
+  writeU64(view, 42, frame.timestamp)
+  view.setUint32(50, payload.length)
+  bytes.set(payload, frameHeaderSize)
+  bytes.set(blake3(bytes.subarray(0, checkedSize)), checkedSize)
+  return bytes.subarray(0, Math.max(size, sizeMin))
 }
 
 /**
@@ -131,7 +141,24 @@ export function codeToFrameType(code: number): FrameType | undefined {
   return name === undefined ? undefined : frameTypes[name]
 }
 
+function writeU64(view: DataView, offset: number, value: number): void {
+  assert(Number.isSafeInteger(value) && value >= 0, 'a u64 field holds a safe non-negative integer')
+  view.setUint32(offset, Math.floor(value / 0x1_0000_0000))
+  view.setUint32(offset + 4, value >>> 0)
+}
+
+/** By words where they are aligned: padding is most of many a frame. */
 function isZero(bytes: Uint8Array): boolean {
-  for (const byte of bytes) if (byte !== 0) return false
+  const { buffer, byteOffset, length } = bytes
+  const head = Math.min(length, -byteOffset & 3)
+  const wordCount = (length - head) >> 2
+  if (!isZeroWithin(bytes, 0, head) || !isZeroWithin(bytes, head + 4 * wordCount, length)) return false
+  const words = new Uint32Array(buffer, byteOffset + head, wordCount)
+  for (let i = 0; i < wordCount; i++) if (words[i] !== 0) return false
+  return true
+}
+
+function isZeroWithin(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] !== 0) return false
   return true
 }
