@@ -3,6 +3,7 @@ import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
 import { Gossip } from '../src/gossip/gossip.ts'
 import type { GossipOptions } from '../src/gossip/gossip-options.ts'
 import type { GossipInput, GossipOutput, NeighbourId } from '../src/gossip/interface.ts'
+import { EventQueue } from './event-queue.ts'
 
 /** Mulberry32: the same seed gives the same run. */
 export class SeededJitter implements Jitter {
@@ -95,12 +96,6 @@ export interface Node {
   onSend?: (output: Extract<GossipOutput, { type: 'send' }>) => Uint8Array | undefined
 }
 
-interface Event {
-  readonly at: number
-  readonly order: number
-  readonly run: () => void
-}
-
 /** Engines on a virtual clock, links with a latency of their own, in order per direction. */
 export class GossipNetwork {
   readonly nodes: Node[] = []
@@ -116,11 +111,10 @@ export class GossipNetwork {
   /** FNV-1a over every delivery: the trace. */
   trace = 0x811c9dc5
   readonly #wall = 1_800_000_000_000
-  readonly #heap: Event[] = []
+  readonly #events = new EventQueue()
   readonly #places: { readonly x: number; readonly y: number }[] = []
   readonly #lastAt = new Map<number, number>()
   readonly #unpublished = new Set<string>()
-  #order = 0
   #publishId = 0
 
   constructor(options: NetworkOptions) {
@@ -172,40 +166,13 @@ export class GossipNetwork {
   }
 
   at(at: number, run: () => void): void {
-    const heap = this.#heap
-    const event = { at, order: this.#order++, run }
-    let i = heap.push(event) - 1
-    while (i > 0) {
-      const parent = (i - 1) >> 1
-      if (!isBefore(event, heap[parent] as Event)) break
-      heap[i] = heap[parent] as Event
-      i = parent
-    }
-    heap[i] = event
-  }
-
-  #pop(): Event {
-    const heap = this.#heap
-    const first = heap[0] as Event
-    const last = heap.pop() as Event
-    if (heap.length === 0) return first
-    let i = 0
-    for (;;) {
-      let child = 2 * i + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Event, heap[child] as Event)) child += 1
-      if (!isBefore(heap[child] as Event, last)) break
-      heap[i] = heap[child] as Event
-      i = child
-    }
-    heap[i] = last
-    return first
+    this.#events.push(at, run)
   }
 
   run(durationMs: number): void {
     const end = this.now + durationMs
-    while ((this.#heap[0]?.at ?? Number.POSITIVE_INFINITY) <= end) {
-      const { at, run } = this.#pop()
+    while (this.#events.nextAt <= end) {
+      const { at, run } = this.#events.pop()
       this.now = at
       run()
     }
@@ -360,28 +327,22 @@ export class GossipNetwork {
 
   /** When flooding over the links as they stand would reach the last live node, ms after the start. */
   floodingMs(from: Node): number {
-    const bestByNode = new Map<Node, number>([[from, 0]])
-    const open = new Set<Node>([from])
-    while (open.size > 0) {
-      let next: Node | undefined
-      for (const node of open) {
-        if (next === undefined || (bestByNode.get(node) ?? 0) < (bestByNode.get(next) ?? 0)) next = node
-      }
-      if (next === undefined) break
-      open.delete(next)
-      const base = bestByNode.get(next) ?? 0
-      for (const other of next.links) {
-        if (!other.isUp || other.isSilent) continue
-        const at = base + this.latency(next, other)
-        if (at >= (bestByNode.get(other) ?? Number.POSITIVE_INFINITY)) continue
-        bestByNode.set(other, at)
-        open.add(other)
-      }
+    const arrivals = new Float64Array(this.nodes.length).fill(Number.POSITIVE_INFINITY)
+    const flights = new EventQueue()
+    let lastAt = 0
+    const arrive = (node: Node, at: number): void => {
+      if (at >= (arrivals[node.index] as number)) return
+      arrivals[node.index] = at
+      flights.push(at, () => {
+        if (at > (arrivals[node.index] as number)) return
+        lastAt = at
+        for (const other of node.links) {
+          if (other.isUp && !other.isSilent) arrive(other, at + this.latency(node, other))
+        }
+      })
     }
-    return Math.max(...bestByNode.values())
+    arrive(from, 0)
+    while (flights.nextAt < Number.POSITIVE_INFINITY) flights.pop().run()
+    return lastAt
   }
-}
-
-function isBefore(a: Event, b: Event): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order)
 }

@@ -2,57 +2,8 @@ import { createLibsodiumCrypto } from '@miaou/crypto'
 import { encodeGossipMessage, peekGossipId } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
 import type { GossipOutput } from '../src/gossip/interface.ts'
-import { GossipNetwork, type NetworkOptions, type Node } from './gossip-network.ts'
-
-interface Phase {
-  /** Mean and least share of the live nodes that had a message. */
-  readonly share: number
-  readonly least: number
-  /** Data messages that came to a node for each one published. */
-  readonly copies: number
-  /** Mean time to the last node, in times of flooding. */
-  readonly ratio: number
-}
-
-const topic = 't'
-
-function settledNetwork(options: NetworkOptions, degree = 8): GossipNetwork {
-  const network = new GossipNetwork(options)
-  network.subscribeAll(topic)
-  network.linkRandomly(degree)
-  network.run(5_000)
-  return network
-}
-
-/** Publishes from nodes drawn by lot among `from` and watches where it comes. */
-function broadcast(network: GossipNetwork, name: string, count: number, gapMs = 200, from?: readonly Node[]): Phase {
-  network.dataReceived = 0
-  const sent: { readonly text: string; readonly by: Node; readonly at: number; readonly floodingMs: number }[] = []
-  for (let number = 0; number < count; number++) {
-    const candidates = from ?? network.live()
-    const by = candidates[network.jitter.below(candidates.length)] as Node
-    const text = `${name} ${number}`
-    sent.push({ text, by, at: network.now, floodingMs: network.floodingMs(by) })
-    network.publish(by, topic, text)
-    network.run(gapMs)
-  }
-  network.run(10_000)
-  const reached = sent.map(({ text, by, at, floodingMs }) => {
-    const { share, lastAt } = network.reach(text, by)
-    return { share, ratio: (lastAt - at) / floodingMs }
-  })
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
-  return {
-    share: mean(reached.map(({ share }) => share)),
-    least: Math.min(...reached.map(({ share }) => share)),
-    copies: network.dataReceived / (count * (network.live().length - 1)),
-    ratio: mean(reached.map(({ ratio }) => ratio)),
-  }
-}
-
-function killShare(network: GossipNetwork, share: number, noticedMs: number): void {
-  for (const node of network.live()) if (network.jitter.next() < share) network.kill(node, noticedMs)
-}
+import { broadcast, killShare, settledNetwork, topic } from './gossip-broadcast.ts'
+import { GossipNetwork, type Node } from './gossip-network.ts'
 
 /** A counter of all nodes that live, together. */
 function sum(network: GossipNetwork, counter: string): number {
