@@ -3,6 +3,8 @@ import type { Part } from './part.ts'
 /** Everything the project can show of itself, cheap to dear. `test` is counted test by test, the others as one each. */
 export const check: Part = { name: 'check', command: ['node', 'tools/check.ts'] }
 export const test: Part = { name: 'test', command: ['node', 'tools/test.ts'] }
+/** The tests themselves: each fault of row E28 must be noticed by one of them. */
+export const mutants: Part = { name: 'mutants', command: ['node', 'tools/mutants.ts'] }
 export const fuzz: Part = { name: 'fuzz', command: ['node', 'testkit/src/fuzz/main.ts', '--cases', '50000'] }
 /** The fuzzer itself: it must find faults planted in decoders. */
 export const fuzzPlanted: Part = {
@@ -13,4 +15,9 @@ export const fuzzPlanted: Part = {
 export const sim: Part = { name: 'sim', command: ['node', 'sim/src/main.ts', 'all', '--short'] }
 export const demo: Part = { name: 'demo', command: ['node', 'e2e/src/demo.ts'] }
 export const bench: Part = { name: 'bench', command: ['node', 'bench/src/main.ts', '--short'] }
+/** Our side alone: the rivals are installed by whoever asks for them. */
+export const overlayBench: Part = {
+  name: 'bench, overlay',
+  command: ['node', 'bench/src/overlay/main.ts', '--short', '--without-rivals'],
+}
 export const pack: Part = { name: 'pack', command: ['node', 'tools/pack.ts', '--install-test'] }
