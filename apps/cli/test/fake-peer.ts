@@ -43,6 +43,12 @@ export class FakePeer implements PeerHandle {
   readonly startedAt = 1_795_000_000_000
   readonly network: PeerHandle['network']
   readonly overlay: FakeOverlay
+  readonly gossip = {
+    info: () => ({ publicKey: new Uint8Array(32), neighbours: [], topics: [], seenCount: 0, counters: {} }),
+    publish: async () => err({ type: 'no-neighbours' } as const),
+    subscribe: async () => ok(undefined),
+    unsubscribe: async () => undefined,
+  }
   readonly keys: PeerHandle['keys']
   readonly contacts = new Map<AccountId, ContactView>()
   readonly messages: MessageView[] = []

@@ -1,4 +1,5 @@
-import type { EventOptions, MiaouEvent } from '@miaou/sdk'
+import { bytesToHex } from '@miaou/core'
+import type { EventOptions, MiaouEvent, News } from '@miaou/sdk'
 import { EventQueue, MiaouError } from '@miaou/sdk/client'
 import type { PeerEvent, PeerHandle } from '../peer-handle.ts'
 
@@ -65,8 +66,7 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
       if (this.#queue.push({ cursor, at, event: news })) this.#cursor = cursor
       else this.#isBehind = true
     } else if (this.#fleeting) {
-      const news = event.type === 'fleeting' || event.type === 'network' ? event.event : event
-      this.#queue.push({ at: Date.now(), event: news })
+      this.#queue.push({ at: Date.now(), event: toFleetingNews(event) })
     }
   }
 
@@ -97,4 +97,10 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
     }
     this.#reading = undefined
   }
+}
+
+function toFleetingNews(event: Exclude<PeerEvent, { readonly type: 'stored' }>): News {
+  if (event.type === 'fleeting' || event.type === 'network') return event.event
+  if (event.type !== 'gossip') return event
+  return { ...event, origin: bytesToHex(event.origin), payload: bytesToHex(event.payload) }
 }

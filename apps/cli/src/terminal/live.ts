@@ -61,6 +61,8 @@ function eventWords(context: Context, event: MiaouEvent['event'], names: Names):
       return text('live.request', { name: sanitiseLine(event.contact.name) })
     case 'invite-used':
       return text('live.invite-used', { name: names.account(event.account) })
+    // Whoever follows a topic reads it there.
+    case 'gossip':
     case 'presence':
     case 'typing':
     case 'contact-removed':

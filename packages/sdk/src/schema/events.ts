@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { contactSchema, settingsSchema } from './contacts.ts'
 import type { Frozen } from './frozen.ts'
 import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
+import { hexSchema } from './keys.ts'
 import { messageSchema } from './messages.ts'
 import { closeReasonSchema, linkErrorSchema, transportKindSchema } from './network.ts'
 
@@ -54,7 +55,22 @@ const lanNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('peer-gone'), peerId: peerIdSchema }),
 ])
 
-export const newsSchema = z.union([storedNewsSchema, fleetingNewsSchema, networkNewsSchema, lanNewsSchema])
+/** A message of a topic that this peer follows. Kept nowhere. */
+export const gossipNewsSchema = z.object({
+  type: z.literal('gossip'),
+  topic: z.string(),
+  messageId: hexSchema.describe('SHA-256 of the message'),
+  origin: hexSchema.describe('Ed25519 key of whoever published, verified: a pseudonym, not a device'),
+  payload: hexSchema,
+})
+
+export const newsSchema = z.union([
+  storedNewsSchema,
+  fleetingNewsSchema,
+  networkNewsSchema,
+  lanNewsSchema,
+  gossipNewsSchema,
+])
 export type News = Frozen<z.output<typeof newsSchema>>
 
 /** One event of the stream. With a cursor it is durable: a client that has seen it may resume after that cursor. */
