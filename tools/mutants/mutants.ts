@@ -134,7 +134,7 @@ export const mutants: readonly Mutant[] = [
     row: 'E',
     name: 'who asks is not remembered',
     file: `${kademlia}/care.ts`,
-    find: 'if (isProven) this.#admit(from)',
+    find: 'if (isProven) this.#admit(from, isPing)',
     replacement: 'if (isProven) return',
     killers: [exerciseSuite],
   },
