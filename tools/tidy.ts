@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findUndeclaredWorkspaces } from './tidy/declared.ts'
-import { findLicenceViolations, findLooseVersions, type Lock } from './tidy/dependencies.ts'
+import { findLicenceViolations, findLooseVersions, findPeerToPeerLibraries, type Lock } from './tidy/dependencies.ts'
 import { findEscapes } from './tidy/escapes.ts'
 import { findOrderViolations, findPackageCycles } from './tidy/order.ts'
 import { findImpurities } from './tidy/purity.ts'
@@ -29,6 +29,7 @@ export function findViolations(files: readonly SourceFile[], lock: Lock): Violat
     ...findSwitchedOffTests(files),
     ...findLooseVersions(files),
     ...findLicenceViolations(lock),
+    ...findPeerToPeerLibraries(lock),
   ]
 }
 

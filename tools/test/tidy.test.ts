@@ -2,7 +2,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { findUndeclaredWorkspaces } from '../tidy/declared.ts'
-import { findLicenceViolations, findLooseVersions, isLicenceAllowed, type Lock } from '../tidy/dependencies.ts'
+import {
+  findLicenceViolations,
+  findLooseVersions,
+  findPeerToPeerLibraries,
+  isLicenceAllowed,
+  type Lock,
+} from '../tidy/dependencies.ts'
 import { findEscapes } from '../tidy/escapes.ts'
 import { findImports } from '../tidy/imports.ts'
 import { maskCode } from '../tidy/mask.ts'
@@ -330,5 +336,15 @@ describe('dependencies', () => {
     ])
     expect(findLicenceViolations(lockWith(undefined, 'dependencies'))).toHaveLength(1)
     expect(findLicenceViolations(lockWith('GPL-3.0-only', 'devDependencies'))).toEqual([])
+  })
+
+  test('[E01] a library for peer-to-peer networks is told, wherever it comes from', () => {
+    const names = (...packages: readonly string[]) =>
+      findPeerToPeerLibraries({
+        packages: Object.fromEntries(packages.map((name) => [`node_modules/${name}`, { version: '1.0.0' }])),
+      }).map(({ message }) => message.split(':')[0])
+    expect(
+      names('ws', 'bonjour-service', '@libp2p/kad-dht', 'werift/node_modules/libp2p', 'hyperdht', 'node-devp2p'),
+    ).toEqual(['@libp2p/kad-dht', 'libp2p', 'hyperdht', 'node-devp2p'])
   })
 })

@@ -109,3 +109,20 @@ export function findLicenceViolations(lock: Lock): Violation[] {
       message: `${name}@${version}: ${license ?? 'no licence stated'}`,
     }))
 }
+
+/** Row E01: engines of peer-to-peer networks made by others. They are rivals in bench/peers, which has a lock of its own. */
+const peerToPeer =
+  /^(?:@libp2p\/|@chainsafe\/libp2p|@helia\/|@hyperswarm\/|(?:libp2p|devp2p|rlpx|hyperdht|hyperswarm|dht-rpc|bittorrent-dht|webtorrent|k-rpc|k-rpc-socket|k-bucket|kademlia-routing-table|kad|kademlia|helia|ipfs|orbit-db|gun|peerjs|simple-peer|trystero)$|.*\b(?:libp2p|devp2p|gossipsub|kad-dht)\b)/
+
+/** Libraries for peer-to-peer networks in the lock file of the workspace, development tools included. */
+export function findPeerToPeerLibraries(lock: Lock): Violation[] {
+  return Object.keys(lock.packages)
+    .filter((path) => path.includes('node_modules/'))
+    .map((path) => path.replace(/^.*node_modules\//, ''))
+    .filter((name) => peerToPeer.test(name))
+    .map((name) => ({
+      rule: 'by hand',
+      path: 'package-lock.json',
+      message: `${name}: the engine is our own (row E01)`,
+    }))
+}
