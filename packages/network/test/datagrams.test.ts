@@ -49,7 +49,7 @@ describe('handshake', () => {
   })
 
   test('[D10] payloads that may not open wait for the session, at most queuedMax of them', () => {
-    const [a, b] = [alice(), bob()]
+    const [a, b] = [alice({ queuedMax: 4 }), bob()]
     const first = a.send(now, b, closed('store'), 1)
     for (let token = 2; token <= 4; token++) expect(a.send(now, b, request(`${token}`), token)).toEqual([])
     expect(a.failures).toEqual([])
@@ -339,6 +339,50 @@ describe('sessions', () => {
   })
 })
 
+describe('one network', () => {
+  /** `count` nodes with keys of their own behind one address, each with a proven session. */
+  function crowd(b: Node, count: number, host: (n: number) => string): void {
+    for (let n = 0; n < count; n++) {
+      const from = new Node(`crowd ${n}`, { host: host(n), port: 1_000 + n })
+      for (const text of ['x', 'y']) settle(now, [from, b], from, from.send(now, b, request(text)))
+    }
+  }
+
+  test('[D46] a sender with any number of keys and ports displaces its like, and nobody else', () => {
+    const limits = { sessionsMax: 20, prefixSessionsMax: 5, prefixHandshakesBurst: 1_000 }
+    for (const [host, held] of [
+      [() => '192.0.2.7', 6],
+      [(n: number) => `192.0.2.${n + 1}`, 6],
+      [(n: number) => `2001:db8:0:${n}::1`, 6],
+      // Many networks are many senders, as far as anybody can tell; this machine is trusted with all.
+      [(n: number) => `192.0.${n + 3}.1`, 20],
+      [() => '127.0.0.1', 20],
+    ] as const) {
+      const [a, b] = warmPair(limits)
+      crowd(b, 40, host)
+      expect(b.engine.held().sessions, host(0)).toBe(held)
+      expect(only(b.send(now, a, request('x'))).length, host(0)).toBe(held === 6 ? 31 : 1_200)
+    }
+  })
+
+  test('[D48] payloads beyond its rate are dropped; others are heard', () => {
+    const limits = { prefixMessagesBurst: 3, prefixMessagesPerSecond: 1 }
+    const [a, b] = warmPair(limits)
+    const other = new Node('other', { host: '192.0.2.1', port: 1 })
+    settle(now, [other, b], other, other.send(now, b, request('first')))
+    b.messages.length = 0
+    for (let n = 0; n < 9; n++) settle(now, [a, b], a, a.send(now, b, request('x')))
+    // One of the three was the second request of the pair.
+    expect(b.messages).toHaveLength(2)
+    expect(b.engine.counters()).toMatchObject({ 'over-rate': 7 })
+    settle(now, [other, b], other, other.send(now, b, request('heard')))
+    expect(bytesToText(b.messages.at(-1)?.payload ?? new Uint8Array(0))).toBe('oheard')
+    const later = at(now.mono + 1_000)
+    settle(later, [a, b], a, a.send(later, b, request('heard again')))
+    expect(bytesToText(b.messages.at(-1)?.payload ?? new Uint8Array(0))).toBe('oheard again')
+  })
+})
+
 describe('a session that the other end has lost', () => {
   test('[D50] [D52] after a restart of the responder the hint brings a new session and the request again', () => {
     const [a, b] = warmPair()
@@ -365,6 +409,34 @@ describe('a session that the other end has lost', () => {
     // It was a lie: the session still works, and what is heard on it clears the doubt.
     settle(now, [a, b], b, b.receive(now, a.endpoint, again))
     expect(a.send(now, b, request('z'))[0]?.bytes.length).toBe(31)
+  })
+
+  test('[D51] a hint for a session that is not proven sends nothing: its initiator may have spoofed both', () => {
+    const [a, b] = [alice(), bob()]
+    b.reply = () => request('answer')
+    const first = only(a.send(now, b, request('x')))
+    // The answer, and a request of b's on the session: within what came from there.
+    b.receive(now, a.endpoint, first)
+    expect(only(b.send(now, a, request('ping'))).length).toBeLessThan(100)
+    const hint = Uint8Array.of(5, ...first.subarray(1, 5))
+    expect(b.receive(now, a.endpoint, hint)).toEqual([])
+    expect(b.engine.counters()).toMatchObject({ 'hint-ignored': 1 })
+  })
+
+  test('[D53] without a hint, the next request after a silence makes a new session', () => {
+    const [a, b] = warmPair()
+    b.restart()
+    b.reply = () => request('answer')
+    expect(only(a.send(now, b, request('lost'))).length).toBe(29 + 5)
+    const soon = at(now.mono + 5_000)
+    expect(only(a.send(soon, b, request('lost'))).length).toBe(29 + 5)
+    const later = at(soon.mono + 5_001)
+    settle(later, [a, b], a, a.send(later, b, request('found')))
+    expect(a.messages.map(({ payload }) => bytesToText(payload))).toEqual(['oanswer'])
+    expect(a.engine.counters()).toMatchObject({ 'session-silent': 1 })
+    // Whoever answers keeps its session, however long ago.
+    const muchLater = at(later.mono + 60_000)
+    expect(only(a.send(muchLater, b, request('x'))).length).toBeLessThan(100)
   })
 
   test('[D50] hints are few', () => {
@@ -422,6 +494,20 @@ describe('cookies', () => {
     expect(from.receive(now, b.endpoint, reply)).toHaveLength(1)
     expect(from.receive(now, b.endpoint, reply)).toEqual([])
     expect(from.engine.counters()).toMatchObject({ 'cookie-unexpected': 3 })
+  })
+
+  test('[D31] [D32] whoever spoofs the addresses of a network does not keep it out', () => {
+    const b = bob()
+    b.reply = () => request('answer')
+    // Spoofed: they have no cookie, since it goes to where they are not.
+    for (let n = 0; n < 200; n++) {
+      const spoofer = new Node(`spoofer ${n}`, { host: `203.0.113.${n + 2}`, port: 10 })
+      b.receive(now, spoofer.endpoint, only(spoofer.send(now, b, request('x'))))
+    }
+    expect(b.engine.counters()).toMatchObject({ responded: 100, 'cookie-demanded': 100 })
+    const a = alice()
+    settle(now, [a, b], a, a.send(now, b, request('x')))
+    expect(a.messages.map(({ payload }) => bytesToText(payload))).toEqual(['oanswer'])
   })
 
   test('[D31] one network cannot spend the whole budget; loopback is excepted', () => {

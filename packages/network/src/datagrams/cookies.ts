@@ -1,6 +1,6 @@
 import type { Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
-import type { PackedSource } from './handshake-budget.ts'
+import type { PackedSource } from './network-name.ts'
 import { macSize } from './wire.ts'
 
 const ephemeralSize = 32

@@ -2,6 +2,8 @@
 export interface DatagramsLimits {
   /** Sessions whose other end has proven its address; the least recently used makes room. At most 30,000. */
   readonly sessionsMax: number
+  /** Of these, those of one /24 (IPv4) or /48 (IPv6), loopback excepted: its own least recently used makes room. */
+  readonly prefixSessionsMax: number
   /** Sessions whose initiator has not proven its address; the least recently used makes room. At most 30,000. */
   readonly unprovenMax: number
   /** Own handshakes under way; the oldest makes room. */
@@ -36,6 +38,9 @@ export interface DatagramsLimits {
   /** Of one /24 (IPv4) or /48 (IPv6), with and without cookie; loopback is excepted. */
   readonly prefixHandshakesPerSecond: number
   readonly prefixHandshakesBurst: number
+  /** Payloads of sessions that one /24 or /48 may bring, a second and at once; loopback is excepted. */
+  readonly prefixMessagesPerSecond: number
+  readonly prefixMessagesBurst: number
   /** Networks whose share is counted; the longest known makes room. */
   readonly prefixesMax: number
   /** A cookie is valid for this long at least, twice at most. */
@@ -53,12 +58,14 @@ export interface DatagramsLimits {
 export const defaultDatagramsLimits: DatagramsLimits = {
   // Issue 3: a bounded LRU; ≈ 250 bytes each (spec/datagrams "Memory").
   sessionsMax: 1_024,
+  // Guess: a quarter, which is more than one prefix has in a routing table (two a bucket).
+  prefixSessionsMax: 256,
   // Guess: a session is proven by the next request, mostly within a round trip.
   unprovenMax: 256,
   // Guess: three lookups of eight paths each, with room; ≈ 4 KB each.
   pendingMax: 256,
-  // Issue 3.
-  queuedMax: 4,
+  // As the engine's operationsMax: after a start all of them may begin with the same cold contact.
+  queuedMax: 64,
   // Guess: one batch of the host's sockets.
   owedMax: 64,
   // RFC 6298 §2.1: the first retransmission after a second.
@@ -83,6 +90,9 @@ export const defaultDatagramsLimits: DatagramsLimits = {
   // Guess: a household or an office behind one prefix.
   prefixHandshakesPerSecond: 50,
   prefixHandshakesBurst: 100,
+  // Guess: far above what twenty contacts answer a busy node; at ≈ 50 µs an answer, a twentieth of one core.
+  prefixMessagesPerSecond: 1_000,
+  prefixMessagesBurst: 2_000,
   prefixesMax: 4_096,
   // WireGuard §5.4.7: a secret of two minutes.
   cookieMs: 120_000,

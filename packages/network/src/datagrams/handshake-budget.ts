@@ -1,65 +1,52 @@
-import { addressScope } from '@miaou/protocol'
 import type { DatagramsLimits } from './datagrams-limits.ts'
+import { networkOf, type PackedSource } from './network-name.ts'
+import { NetworkRates } from './network-rates.ts'
 import { TokenBucket } from './token-bucket.ts'
-import { readU32 } from './wire.ts'
 
-/** A packed endpoint (spec/overlay O1) in a buffer: 6 or 18 bytes. */
-export interface PackedSource {
-  readonly bytes: Uint8Array
-  size: 6 | 18
-}
+/** How many handshakes may be computed: in all, and of each network. */
+class Share {
+  readonly byNetwork: NetworkRates
+  readonly #perSecond: number
+  readonly #burst: number
+  #all: TokenBucket | undefined
 
-/** How many handshakes of others may cost Diffie-Hellman: in all, with a cookie, and of one network (spec D30–D32). */
-export class HandshakeBudget {
-  readonly #limits: DatagramsLimits
-  #open: TokenBucket | undefined
-  #withCookie: TokenBucket | undefined
-  readonly #prefixes = new Map<number, TokenBucket>()
-
-  constructor(limits: DatagramsLimits) {
-    this.#limits = limits
+  constructor(perSecond: number, burst: number, limits: DatagramsLimits) {
+    this.#perSecond = perSecond
+    this.#burst = burst
+    const { prefixHandshakesPerSecond, prefixHandshakesBurst, prefixesMax } = limits
+    this.byNetwork = new NetworkRates(prefixHandshakesPerSecond, prefixHandshakesBurst, prefixesMax)
   }
 
-  /** Networks counted at the moment. */
+  take(now: number, network: number): boolean {
+    this.#all ??= new TokenBucket(this.#perSecond, this.#burst, now)
+    if (!this.#all.take(now)) return false
+    // Asked second, so that a flood of spoofed networks cannot turn the table over faster than the budget.
+    if (this.byNetwork.take(now, network)) return true
+    this.#all.giveBack()
+    return false
+  }
+}
+
+/**
+ * How many handshakes of others may cost Diffie-Hellman, with a cookie and without: in all, and of one network (spec
+ * D30–D32). The two are apart everywhere: who spoofs addresses spends nothing of those who have shown theirs.
+ */
+export class HandshakeBudget {
+  readonly #open: Share
+  readonly #withCookie: Share
+
+  constructor(limits: DatagramsLimits) {
+    this.#open = new Share(limits.handshakesPerSecond, limits.handshakesBurst, limits)
+    this.#withCookie = new Share(limits.cookieHandshakesPerSecond, limits.cookieHandshakesBurst, limits)
+  }
+
+  /** Networks counted at the moment, with cookie or without, whichever are more. */
   get prefixes(): number {
-    return this.#prefixes.size
+    return Math.max(this.#open.byNetwork.size, this.#withCookie.byNetwork.size)
   }
 
   /** Whether a handshake from `source` may be computed now; takes its share if so. */
   take(now: number, source: PackedSource, hasCookie: boolean): boolean {
-    const bucket = hasCookie ? this.#cookieBucket(now) : this.#openBucket(now)
-    if (!bucket.take(now)) return false
-    // Asked second, so that a flood of spoofed networks cannot turn the table over faster than the budget.
-    const prefix = this.#prefix(now, source)
-    if (prefix === undefined || prefix.take(now)) return true
-    bucket.giveBack()
-    return false
-  }
-
-  #openBucket(now: number): TokenBucket {
-    this.#open ??= new TokenBucket(this.#limits.handshakesPerSecond, this.#limits.handshakesBurst, now)
-    return this.#open
-  }
-
-  #cookieBucket(now: number): TokenBucket {
-    const { cookieHandshakesPerSecond, cookieHandshakesBurst } = this.#limits
-    this.#withCookie ??= new TokenBucket(cookieHandshakesPerSecond, cookieHandshakesBurst, now)
-    return this.#withCookie
-  }
-
-  #prefix(now: number, source: PackedSource): TokenBucket | undefined {
-    const family = source.size === 6 ? 4 : 6
-    if (addressScope(source.bytes, 0, family) === 'loopback') return undefined
-    const first = readU32(source.bytes, 0)
-    const name = family === 4 ? first >>> 8 : 2 ** 48 + first * 0x1_0000 + (readU32(source.bytes, 4) >>> 16)
-    const known = this.#prefixes.get(name)
-    if (known !== undefined) return known
-    if (this.#prefixes.size >= this.#limits.prefixesMax) {
-      const oldest = this.#prefixes.keys().next()
-      if (oldest.done !== true) this.#prefixes.delete(oldest.value)
-    }
-    const bucket = new TokenBucket(this.#limits.prefixHandshakesPerSecond, this.#limits.prefixHandshakesBurst, now)
-    this.#prefixes.set(name, bucket)
-    return bucket
+    return (hasCookie ? this.#withCookie : this.#open).take(now, networkOf(source))
   }
 }

@@ -5,6 +5,8 @@ import { DatagramsCounters } from './datagrams-counters.ts'
 import { type DatagramsLimits, defaultDatagramsLimits } from './datagrams-limits.ts'
 import { IncomingHandshakes, type Responded } from './incoming-handshakes.ts'
 import type { DatagramsInput, DatagramsOutput } from './interface.ts'
+import { networkOf, ownMachine } from './network-name.ts'
+import { NetworkRates } from './network-rates.ts'
 import { type FinishedHandshake, type HandshakeContext, OutgoingHandshakes } from './outgoing-handshakes.ts'
 import { type NewSession, SessionTable } from './session-table.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -66,6 +68,7 @@ export class SecureDatagrams {
   readonly #opens: (payload: Uint8Array) => boolean
   readonly #counters = new DatagramsCounters()
   readonly #sessions: SessionTable
+  readonly #messages: NetworkRates
   readonly #outgoing: OutgoingHandshakes
   readonly #incoming: IncomingHandshakes
   #hints: TokenBucket | undefined
@@ -87,7 +90,10 @@ export class SecureDatagrams {
     const { crypto, random, staticKey, jitter = { next: () => 0.5 } } = options
     const [limits, counters] = [this.#limits, this.#counters]
     const context: HandshakeContext = { crypto, random, jitter, staticKey, limits, counters }
-    this.#sessions = new SessionTable(this.#limits.sessionsMax, this.#limits.unprovenMax, random.bytes(32))
+    const { sessionsMax, unprovenMax, prefixSessionsMax } = limits
+    this.#sessions = new SessionTable(sessionsMax, unprovenMax, prefixSessionsMax, random.bytes(32))
+    const { prefixMessagesPerSecond, prefixMessagesBurst, prefixesMax } = limits
+    this.#messages = new NetworkRates(prefixMessagesPerSecond, prefixMessagesBurst, prefixesMax)
     this.#outgoing = new OutgoingHandshakes(context)
     this.#incoming = new IncomingHandshakes(context, options.opens)
   }
@@ -186,7 +192,10 @@ export class SecureDatagrams {
     }
     this.#sessions.markSeen(slot, counter)
     this.#alive(now, slot)
-    if (payload.length > 0) this.#deliver(slot, payload, outputs)
+    if (payload.length === 0) return
+    // Behind the tag: nobody spends the share of a network that only looks like its sender's.
+    if (this.#messages.take(now, this.#sessions.networkOf(slot))) this.#deliver(slot, payload, outputs)
+    else this.#counters.count('over-rate')
   }
 
   /** An authentic datagram of the session came from its endpoint. */
@@ -266,14 +275,23 @@ export class SecureDatagrams {
     this.#addSession(now, { key, endpoint, ...keys, localIndex, remoteIndex, stamp, credit }, false)
   }
 
-  #addSession(now: number, session: NewSession & { readonly send: Uint8Array }, isProven: boolean): number {
-    const { slot, hasEvicted } = this.#sessions.add(now, session, isProven)
+  #addSession(now: number, session: Omit<NewSession, 'network'>, isProven: boolean): number {
+    const network = this.#networkOf(session.endpoint)
+    const { slot, hasEvicted } = this.#sessions.add(now, { ...session, network }, isProven)
     if (hasEvicted) this.#counters.count('session-evicted')
     this.#crypto.wipe(session.send)
     this.#crypto.wipe(session.receive)
     this.#replaceOthers(slot)
     this.#sweepAt = Math.min(this.#sweepAt, now + this.#limits.idleMs)
     return slot
+  }
+
+  /** What is no address has the bounds of this machine: nothing comes from there. */
+  #networkOf({ host, port }: Endpoint): number {
+    const size = packAddress(host, port, this.#source.bytes, 0)
+    if (size === 0) return ownMachine
+    this.#source.size = size
+    return networkOf(this.#source)
   }
 
   /** Of one key at one endpoint, the two latest sessions of each kind stay. */
@@ -327,7 +345,9 @@ export class SecureDatagrams {
   #receiveHint(now: Now, from: Endpoint, bytes: Uint8Array, outputs: DatagramsOutput[]): void {
     const sessions = this.#sessions
     const slot = sessions.withRemoteIndex(readU32(bytes, hint.index), from)
-    const payloads = slot < 0 ? [] : sessions.unanswered(slot)
+    // Of an unproven session the sender of its initiation chose the index, and whose address it bears: a hint would make
+    // us send initiations to somebody who never wrote to us.
+    const payloads = slot < 0 || !sessions.isProven(slot) ? [] : sessions.unanswered(slot)
     const isRecent = slot >= 0 && now.mono - sessions.usedAt(slot) <= this.#limits.unansweredMs
     if (payloads.length === 0 || !isRecent || now.mono - sessions.hintAt(slot) < this.#limits.hintEveryMs) {
       this.#counters.count('hint-ignored')
@@ -354,7 +374,11 @@ export class SecureDatagrams {
       return
     }
     const slot = this.#usableSession(now.mono, key, endpoint, payload.length)
-    if (slot >= 0) {
+    if (slot >= 0 && this.#isSilent(now.mono, slot)) {
+      this.#counters.count('session-silent')
+      this.#sessions.setDoubted(slot, true)
+      this.#sessions.setUnanswered(slot, undefined)
+    } else if (slot >= 0) {
       this.#remember(now.mono, slot, payload)
       this.#seal(now.mono, slot, payload, outputs)
       return
@@ -383,6 +407,16 @@ export class SecureDatagrams {
       slot = sessions.nextOfKey(slot, key)
     }
     return -1
+  }
+
+  /**
+   * Whether what was sent last stayed without a sign of life for so long that the other end may have lost the session and
+   * its hint not have arrived: whoever floods it spends its hints. An unproven address gets no handshake for that.
+   */
+  #isSilent(now: number, slot: number): boolean {
+    const sessions = this.#sessions
+    if (!sessions.isProven(slot) || sessions.unanswered(slot).length === 0) return false
+    return now - sessions.usedAt(slot) > this.#limits.unansweredMs
   }
 
   /** Inside a handshake, or behind the one under way. */

@@ -1,5 +1,6 @@
 import { assert } from '@miaou/core'
 import type { Endpoint } from '@miaou/protocol'
+import { ownMachine } from './network-name.ts'
 import { readU32 } from './wire.ts'
 
 /** A finished handshake, as it enters the table. */
@@ -7,6 +8,8 @@ export interface NewSession {
   /** X25519 key of the other end, 32 bytes. */
   readonly key: Uint8Array
   readonly endpoint: Endpoint
+  /** `networkOf` the endpoint. */
+  readonly network: number
   readonly send: Uint8Array
   readonly receive: Uint8Array
   readonly localIndex: number
@@ -23,13 +26,14 @@ const windowBits = 128
 const capacityMin = 16
 
 /**
- * The sessions, as rows of typed arrays: ≈ 230 bytes each, so that a thousand warm ones cost a quarter of a megabyte.
+ * The sessions, as rows of typed arrays: ≈ 240 bytes each, so that a thousand warm ones cost a quarter of a megabyte.
  * Found by index and by key through chains inside the arrays; in two orders of use, proven and not.
  */
 export class SessionTable {
   readonly #salt: Uint32Array
   readonly #provenMax: number
   readonly #unprovenMax: number
+  readonly #networkMax: number
   #capacity = capacityMin
   #free: number[] = []
   #used = 0
@@ -45,6 +49,7 @@ export class SessionTable {
   #stamps = new Float64Array(capacityMin)
   #credit = new Float64Array(capacityMin)
   #ids = new Float64Array(capacityMin)
+  #networks = new Float64Array(capacityMin)
   #localIndexes = new Uint32Array(capacityMin)
   #remoteIndexes = new Uint32Array(capacityMin)
   #isProven = new Uint8Array(capacityMin)
@@ -60,14 +65,17 @@ export class SessionTable {
   readonly #newest = [-1, -1]
   readonly #oldest = [-1, -1]
   readonly #counts = [0, 0]
+  /** Proven ones of each network. */
+  readonly #provenOf = new Map<number, number>()
   readonly #endpoints: (Endpoint | undefined)[] = []
   readonly #unanswered: (readonly Uint8Array[] | undefined)[] = []
 
-  /** `salt`: 32 random bytes, so that nobody picks keys that share a chain. */
-  constructor(provenMax: number, unprovenMax: number, salt: Uint8Array) {
+  /** `networkMax`: proven ones of one network. `salt`: 32 random bytes, so that nobody picks keys that share a chain. */
+  constructor(provenMax: number, unprovenMax: number, networkMax: number, salt: Uint8Array) {
     assert(provenMax + unprovenMax <= 0xffff, 'a slot fits 16 bits')
     this.#provenMax = provenMax
     this.#unprovenMax = unprovenMax
+    this.#networkMax = networkMax
     // Odd factors, or a word could count for less.
     this.#salt = Uint32Array.from({ length: 8 }, (_, word) => readU32(salt, 4 * word) | 1)
     this.#freeFrom(0)
@@ -85,7 +93,7 @@ export class SessionTable {
   /** A new row, unused so far; the least recently used one of its order went if there were too many (its slot in `evicted`). */
   add(now: number, session: NewSession, isProven: boolean): { readonly slot: number; readonly hasEvicted: boolean } {
     const order = isProven ? 1 : 0
-    const hasEvicted = this.#makeRoom(order)
+    const hasEvicted = this.#makeRoom(order, session.network)
     const slot = this.#takeSlot()
     const base = slot * keyWords * 4
     this.#keyBytes.set(session.send, base)
@@ -100,6 +108,7 @@ export class SessionTable {
     this.#stamps[slot] = session.stamp
     this.#credit[slot] = session.credit
     this.#ids[slot] = ++this.#serial * 0x1_0000 + slot
+    this.#networks[slot] = session.network
     this.#localIndexes[slot] = session.localIndex
     this.#remoteIndexes[slot] = session.remoteIndex
     this.#isProven[slot] = order
@@ -108,6 +117,7 @@ export class SessionTable {
     this.#unanswered[slot] = undefined
     this.#link(slot)
     this.#enter(slot, order)
+    if (isProven) this.#countNetwork(slot, 1)
     return { slot, hasEvicted }
   }
 
@@ -115,6 +125,7 @@ export class SessionTable {
   remove(slot: number): void {
     this.#unlink(slot)
     this.#leave(slot)
+    if (this.isProven(slot)) this.#countNetwork(slot, -1)
     this.#keys.fill(0, slot * keyWords, (slot + 1) * keyWords)
     this.#ids[slot] = 0
     this.#endpoints[slot] = undefined
@@ -171,11 +182,12 @@ export class SessionTable {
   /** The other end has shown that it receives at its endpoint. True when another row had to go for it. */
   prove(slot: number): boolean {
     if (this.#isProven[slot] === 1) return false
-    const hasEvicted = this.#makeRoom(1)
+    const hasEvicted = this.#makeRoom(1, this.networkOf(slot))
     this.#leave(slot)
     this.#isProven[slot] = 1
     this.#credit[slot] = Number.POSITIVE_INFINITY
     this.#enter(slot, 1)
+    this.#countNetwork(slot, 1)
     return hasEvicted
   }
 
@@ -232,6 +244,10 @@ export class SessionTable {
   #clearSeen(slot: number, counter: number): void {
     const word = wordOf(slot, counter)
     this.#windows[word] = (this.#windows[word] as number) & ~(1 << (counter & 31))
+  }
+
+  networkOf(slot: number): number {
+    return this.#networks[slot] as number
   }
 
   endpointOf(slot: number): Endpoint {
@@ -357,6 +373,13 @@ export class SessionTable {
     this.#counts[order] = (this.#counts[order] as number) + 1
   }
 
+  #countNetwork(slot: number, by: 1 | -1): void {
+    const network = this.networkOf(slot)
+    const count = (this.#provenOf.get(network) ?? 0) + by
+    if (count === 0) this.#provenOf.delete(network)
+    else this.#provenOf.set(network, count)
+  }
+
   #leave(slot: number): void {
     const order = this.#isProven[slot] as number
     const [newer, older] = [this.#newer[slot] as number, this.#older[slot] as number]
@@ -367,9 +390,17 @@ export class SessionTable {
     this.#counts[order] = (this.#counts[order] as number) - 1
   }
 
-  #makeRoom(order: number): boolean {
+  /** Of its own network, where that has its share: one sender with many keys or ports displaces only its like. */
+  #makeRoom(order: number, network: number): boolean {
+    const oldest = this.#oldest[order] as number
+    if (order === 1 && network !== ownMachine && (this.#provenOf.get(network) ?? 0) >= this.#networkMax) {
+      let slot = oldest
+      while (this.#networks[slot] !== network) slot = this.#newer[slot] as number
+      this.remove(slot)
+      return true
+    }
     if ((this.#counts[order] as number) < (order === 1 ? this.#provenMax : this.#unprovenMax)) return false
-    this.remove(this.#oldest[order] as number)
+    this.remove(oldest)
     return true
   }
 
@@ -402,6 +433,7 @@ export class SessionTable {
     this.#stamps = grown(this.#stamps)
     this.#credit = grown(this.#credit)
     this.#ids = grown(this.#ids)
+    this.#networks = grown(this.#networks)
     this.#localIndexes = grown(this.#localIndexes)
     this.#remoteIndexes = grown(this.#remoteIndexes)
     this.#isProven = grown(this.#isProven)
