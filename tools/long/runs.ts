@@ -89,12 +89,12 @@ async function model({ seeds }: LongOptions): Promise<LongResult> {
   }
 }
 
-/** The simulator's scenarios at full size: minutes each; the one of a million nodes takes 8 to 12 GB. */
+/** The simulator's scenarios at full size: minutes each; the one of a million nodes takes 5 GB. */
 const simulations: readonly (readonly string[])[] = [
   ['lookup', '--nodes', '100000', '--lookups', '10000', '--dead', '0.2'],
-  ['lookup', '--nodes', '1000000', '--lookups', '2000'],
+  ['lookup', '--nodes', '1000000', '--lookups', '2000', '--loss', '0'],
   ['join', '--nodes', '20000', '--lookups', '1000'],
-  ['churn', '--nodes', '100000', '--lookups', '10000', '--minutes', '30'],
+  ['churn', '--nodes', '100000', '--lookups', '5000', '--minutes', '10', '--paths', '8'],
   ['colluding', '--nodes', '20000', '--lookups', '5000'],
   ['sybil', '--nodes', '10000', '--lookups', '400'],
   ['durability', '--nodes', '20000', '--lookups', '5000'],
