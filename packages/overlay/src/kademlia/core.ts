@@ -106,7 +106,7 @@ export class Core {
     const end = this.contacts.pack(of, this.#packed, 4)
     const interval = Math.floor(this.mono / this.config.tokenIntervalMs) - age
     for (let i = 0; i < 4; i++) this.#packed[i] = interval >> (24 - 8 * i)
-    return this.crypto.hmacSha256(this.#secret, this.#packed.subarray(0, end)).subarray(0, 8)
+    return this.crypto.hmacSha256(this.#secret, this.#packed.subarray(0, end)).slice(0, 8)
   }
 
   isTokenOf(token: Uint8Array, of: ContactRef): boolean {

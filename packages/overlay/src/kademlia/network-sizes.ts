@@ -10,6 +10,9 @@ const space = 2 ** 53
 export class NetworkSizes {
   readonly #core: Core
   #samples: { readonly size: number; readonly at: number }[] | undefined
+  /** Sizes of the samples of the interval, in ascending order: good until a sample comes, or one is too old. */
+  #sizes: readonly number[] = []
+  #sizesUntil = Number.POSITIVE_INFINITY
 
   constructor(core: Core) {
     this.#core = core
@@ -20,6 +23,7 @@ export class NetworkSizes {
     this.#samples ??= []
     this.#samples.push({ size: 1 + estimateNetworkSize(distance / space, rank), at: this.#core.mono })
     if (this.#samples.length > samplesMax) this.#samples.shift()
+    this.#sort()
   }
 
   /** The median of the samples and the own table: nodes that crowd at one target move one value. Own node included. */
@@ -35,12 +39,19 @@ export class NetworkSizes {
   }
 
   #median(own: number): number {
-    if (this.#samples === undefined) return own
+    if (this.#core.mono >= this.#sizesUntil) this.#sort()
+    // With the own value in its place: the middle is that, or one of its neighbours there.
+    const middle = (this.#sizes.length + 1) >> 1
+    const below = this.#sizes[middle - 1] ?? own
+    return Math.max(below, Math.min(own, this.#sizes[middle] ?? own))
+  }
+
+  #sort(): void {
     const { mono, config } = this.#core
-    const values = [own]
-    for (const { size, at } of this.#samples) if (mono - at < config.refreshIntervalMs) values.push(size)
-    values.sort((a, b) => a - b)
-    return values[values.length >> 1] as number
+    const fresh = (this.#samples ?? []).filter(({ at }) => mono - at < config.refreshIntervalMs)
+    this.#sizes = fresh.map(({ size }) => size).sort((a, b) => a - b)
+    const [oldest] = fresh
+    this.#sizesUntil = oldest === undefined ? Number.POSITIVE_INFINITY : oldest.at + config.refreshIntervalMs
   }
 }
 
