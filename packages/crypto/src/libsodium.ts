@@ -156,7 +156,10 @@ class LibsodiumCrypto implements Crypto {
   }
 
   hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
-    if (key.length === 32) return sodium.crypto_auth_hmacsha256(data, key)
+    if (key.length === 32) {
+      if (this.#heap.fits(data.length, 0)) return this.#heap.hmac(key, data)
+      return sodium.crypto_auth_hmacsha256(data, key)
+    }
     // libsodium's one-shot HMAC takes 32-byte keys only; the keys between 33 and 64 bytes, which nothing of ours uses,
     // go to noble.
     if (key.length > 32 && key.length <= hmacBlockSize) return hmac(nobleSha256, key, data)

@@ -50,7 +50,7 @@ const messageAt = adAt + adSizeMax
 const messageSizeMax = 4_096
 
 /**
- * libsodium's ChaCha20-Poly1305 and HKDF on a region of its memory that is taken once. The wrapper takes and frees five pieces a
+ * libsodium's ChaCha20-Poly1305, HMAC and HKDF on a region of its memory that is taken once. The wrapper takes and frees five pieces a
  * call, which costs more than sealing 200 bytes does (docs/decisions/0021); what is larger than the region stays with it.
  */
 export class SodiumHeap {
@@ -112,6 +112,18 @@ export class SodiumHeap {
     )
     heap.fill(0, at, at + nonceAt)
     return status === 0 ? heap.slice(text, text + ciphertext.length - tagSize) : undefined
+  }
+
+  /** HMAC-SHA256 under a key of 32 bytes. `data` fits. */
+  hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
+    const [heap, at, module] = [this.#module.HEAPU8, this.#at, this.#module]
+    const text = at + messageAt
+    heap.set(key, at)
+    heap.set(data, text)
+    module._crypto_auth_hmacsha256(at + adAt, text, data.length, 0, at)
+    const mac = heap.slice(at + adAt, at + adAt + hashSize)
+    heap.fill(0, at, text + data.length)
+    return mac
   }
 
   /**

@@ -132,6 +132,14 @@ describe('libsodium and noble agree', () => {
     }
   })
 
+  test('HMAC of data around the size that fits the region of memory taken once', () => {
+    const key = new Uint8Array(32).fill(7)
+    for (const size of [0, 1, 4_095, 4_096, 4_097, 9_000]) {
+      const data = new Uint8Array(size).fill(size)
+      expect(libsodium.hmacSha256(key, data)).toEqual(noble.hmacSha256(key, data))
+    }
+  })
+
   test('BLAKE3 results stay as they were when the hasher is used again', () => {
     const first = libsodium.blake3(Uint8Array.of(1))
     const copy = first.slice()
