@@ -149,6 +149,14 @@ describe('[A09] Noise handshake', () => {
         staticKey: initiatorStatic,
       }
       expect(NoiseHandshake.startTo(options, weak)).toEqual({ ok: false, error: { type: 'weak-key' } })
+      // Where the first message already agrees with the ephemeral key, that agreement shows it.
+      for (const name of ['IK', 'XK', 'NK'] as const) {
+        const first = startInitiator(name).writeMessage(new Uint8Array(0))
+        expect(startResponder(name).readMessage(concatBytes(weak, first.subarray(32)))).toEqual({
+          ok: false,
+          error: { type: 'weak-key' },
+        })
+      }
       // A peer that seals a weak static key properly: only the agreement shows it.
       const weakStatic = { publicKey: weak, secretKey: initiatorStatic.secretKey }
       expect(run(startInitiator('XX', { staticKey: weakStatic }), startResponder('XX'))).toMatchObject({

@@ -51,14 +51,17 @@ export class NoiseHandshake {
   readonly #messages: readonly (readonly NoiseToken[])[]
   readonly #symmetric: SymmetricState
   readonly #static: KeyPair | undefined
-  readonly #ephemeral: KeyPair
+  /** Made when it is first needed: who is sent altered or spoofed bytes shall not pay for a key that answers nobody. */
+  #ephemeral: KeyPair | undefined
+  readonly #ephemeralSecret: Uint8Array
   #index = 0
   #isDead = false
   #isSplit = false
   #remoteEphemeral: Uint8Array | undefined
   #remoteStatic: Uint8Array | undefined
   #isRemoteStaticProven = false
-  // Results of `ee` and of the initiator's `es`, made when the peer's key is learnt, so that a weak one is refused there.
+  // Results made before their token: of `ee`, where a key is learnt in a message that agrees on nothing with it, and of
+  // the initiator's `es`. A weak key is refused where it is learnt.
   #ee: Uint8Array | undefined
   #es: Uint8Array | undefined
 
@@ -77,7 +80,9 @@ export class NoiseHandshake {
       'a side has a static key exactly when its pattern says so',
     )
     this.#static = staticKey
-    this.#ephemeral = crypto.x25519KeyPair(ephemeralSecret)
+    this.#ephemeralSecret = ephemeralSecret.slice()
+    // From the very array with which `startTo` has agreed: a backend may keep what it made of it.
+    if (this.#isInitiator) this.#ephemeral = crypto.x25519KeyPair(ephemeralSecret)
     this.#remoteStatic = remoteStatic
     this.#es = es
     this.#isRemoteStaticProven = remoteStatic !== undefined
@@ -133,8 +138,9 @@ export class NoiseHandshake {
     const parts: Uint8Array[] = []
     for (const token of this.#messages[this.#index] ?? []) {
       if (token === 'e') {
-        parts.push(this.#ephemeral.publicKey)
-        this.#symmetric.mixHash(this.#ephemeral.publicKey)
+        const { publicKey } = this.#ownEphemeral()
+        parts.push(publicKey)
+        this.#symmetric.mixHash(publicKey)
       } else if (token === 's') {
         parts.push(this.#symmetric.encryptAndHash((this.#static as KeyPair).publicKey))
       } else {
@@ -168,11 +174,13 @@ export class NoiseHandshake {
   #read(message: Uint8Array): Result<Uint8Array, NoiseError> {
     if (message.length > messageBytesMax) return err({ type: 'too-long', size: message.length })
     let rest = message
-    for (const token of this.#messages[this.#index] ?? []) {
+    const tokens = this.#messages[this.#index] ?? []
+    for (const token of tokens) {
       if (token === 'e' || token === 's') {
         const size = keySize + (token === 's' && this.#symmetric.hasKey ? tagSize : 0)
         if (rest.length < size) return err({ type: 'truncated', size: message.length })
-        const error = token === 'e' ? this.#readEphemeral(rest.slice(0, size)) : this.#readStatic(rest.slice(0, size))
+        const part = rest.slice(0, size)
+        const error = token === 'e' ? this.#readEphemeral(part, tokens) : this.#readStatic(part)
         if (error !== undefined) return err(error)
         rest = rest.subarray(size)
       } else {
@@ -186,12 +194,22 @@ export class NoiseHandshake {
     return payload === undefined ? err({ type: 'unauthentic' }) : ok(payload)
   }
 
-  #readEphemeral(key: Uint8Array): NoiseError | undefined {
-    this.#ee = this.#crypto.x25519(this.#ephemeral.secretKey, key)
-    if (this.#ee === undefined) return { type: 'weak-key' }
+  #readEphemeral(key: Uint8Array, tokens: readonly NoiseToken[]): NoiseError | undefined {
+    // Where the same message agrees with the key, that agreement tells whether it is weak: for all of ours, since a key of
+    // small order gives zero with every one. Without it, as in the first message of XX, the next one must not find out.
+    const isTested = tokens.includes('ee') || (!this.#isInitiator && tokens.includes('es'))
+    if (!isTested) {
+      this.#ee = this.#crypto.x25519(this.#ownEphemeral().secretKey, key)
+      if (this.#ee === undefined) return { type: 'weak-key' }
+    }
     this.#remoteEphemeral = key
     this.#symmetric.mixHash(key)
     return undefined
+  }
+
+  #ownEphemeral(): KeyPair {
+    this.#ephemeral ??= this.#crypto.x25519KeyPair(this.#ephemeralSecret)
+    return this.#ephemeral
   }
 
   #readStatic(sealedKey: Uint8Array): NoiseError | undefined {
@@ -203,10 +221,10 @@ export class NoiseHandshake {
 
   /** Diffie-Hellman of one token (§7.1): the first letter names the initiator's key, the second the responder's. */
   #agree(token: Exclude<NoiseToken, 'e' | 's'>): Uint8Array | undefined {
-    if (token === 'ee') return this.#ee?.slice()
+    if (token === 'ee' && this.#ee !== undefined) return this.#ee.slice()
     if (token === 'es' && this.#es !== undefined) return this.#es.slice()
     const [initiators, responders] = [token[0], token[1]]
-    const ours = (this.#isInitiator ? initiators : responders) === 'e' ? this.#ephemeral : this.#static
+    const ours = (this.#isInitiator ? initiators : responders) === 'e' ? this.#ownEphemeral() : this.#static
     const theirs = (this.#isInitiator ? responders : initiators) === 'e' ? this.#remoteEphemeral : this.#remoteStatic
     assert(ours !== undefined && theirs !== undefined, 'a pattern agrees only on keys that were exchanged')
     return this.#crypto.x25519(ours.secretKey, theirs)
@@ -231,7 +249,8 @@ export class NoiseHandshake {
   }
 
   #wipeEphemeral(): void {
-    this.#crypto.wipe(this.#ephemeral.secretKey)
+    this.#crypto.wipe(this.#ephemeralSecret)
+    if (this.#ephemeral !== undefined) this.#crypto.wipe(this.#ephemeral.secretKey)
     if (this.#ee !== undefined) this.#crypto.wipe(this.#ee)
     if (this.#es !== undefined) this.#crypto.wipe(this.#es)
   }
