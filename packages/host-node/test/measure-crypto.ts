@@ -5,11 +5,11 @@ import { type Crypto, createLibsodiumCrypto } from '@miaou/crypto'
 import { SecureDatagrams } from '@miaou/network'
 import type { Endpoint } from '@miaou/protocol'
 import { createNodeCrypto } from '../src/crypto/node-crypto.ts'
+import { systemRandom as random } from '../src/peer/system.ts'
 
 const payload = textToBytes('o'.padEnd(60, 'x'))
 const answer = new Uint8Array(700).fill(7)
 const now = { mono: 0, wall: 1_700_000_000_000 }
-const random = { bytes: (size: number) => globalThis.crypto.getRandomValues(new Uint8Array(size)) }
 
 for (const [name, crypto] of [
   ['libsodium', await createLibsodiumCrypto()],
@@ -39,7 +39,13 @@ function measureDatagrams(name: string, crypto: Crypto): void {
   const b: Endpoint = { host: '198.51.100.2', port: 4002 }
   const bKey = crypto.x25519KeyPair(random.bytes(32))
   const opens = () => true
-  const limits = { handshakesPerSecond: 1e9, handshakesBurst: 1e9, prefixHandshakesBurst: 1e9 }
+  const limits = {
+    handshakesPerSecond: 1e9,
+    handshakesBurst: 1e9,
+    prefixHandshakesBurst: 1e9,
+    prefixMessagesBurst: 1e9,
+    prefixSessionsMax: 1_024,
+  }
   const responder = new SecureDatagrams({ crypto, random, staticKey: bKey, opens, limits })
   const initiator = () =>
     new SecureDatagrams({ crypto, random, staticKey: crypto.x25519KeyPair(random.bytes(32)), opens })

@@ -39,7 +39,9 @@ export class X25519Keys {
     const encoded = Buffer.concat([pkcs8Prefix, secretKey])
     const keyObject = withoutStackTraces(() => createPrivateKey({ key: encoded, format: 'der', type: 'pkcs8' }))
     encoded.fill(0)
-    const publicKey = new Uint8Array(Buffer.from(keyObject.export({ format: 'jwk' }).x ?? '', 'base64url'))
+    // Of the public half alone: the form of a whole pair would hold the secret as a text, which cannot be overwritten.
+    const { x = '' } = createPublicKey(keyObject).export({ format: 'jwk' })
+    const publicKey = new Uint8Array(Buffer.from(x, 'base64url'))
     const made: KnownSecret = { copy: secretKey.slice(), keyObject, publicKey }
     this.#secrets.set(secretKey, made)
     return made
