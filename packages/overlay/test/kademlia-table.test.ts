@@ -151,6 +151,28 @@ describe('kademlia: who is in the table', () => {
     expect(node.counter('contacts-removed')).toBe(1)
   })
 
+  test('[O34] a request that could not be sent is no silence, one that the layer below gave up is', () => {
+    const node = new TestEngine()
+    const contact = node.contact(idOf(0x80))
+    node.meet(contact)
+    for (let i = 0; i < 5; i++) {
+      node.meet(node.contact(idOf(0x40)))
+      const [send] = sends(node.command({ type: 'ping', contact }).outputs, 'ping')
+      if (send === undefined) throw new Error('nothing sent')
+      const outputs = node.give({ type: 'failed', transaction: send.message.transaction })
+      expect(replies(outputs)).toEqual([{ type: 'failed', error: { type: 'timeout' } }])
+      expect(node.engine.contacts()).toContain(contact)
+    }
+    expect(node.engine.info().counters).toMatchObject({ 'requests-not-sent': 5 })
+    for (let i = 0; i < 2; i++) {
+      node.mono += 10
+      const [send] = sends(node.command({ type: 'ping', contact }).outputs, 'ping')
+      node.meet(node.contact(idOf(0x40)))
+      node.give({ type: 'unanswered', transaction: send?.message.transaction ?? 0 })
+    }
+    expect(node.engine.info()).toMatchObject({ contacts: 1, counters: { timeouts: 2, 'contacts-removed': 1 } })
+  })
+
   test('[O34] requests in flight together are one silence', () => {
     const node = new TestEngine()
     const [dead, live] = [node.contact(idOf(128)), node.contact(idOf(1))]

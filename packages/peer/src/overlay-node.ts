@@ -67,6 +67,8 @@ export class OverlayNode {
   readonly #counters = new Map<string, number>()
   /** Key and packed endpoint of the sender at hand. */
   readonly #scratch = new Uint8Array(50)
+  /** Transactions of requests that the datagrams refused, and the engine is yet to be told. */
+  readonly #notSent: number[] = []
 
   constructor(options: OverlayNodeOptions) {
     const { crypto, random, jitter, keyPair, contactsMax = contactsMaxDefault } = options
@@ -113,6 +115,10 @@ export class OverlayNode {
         this.#perform(now, this.#kademlia.handle(now, input), 0, outputs)
         break
     }
+    // One after the other: what a walk does instead of a request that failed may fail as well, and so on.
+    for (let token = this.#notSent.shift(); token !== undefined; token = this.#notSent.shift()) {
+      this.#perform(now, this.#kademlia.handle(now, { type: 'failed', transaction: token }), 0, outputs)
+    }
     return outputs
   }
 
@@ -137,10 +143,7 @@ export class OverlayNode {
     for (const output of heard) {
       if (output.type === 'datagram') outputs.push(output)
       else if (output.type === 'message') this.#receive(now, output, outputs)
-      else {
-        const failed = this.#kademlia.handle(now, { type: 'failed', transaction: output.token })
-        this.#perform(now, failed, 0, outputs)
-      }
+      else this.#notSent.push(output.token)
     }
   }
 

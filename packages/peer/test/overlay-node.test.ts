@@ -4,8 +4,12 @@ import { expect, test } from 'vitest'
 import { OverlayTown, type TownNode } from './overlay-town.ts'
 import { crypto } from './ports.ts'
 
-function joined(count: number, seed = 1): { readonly town: OverlayTown; readonly nodes: readonly TownNode[] } {
-  const town = new OverlayTown(seed)
+function joined(
+  count: number,
+  seed = 1,
+  options: ConstructorParameters<typeof OverlayTown>[1] = {},
+): { readonly town: OverlayTown; readonly nodes: readonly TownNode[] } {
+  const town = new OverlayTown(seed, options)
   const first = town.add()
   for (let i = 1; i < count; i++) {
     const node = town.add()
@@ -82,6 +86,32 @@ test('an address that no node can have answers a command with an error, not with
     expect(town.ask(first, { type: 'ping', contact })).toMatchObject({ type: 'failed' })
     expect(town.ask(first, { type: 'bootstrap', contacts: [contact] })).toMatchObject({ type: 'failed' })
   }
+})
+
+test('[O34] requests that find the queue of a handshake full cost nobody the place, and no stack', () => {
+  const { town, nodes } = joined(12, 3, { datagrams: { queuedMax: 1 } })
+  town.run(2_000)
+  const [first] = nodes
+  if (first === undefined) throw new Error('nobody there')
+  // Without sessions each contact is asked by a handshake, and nobody answers.
+  town.drops = () => true
+  town.run(700_000)
+  const before = first.node.info().kademlia.contacts
+  const now = { mono: town.now, wall: town.now }
+  for (let i = 0; i < 300; i++) {
+    const command = { type: 'put', record: encodeRecord({ ...record, value: Uint8Array.of(i >> 8, i) }) } as const
+    town.perform(
+      first,
+      first.node.handle(now, { type: 'command', id: 10_000 + i, command: { ...command, republish: true } }),
+    )
+  }
+  expect(first.node.info().counters['requests-not-sent']).toBeGreaterThan(100)
+  expect(first.node.info().kademlia).toMatchObject({ published: 300, contacts: before })
+  town.run(3_700_000)
+  expect(first.node.info().kademlia.contacts).toBe(before)
+  town.drops = () => false
+  town.run(1_000)
+  expect(town.ask(first, { type: 'put', record: encodeRecord(record), republish: false }).type).toBe('stored')
 })
 
 test('garbage is counted, and nothing comes back', () => {

@@ -4,6 +4,7 @@ import type { Endpoint } from '@miaou/protocol'
 import {
   OverlayNode,
   type OverlayNodeCommand,
+  type OverlayNodeOptions,
   type OverlayNodeOutput,
   type OverlayNodeReply,
 } from '../src/overlay-entry.ts'
@@ -36,8 +37,12 @@ export class OverlayTown {
   #nextId = 1
   now = 1_000
 
-  constructor(seed: number) {
+  readonly #options: Pick<OverlayNodeOptions, 'kademlia' | 'datagrams' | 'contactsMax'>
+
+  /** `options`: of every node. */
+  constructor(seed: number, options: Pick<OverlayNodeOptions, 'kademlia' | 'datagrams' | 'contactsMax'> = {}) {
     this.#random = new SeededRandom(seed)
+    this.#options = options
   }
 
   add(host = `10.0.${this.nodes.length >> 8}.${(this.nodes.length & 255) + 1}`): TownNode {
@@ -58,7 +63,7 @@ export class OverlayTown {
 
   #start(keyPair: KeyPair): OverlayNode {
     const jitter = { next: () => (this.#random.bytes(1)[0] as number) / 256 }
-    return new OverlayNode({ crypto, random: this.#random, jitter, keyPair })
+    return new OverlayNode({ crypto, random: this.#random, jitter, keyPair, ...this.#options })
   }
 
   #listen(resident: TownNode): void {

@@ -283,7 +283,7 @@ export class P2PNode {
     }
     if (answer !== undefined) this.#receive(peer, answer, transaction)
     else if (request.type === 'Store') this.#stored(peer, transaction)
-    else this.#handle({ type: 'failed', transaction })
+    else this.#handle({ type: 'unanswered', transaction })
   }
 
   /** A Store that arrived counts as done: the exercise has no answer to it. */

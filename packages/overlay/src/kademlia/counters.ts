@@ -7,6 +7,7 @@ export type KademliaCounter =
   | 'records-wrong'
   | 'timeouts'
   | 'requests-over-limit'
+  | 'requests-not-sent'
   | 'operations-over-limit'
   | 'contacts-removed'
   | 'contacts-kept-in-outage'

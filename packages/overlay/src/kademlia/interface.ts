@@ -87,8 +87,10 @@ export type KademliaInput =
       readonly isProven: boolean
       readonly message: KademliaMessage
     }
-  /** A request that the layer below knows cannot arrive (handshake refused, no socket of that family). */
+  /** A request that the layer below could not send (a full queue, no socket of that family): says nothing about whom it was for. */
   | { readonly type: 'failed'; readonly transaction: number }
+  /** A request that stayed without an answer, where the layer below has timeouts of its own. */
+  | { readonly type: 'unanswered'; readonly transaction: number }
   | { readonly type: 'command'; readonly id: number; readonly command: KademliaCommand }
   /** Where the sockets receive: what an observed address is compared with to tell a NAT. */
   | { readonly type: 'listening'; readonly endpoints: readonly Endpoint[] }

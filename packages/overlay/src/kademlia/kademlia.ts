@@ -45,6 +45,9 @@ export interface KademliaInfo {
   readonly counters: Readonly<Partial<Record<KademliaCounter, number>>>
 }
 
+/** So long nothing of the engine's own is tried after a walk none of whose requests could be sent: own choice. */
+const backgroundPauseMs = 1_000
+
 const configs = new WeakMap<Partial<KademliaConfig>, KademliaConfig>()
 
 /**
@@ -64,6 +67,8 @@ export class Kademlia {
   #walks: Set<Walk> | undefined
   #backgroundWalks: Set<Walk> | undefined
   #pings: Set<PingOperation> | undefined
+  /** When the engine's own walks go on after a pause, monotonic ms. */
+  #resumeAt = Number.POSITIVE_INFINITY
   #isStopped = false
 
   constructor(options: KademliaOptions) {
@@ -99,7 +104,7 @@ export class Kademlia {
   /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
   deadline(): number {
     const own = Math.min(this.#maintenance.deadline(), this.#reachability.deadline())
-    return Math.min(this.#requests.deadline(), own)
+    return Math.min(this.#requests.deadline(), own, this.#resumeAt)
   }
 
   /**
@@ -151,6 +156,9 @@ export class Kademlia {
         break
       case 'failed':
         this.#requests.fail(input.transaction)
+        break
+      case 'unanswered':
+        this.#requests.giveUp(input.transaction)
         break
       case 'command':
         this.#command(input.id, input.command)
@@ -308,11 +316,19 @@ export class Kademlia {
   }
 
   #ended(walk: Walk): void {
-    if (this.#backgroundWalks?.delete(walk) === true) this.#runBackground()
-    else this.#walks?.delete(walk)
+    if (this.#backgroundWalks?.delete(walk) !== true) {
+      this.#walks?.delete(walk)
+      return
+    }
+    // Nothing can be sent at the moment: thousands of waiting walks must not all fail within one input.
+    const { requests, timeouts, ms } = walk.cost()
+    if (ms === 0 && timeouts === requests) this.#resumeAt = this.#core.mono + backgroundPauseMs
+    this.#runBackground()
   }
 
   #runBackground(): void {
+    if (this.#resumeAt !== Number.POSITIVE_INFINITY && this.#core.mono < this.#resumeAt) return
+    this.#resumeAt = Number.POSITIVE_INFINITY
     this.#backgroundWalks ??= new Set()
     while (this.#backgroundWalks.size < this.#core.config.backgroundWalksMax) {
       const next = this.#maintenance.next()
@@ -346,6 +362,7 @@ export class Kademlia {
     this.#walks = undefined
     this.#backgroundWalks = undefined
     this.#pings = undefined
+    this.#resumeAt = Number.POSITIVE_INFINITY
     this.#requests.clear()
     this.#maintenance.clear()
     this.#reachability.clear()

@@ -130,8 +130,17 @@ export class Requests {
     this.#care.lied(ref)
   }
 
-  /** The layer below says that the request cannot arrive. */
+  /** The layer below could not send the request: no fault of the contact's, and no silence (O34). */
   fail(transaction: number): void {
+    const pending = this.#pending?.get(transaction)
+    if (pending === undefined) return
+    this.#delete(pending)
+    this.#core.counters.add('requests-not-sent')
+    pending.owner.failed(pending)
+  }
+
+  /** The layer below has waited long enough for the answer. */
+  giveUp(transaction: number): void {
     const pending = this.#pending?.get(transaction)
     if (pending !== undefined) this.#end(pending)
   }
