@@ -38,6 +38,8 @@ const byCode: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
   'bootstrap-failed': exitCodes.unreachable,
   'node-silent': exitCodes.unreachable,
   'not-stored': exitCodes.unreachable,
+  'bad-topic': exitCodes.usage,
+  'no-neighbours': exitCodes.unreachable,
   unresolved: exitCodes.unreachable,
   'no-address': exitCodes.unreachable,
   unreachable: exitCodes.unreachable,

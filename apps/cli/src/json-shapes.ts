@@ -2,6 +2,9 @@ import {
   connectedSchema,
   contactSchema,
   diagnosticSchema,
+  gossipInfoSchema,
+  gossipNewsSchema,
+  gossipPublishedSchema,
   identitySchema,
   inviteSchema,
   keySchema,
@@ -21,6 +24,7 @@ import {
   pingSchema,
   safetyNumberSchema,
   settingsSchema,
+  timeSchema,
 } from '@miaou/sdk'
 import { z } from 'zod'
 
@@ -95,6 +99,9 @@ export const jsonShapes: Readonly<Record<string, z.ZodType>> = {
   'dht find': overlayContactSchema.strict(),
   'dht ping': overlayPongSchema.strict(),
   'dht bootstrap': overlayJoinedSchema.strict(),
+  'gossip publish': gossipPublishedSchema.strict(),
+  'gossip follow': gossipNewsSchema.extend({ at: timeSchema, text: z.string().exactOptional() }).strict(),
+  'gossip info': gossipInfoSchema.strict(),
   'key generate': keySchema.strict(),
   'key list': keySchema.strict(),
   'key export': z.union([keySchema.strict(), operations['keys.exportSecret'].output.strict()]),

@@ -5,6 +5,7 @@ import { type ExitCode, exitCodes } from './exit-code.ts'
 import type { Io } from './io.ts'
 import { createDefine, type Group } from './program/define.ts'
 import { defineDht } from './program/dht.ts'
+import { defineGossip } from './program/gossip.ts'
 import { defineKeys } from './program/keys.ts'
 import { defineMessages } from './program/messages.ts'
 import { defineNetwork } from './program/network.ts'
@@ -40,6 +41,7 @@ export function createProgram(io: Io, version: string, finish: (code: ExitCode) 
   defineMessages(group)
   defineNetwork(group)
   defineDht(group)
+  defineGossip(group)
   defineKeys(group)
   throwInsteadOfExit(program)
   return program

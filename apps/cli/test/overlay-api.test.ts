@@ -74,7 +74,7 @@ describe('[API11] the overlay', () => {
 })
 
 test('what is heard of a topic comes as an event, its bytes in hexadecimal', async () => {
-  const events = miaou.events()
+  const events = miaou.events({ topics: ['cats'] })
   const next = events.next()
   await vi.waitFor(() => expect(alice.listenerCount).toBeGreaterThan(0))
   alice.emit({

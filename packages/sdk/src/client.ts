@@ -10,6 +10,18 @@ export interface SendOptions {
   readonly key?: string
 }
 
+/** What was heard in a topic. */
+export interface GossipMessage {
+  /** When it came, wall-clock ms. */
+  readonly at: number
+  readonly topic: string
+  /** SHA-256 of the message, hexadecimal. */
+  readonly messageId: string
+  /** Ed25519 key of whoever published, hexadecimal: a pseudonym. */
+  readonly origin: string
+  readonly payload: Uint8Array
+}
+
 type Without<N extends OperationName, K extends string> = Omit<OperationInput<N>, K>
 
 /**
@@ -95,6 +107,16 @@ export class MiaouClient {
     bootstrap: (nodes: readonly string[]) => this.#call('overlay.bootstrap', { nodes: [...nodes] }),
   }
 
+  /** Topics among linked contacts and theirs. What is published now is heard by whoever follows now: nothing is kept. */
+  readonly gossip = {
+    info: () => this.#call('gossip.info', {}),
+    /** `topic`: 1 to 64 visible ASCII characters. A text is sent as its UTF-8. */
+    publish: (topic: string, payload: Uint8Array | string) =>
+      this.#call('gossip.publish', { topic, payload: toHex(payload) }),
+    /** The messages of topics as they come; ends with the iterator or the client. */
+    follow: (...topics: readonly string[]) => this.#follow(topics),
+  }
+
   readonly settings = {
     get: () => this.#call('settings.get', {}),
     set: (settings: OperationInput<'settings.set'>) => this.#call('settings.set', settings),
@@ -164,6 +186,29 @@ export class MiaouClient {
       return: async () => {
         forget()
         return (await source.return?.()) ?? { done: true, value: undefined }
+      },
+    }
+    return iterator
+  }
+
+  #follow(topics: readonly string[]): AsyncIterableIterator<GossipMessage> {
+    const events = this.events({ fleeting: false, topics })
+    // No generator: one that waits for the next message could not be ended.
+    const iterator: AsyncIterableIterator<GossipMessage> = {
+      [Symbol.asyncIterator]: () => iterator,
+      next: async () => {
+        for (;;) {
+          const { done, value } = await events.next()
+          if (done) return { done, value: undefined }
+          const { at, event } = value
+          if (event.type !== 'gossip') continue
+          const { topic, messageId, origin, payload } = event
+          return { done: false, value: { at, topic, messageId, origin, payload: fromHex(payload) } }
+        }
+      },
+      return: async () => {
+        await events.return?.()
+        return { done: true, value: undefined }
       },
     }
     return iterator

@@ -6,6 +6,8 @@ export interface EventOptions {
   readonly after?: number
   /** Also news without a cursor (typing, presence, links). Default true. */
   readonly fleeting?: boolean
+  /** Topics of gossip that are followed for as long as the stream lasts: their messages come as events. At most 64. */
+  readonly topics?: readonly string[]
 }
 
 /** Port: the way to a peer. `sdk/http` goes to a daemon, hosts supply the in-process form. Rejects with `MiaouError`. */

@@ -75,6 +75,10 @@ export const errorKinds = {
   'bad-public-key': { status: 400, facts: [] },
   'too-many-own-records': { status: 429, facts: ['recordsMax'] },
   'too-many-operations': { status: 429, facts: ['operationsMax'] },
+  // Gossip.
+  'bad-topic': { status: 400, facts: ['topic'] },
+  'too-fast': { status: 429, facts: ['retryAfterMs'] },
+  'no-neighbours': { status: 503, facts: [] },
   // The home and the start of a peer.
   'no-home': { status: 500, facts: ['home'] },
   'home-exists': { status: 500, facts: ['home'] },

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ErrorCode } from './error.ts'
 import { contactSchema, identitySchema, inviteSchema, safetyNumberSchema, settingsSchema } from './schema/contacts.ts'
 import type { Frozen } from './schema/frozen.ts'
+import { gossipInfoSchema, gossipPublishedSchema, topicSchema } from './schema/gossip.ts'
 import { messageIdSchema, peerIdSchema, whoSchema } from './schema/ids.ts'
 import { hexSchema, keyIdSchema, keyKindSchema, keySchema } from './schema/keys.ts'
 import { messageSchema } from './schema/messages.ts'
@@ -296,6 +297,15 @@ export const operations = {
     input: z.object({ nodes: z.array(nodeAddressSchema).min(1).max(32) }),
     output: overlayJoinedSchema,
     errors: ['bad-node', 'unresolved', 'bootstrap-failed', ...overlayErrors],
+  }),
+  'gossip.publish': operation('POST', '/v1/gossip/messages', 'Tell all who follow a topic; nothing is kept', {
+    input: z.object({ topic: topicSchema, payload: hexSchema }),
+    output: gossipPublishedSchema,
+    errors: ['bad-topic', 'too-large', 'too-fast', 'no-neighbours'],
+  }),
+  'gossip.info': operation('GET', '/v1/gossip', 'Who takes part in gossip with us, and in which topics', {
+    input: nothing,
+    output: gossipInfoSchema,
   }),
   'keys.list': operation('GET', '/v1/keys', 'Keys made for own use', {
     input: nothing,

@@ -1,10 +1,12 @@
 import { commands as englishCommands } from './en/commands.ts'
 import { errors as englishErrors } from './en/errors.ts'
+import { gossip as englishGossip } from './en/gossip.ts'
 import { help as englishHelp } from './en/help.ts'
 import { overlay as englishOverlay } from './en/overlay.ts'
 import { states as englishStates } from './en/states.ts'
 import { commands as frenchCommands } from './fr/commands.ts'
 import { errors as frenchErrors } from './fr/errors.ts'
+import { gossip as frenchGossip } from './fr/gossip.ts'
 import { help as frenchHelp } from './fr/help.ts'
 import { overlay as frenchOverlay } from './fr/overlay.ts'
 import { states as frenchStates } from './fr/states.ts'
@@ -14,6 +16,7 @@ type English = typeof englishErrors &
   typeof englishStates &
   typeof englishCommands &
   typeof englishOverlay &
+  typeof englishGossip &
   typeof englishHelp
 export type PhraseKey = keyof English
 
@@ -21,8 +24,8 @@ type Arguments<K extends PhraseKey> = [keyof Parameters<English[K]>] extends [ne
 
 /** All phrases, by language and key: for the tests that hold both languages together. */
 export const phrases: Readonly<Record<Language, Readonly<Record<PhraseKey, Phrase>>>> = {
-  en: { ...englishErrors, ...englishStates, ...englishCommands, ...englishOverlay, ...englishHelp },
-  fr: { ...frenchErrors, ...frenchStates, ...frenchCommands, ...frenchOverlay, ...frenchHelp },
+  en: { ...englishErrors, ...englishStates, ...englishCommands, ...englishOverlay, ...englishGossip, ...englishHelp },
+  fr: { ...frenchErrors, ...frenchStates, ...frenchCommands, ...frenchOverlay, ...frenchGossip, ...frenchHelp },
 }
 
 export function isLanguage(text: string): text is Language {

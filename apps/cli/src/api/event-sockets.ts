@@ -11,6 +11,9 @@ import { checkSource, givenToken, isToken } from './guards.ts'
 // Not imported: an import reads every export of the module, and one of them loads Node's `fetch`.
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
+/** Topics of gossip that one stream may follow: as many as a peer. */
+const topicsMax = 64
+
 interface StreamOptions {
   readonly streamsMax: number
   readonly streamBytesMax: number
@@ -54,9 +57,11 @@ export class EventSockets {
       const countMax = this.#options.streamsMax
       if (this.#server.clients.size >= countMax) throw new MiaouError('too-many-clients', { countMax })
       const after = readCursor(url.searchParams.get('after'))
+      const topics = url.searchParams.getAll('topic')
+      if (topics.length > topicsMax) throw new MiaouError('bad-request', { detail: 'topic' })
       const fleeting = url.searchParams.get('fleeting') !== 'false'
       this.#server.handleUpgrade(request, socket, head, (client) => {
-        const feed = new PeerFeed(this.#peer, { fleeting, ...(after === undefined ? {} : { after }) })
+        const feed = new PeerFeed(this.#peer, { fleeting, topics, ...(after === undefined ? {} : { after }) })
         void this.#serve(client, feed)
       })
     } catch (error) {

@@ -1,10 +1,13 @@
 import { bytesToHex } from '@miaou/core'
-import type { EventOptions, MiaouEvent, News } from '@miaou/sdk'
+import type { EventOptions, MiaouEvent } from '@miaou/sdk'
 import { EventQueue, MiaouError } from '@miaou/sdk/client'
 import type { PeerEvent, PeerHandle } from '../peer-handle.ts'
+import { toGossipError } from './gossip-operations.ts'
 
 /** Stored events read back at once. */
 const pageSize = 200
+/** Messages of gossip that may wait for a slow reader: each may have 64 KiB. Guess. */
+const gossipWaitingMax = 100
 
 /**
  * The event stream of a running peer. Durable news are read from the store whenever the reader is behind, so that a slow
@@ -15,6 +18,9 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
   readonly #fleeting: boolean
   readonly #queue: EventQueue<MiaouEvent>
   readonly #unsubscribe: () => void
+  /** Topics of gossip that are followed for this stream. */
+  readonly #topics = new Set<string>()
+  readonly #following: Promise<void>
   /** Cursor of the last durable event that entered the queue. */
   #cursor: number | undefined
   /** Durable events must come from the store: at the start, and after the buffer was full. */
@@ -30,10 +36,12 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
     this.#queue = new EventQueue(bufferedMax)
     this.#unsubscribe = peer.onEvent((event) => this.#heard(event))
     this.#reading = this.#catchUp()
+    this.#following = this.#follow(options.topics ?? [])
   }
 
-  /** The cursor this stream starts after. */
+  /** The cursor this stream starts after; what is told in its topics from now on is heard. */
   async start(): Promise<number> {
+    await this.#following
     if (this.#cursor === undefined) await this.#reading
     return this.#cursor ?? 0
   }
@@ -56,6 +64,8 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
   #finish(error?: MiaouError): void {
     this.#unsubscribe()
     this.#queue.end(error)
+    for (const topic of this.#topics) void this.#peer.gossip.unsubscribe(topic)
+    this.#topics.clear()
   }
 
   #heard(event: PeerEvent): void {
@@ -65,8 +75,22 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
       if (this.#isBehind || (this.#cursor !== undefined && cursor <= this.#cursor)) return
       if (this.#queue.push({ cursor, at, event: news })) this.#cursor = cursor
       else this.#isBehind = true
+    } else if (event.type === 'gossip') {
+      if (!this.#topics.has(event.topic) || this.#queue.size >= gossipWaitingMax) return
+      const [origin, payload] = [bytesToHex(event.origin), bytesToHex(event.payload)]
+      this.#queue.push({ at: Date.now(), event: { ...event, origin, payload } })
     } else if (this.#fleeting) {
-      this.#queue.push({ at: Date.now(), event: toFleetingNews(event) })
+      const news = event.type === 'fleeting' || event.type === 'network' ? event.event : event
+      this.#queue.push({ at: Date.now(), event: news })
+    }
+  }
+
+  async #follow(topics: readonly string[]): Promise<void> {
+    for (const topic of new Set(topics)) {
+      const followed = await this.#peer.gossip.subscribe(topic)
+      if (!followed.ok) return this.#finish(toGossipError(followed.error))
+      if (this.#queue.isEnded) return this.#peer.gossip.unsubscribe(topic)
+      this.#topics.add(topic)
     }
   }
 
@@ -97,10 +121,4 @@ export class PeerFeed implements AsyncIterableIterator<MiaouEvent> {
     }
     this.#reading = undefined
   }
-}
-
-function toFleetingNews(event: Exclude<PeerEvent, { readonly type: 'stored' }>): News {
-  if (event.type === 'fleeting' || event.type === 'network') return event.event
-  if (event.type !== 'gossip') return event
-  return { ...event, origin: bytesToHex(event.origin), payload: bytesToHex(event.payload) }
 }

@@ -3,6 +3,7 @@ import type { UserKeyError } from '@miaou/host-node'
 import type { ErrorCode, Key, OperationInput, OperationName, OperationOutput } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle, UserKeyView } from '../peer-handle.ts'
+import { gossipHandlers } from './gossip-operations.ts'
 import { overlayHandlers, overlaySummary, withOverlayCheck } from './overlay-operations.ts'
 import { findContact } from './who.ts'
 
@@ -89,6 +90,7 @@ const handlers: Handlers = {
   'network.diagnostics': (peer) => withOverlayCheck(peer, peer.network.diagnostics()),
 
   ...overlayHandlers,
+  ...gossipHandlers,
 
   'keys.list': async (peer) => unwrapKey(peer.keys.list()).map(toKey),
   'keys.generate': async (peer, { kind, keyId }) => toKey(unwrapKey(peer.keys.generate(kind, keyId))),

@@ -38,7 +38,7 @@ export async function createOverlay(options: CreateOverlayOptions): Promise<Over
     home,
     log,
   } = options
-  const { enabled, port, mode, bootstrap } = overlay
+  const { enabled, port, mode, bootstrap, tellContacts } = overlay
   if (offline || !enabled) {
     const why = offline
       ? ({ type: 'overlay-off', reason: 'offline', detail: 'this peer was started offline' } as const)
@@ -58,6 +58,8 @@ export async function createOverlay(options: CreateOverlayOptions): Promise<Over
     loopbackOnly,
     mode,
     port,
+    // A client is reached by nobody.
+    tellsContacts: tellContacts && mode !== 'client',
     bootstrap: loadBootstrapConfig(bootstrap, home, ({ path, detail }) =>
       log.write('warn', 'bad-bootstrap-list', { path, detail }),
     ),

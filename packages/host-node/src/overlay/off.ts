@@ -82,6 +82,14 @@ export class OffOverlay implements OverlaySide {
     // No socket to move.
   }
 
+  hint(): void {
+    // Nobody here asks.
+  }
+
+  onOwnNode(): void {
+    // There is no node to tell of.
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true
   }

@@ -28,6 +28,8 @@ export interface OverlayHostOptions {
   readonly port?: number | undefined
   /** Finds and is found on the LAN. Default true. */
   readonly lan?: boolean
+  /** Tells linked contacts of this node. Default true. */
+  readonly tellsContacts?: boolean
   /** An invariant of ours broke: the overlay has stopped. */
   readonly onCrash: (error: unknown) => void
   readonly sockets?: Partial<Omit<UdpSocketsOptions, 'loopbackOnly'>>

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { equalBytes, err, nodeIdToBytes, ok, type Result } from '@miaou/core'
 import type { KeyPair } from '@miaou/crypto'
+import type { OverlayHint, OwnOverlayNode } from '@miaou/peer'
 import {
   OverlayNode,
   type OverlayNodeCommand,
@@ -12,6 +13,7 @@ import {
   decodeRecord,
   type Endpoint,
   encodeRecord,
+  isLoopback,
   recordSaltSizeMax,
   recordSizeMax,
   signedRecordKey,
@@ -22,6 +24,7 @@ import {
 import { Pending } from '../peer/pending.ts'
 import type { BootstrapNode } from './bootstrap-node.ts'
 import { Bootstrapper } from './bootstrapper.ts'
+import { ContactNodes } from './contact-nodes.ts'
 import type {
   OverlayContact,
   OverlayError,
@@ -61,6 +64,8 @@ export class OverlayHost implements OverlaySide {
   readonly #loop: OverlayLoop<OverlayNodeInput, OverlayNodeOutput>
   readonly #sockets: UdpSockets
   readonly #bootstrapper: Bootstrapper
+  readonly #contactNodes = new ContactNodes()
+  #hintsCount = 0
   readonly #lan: LanNodes | undefined
   readonly #saved: SavedContacts
   readonly #own: OwnRecords
@@ -74,6 +79,9 @@ export class OverlayHost implements OverlaySide {
   /** Those through whom it joined last. */
   #joinedThrough: readonly NodeAddress[] = []
   #isTold = false
+  #onOwnNode: (node: OwnOverlayNode) => void = () => undefined
+  /** As JSON: what contacts were to be told last. */
+  #ownNode: string | undefined
   #isPublishing = false
   #stopping: Promise<void> | undefined
 
@@ -112,7 +120,7 @@ export class OverlayHost implements OverlaySide {
     this.#bootstrapper = new Bootstrapper({
       nodes: options.bootstrap,
       saved: () => this.#saved.all,
-      met: () => this.#lan?.nodes() ?? [],
+      met: () => this.#met(),
       resolve: (nodes) => this.#resolve(nodes),
       join: async (addresses) => (await this.#join(addresses)).ok,
       contactsCount: () => this.#node.info().kademlia.contacts,
@@ -141,6 +149,7 @@ export class OverlayHost implements OverlaySide {
     this.#saved.load()
     this.#own.load(deviceKey.publicKey)
     this.#loop.push({ type: 'listening', endpoints: this.#sockets.endpoints() })
+    this.#tellContacts()
     this.#careTimer = setInterval(() => this.#care(), careIntervalMs).unref()
     const problem = await this.#lan?.start()
     if (problem !== undefined) log.write('warn', 'overlay-without-lan', { detail: problem })
@@ -154,10 +163,25 @@ export class OverlayHost implements OverlaySide {
     if (this.#sockets.port !== 0) void this.#lan?.tell(isTold ? this.#sockets.port : undefined)
   }
 
+  onOwnNode(listener: (node: OwnOverlayNode) => void): void {
+    this.#onOwnNode = listener
+  }
+
+  hint(hints: readonly OverlayHint[]): void {
+    if (this.#refusal() !== undefined) return
+    const { loopbackOnly = false } = this.#options
+    const own = this.#others(hints).filter(({ endpoint }) => !loopbackOnly || isLoopback(endpoint))
+    if (own.length === 0) return
+    this.#contactNodes.add(own)
+    this.#hintsCount += own.length
+    void this.#bootstrapper.heard()
+  }
+
   /** Addresses came or went: what is told of oneself changes, and an empty table is filled at once. */
   networkChanged(): void {
     if (this.#refusal() !== undefined) return
     this.#loop.push({ type: 'listening', endpoints: this.#sockets.endpoints() })
+    this.#tellContacts()
     void this.#bootstrapper.check(true)
   }
 
@@ -288,6 +312,7 @@ export class OverlayHost implements OverlaySide {
       case 'event':
         if (output.event.type === 'mode') {
           this.#options.log.write('info', 'overlay-mode', { isServer: output.event.isServer })
+          this.#tellContacts()
           if (output.event.isServer) void this.#announce()
         }
     }
@@ -330,6 +355,7 @@ export class OverlayHost implements OverlaySide {
     const { contacts, observed } = this.#node.info().kademlia
     this.#isSettled = contacts > 0 && observed !== undefined
     if (contacts > 0 && observed === undefined) this.#askWhere(this.#node.contacts())
+    this.#tellContacts()
     this.#saved.saveNowAndThen(() => this.#node.contacts(), this.#options.clock.now().mono)
     void this.#bootstrapper.check()
     void this.#publishOwn()
@@ -361,8 +387,30 @@ export class OverlayHost implements OverlaySide {
     return resolveNodes(nodes, { ...resolve, loopbackOnly })
   }
 
+  /** What contacts told of and what the LAN did take turns: neither can keep the other out. */
+  #met(): readonly NodeAddress[] {
+    const [told, heard] = [this.#contactNodes.nodes(), this.#lan?.nodes() ?? []]
+    const met: NodeAddress[] = []
+    for (let i = 0; i < Math.max(told.length, heard.length); i++)
+      met.push(...told.slice(i, i + 1), ...heard.slice(i, i + 1))
+    return met
+  }
+
+  /** What linked contacts are told of this node, where it differs from what they were told last. */
+  #tellContacts(): void {
+    const { tellsContacts = true } = this.#options
+    if (!tellsContacts || this.#refusal() !== undefined || this.#sockets.port === 0) return
+    const { publicKey } = this.#keyPair
+    const { isServer, observed } = this.#node.info().kademlia
+    const node = { publicKey, endpoints: this.#sockets.endpoints(), observed, isServer }
+    const text = JSON.stringify([node.endpoints, observed, isServer])
+    if (text === this.#ownNode) return
+    this.#ownNode = text
+    this.#onOwnNode(node)
+  }
+
   /** A list may name this node itself. */
-  #others(addresses: readonly NodeAddress[]): readonly NodeAddress[] {
+  #others<Node extends NodeAddress>(addresses: readonly Node[]): readonly Node[] {
     return addresses.filter(({ publicKey }) => !equalBytes(publicKey, this.#keyPair.publicKey))
   }
 
@@ -391,6 +439,7 @@ export class OverlayHost implements OverlaySide {
 
   #hostCounters(): Record<string, number> {
     const counters: Record<string, number> = Object.fromEntries(this.#sockets.counters())
+    if (this.#hintsCount > 0) counters['hints-of-contacts'] = this.#hintsCount
     if (this.#loop.droppedCount > 0) counters['turn-full'] = this.#loop.droppedCount
     return counters
   }

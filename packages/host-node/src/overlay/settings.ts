@@ -11,6 +11,8 @@ export interface OverlaySettings {
   /** `server`: others may keep this node in their tables. `auto` (default): as soon as it knows that strangers reach it. */
   readonly mode: 'auto' | 'server' | 'client'
   readonly bootstrap: BootstrapSettings
+  /** Whether contacts are told, over their links, how to reach this node: it ties the node to its person. Default true. */
+  readonly tellContacts: boolean
 }
 
 export const defaultOverlaySettings: OverlaySettings = {
@@ -18,15 +20,17 @@ export const defaultOverlaySettings: OverlaySettings = {
   port: undefined,
   mode: 'auto',
   bootstrap: defaultBootstrapConfig,
+  tellContacts: true,
 }
 
-const settingNames: readonly string[] = ['enabled', 'port', 'mode', 'bootstrap']
+const settingNames: readonly string[] = ['enabled', 'port', 'mode', 'bootstrap', 'tellContacts']
 
 interface Fields {
   readonly enabled?: unknown
   readonly port?: unknown
   readonly mode?: unknown
   readonly bootstrap?: unknown
+  readonly tellContacts?: unknown
 }
 
 /** The error is in words, without what stands in the file. */
@@ -36,13 +40,14 @@ export function parseOverlaySettings(value: unknown): Result<OverlaySettings, st
   if (unknown !== undefined) {
     return err(`"${unknown}" is not a setting of "overlay"; there are: ${settingNames.join(', ')}`)
   }
-  const { enabled = true, port, mode = 'auto', bootstrap = [] }: Fields = value
+  const { enabled = true, port, mode = 'auto', bootstrap = [], tellContacts = true }: Fields = value
   if (typeof enabled !== 'boolean') return err('"enabled" of "overlay" must be true or false')
+  if (typeof tellContacts !== 'boolean') return err('"tellContacts" of "overlay" must be true or false')
   if (port !== undefined && !isPort(port)) return err('"port" of "overlay" must be a whole number from 0 to 65535')
   if (!isMode(mode)) return err('"mode" of "overlay" must be "auto", "server" or "client"')
   const nodes = parseBootstrapSettings(bootstrap)
   if (!nodes.ok) return err(`"bootstrap" of "overlay": ${nodes.error}`)
-  return ok({ enabled, port, mode, bootstrap: nodes.value })
+  return ok({ enabled, port, mode, bootstrap: nodes.value, tellContacts })
 }
 
 /** What is configured (else the defaults), with what one run was told besides. */

@@ -1,3 +1,4 @@
+import type { OverlayHint, OwnOverlayNode } from '@miaou/peer'
 import type { OverlayHandle } from './handle.ts'
 
 /** The overlay as the host of a peer drives it. */
@@ -8,5 +9,9 @@ export interface OverlaySide extends OverlayHandle {
   setDiscoverable(isTold: boolean): void
   /** The addresses of this machine changed. */
   networkChanged(): void
+  /** Linked contacts told of their nodes: claims, asked like those of the LAN. */
+  hint(hints: readonly OverlayHint[]): void
+  /** `listener` hears what linked contacts are to be told of this node, whenever it changes. */
+  onOwnNode(listener: (node: OwnOverlayNode) => void): void
   stop(): Promise<void>
 }

@@ -4,6 +4,7 @@ import type { ConnectionView, LinkError } from '@miaou/network'
 import type { PeerEvent } from '@miaou/peer'
 import type { OverlayHandle } from '../overlay/handle.ts'
 import type { WebRtcLibrary } from './adapters.ts'
+import type { GossipHandle } from './gossip-face.ts'
 import type { UserKeys } from './user-keys.ts'
 
 /** Row I15. */
@@ -67,6 +68,7 @@ export interface PeerHandle {
   }
   /** A handle that only says why where the peer is no node of the overlay. */
   readonly overlay: OverlayHandle
+  readonly gossip: GossipHandle
   readonly keys: UserKeys
   /** `listener` is called in the order of events; the returned function ends it. */
   onEvent(listener: (event: PeerEvent) => void): () => void

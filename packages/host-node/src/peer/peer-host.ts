@@ -21,7 +21,7 @@ import {
   StoreFailure,
 } from '@miaou/messaging'
 import type { Advertisement, ConnectionView, LinkError, PipeId, TransportError, TransportHost } from '@miaou/network'
-import { Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
+import { type GossipEngine, gossipFeature, Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { toHomeRefused } from '../home/refused.ts'
 import type { BootstrapNode } from '../overlay/bootstrap-node.ts'
@@ -34,6 +34,7 @@ import { type ConfigError, loadConfig } from './config.ts'
 import { Connects } from './connects.ts'
 import { runDiagnostics } from './diagnostics.ts'
 import { DriveLoop } from './drive-loop.ts'
+import { createGossipEngine, GossipFace, gossipKeyPair } from './gossip-face.ts'
 import type { NetworkInfo, PeerHandle, PeerView, Stopped } from './handle.ts'
 import { databasePath, type OpenHomeError, openHome } from './home.ts'
 import type { PeerIdentity } from './identity.ts'
@@ -64,7 +65,7 @@ export type StartError =
   | { readonly type: 'listen'; readonly error: TransportError }
 
 /** Feature names this version offers (row B20): the ones that exist. */
-const features: readonly string[] = ['chat']
+const features: readonly string[] = ['chat', gossipFeature]
 
 /** How often the network interfaces are compared, ms: a changed address is acted on within this time. */
 const interfacesPollMs = 5_000
@@ -93,21 +94,26 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     return release(lock.value, migrated)
   }
   const adapters = await createAdapters({ ...config.value, ...options })
-  const overlay = await createOverlay({
-    ...config.value,
-    ...options,
-    overlay: settingsOfRun(config.value.overlay, options),
-    crypto,
-    random: systemRandom,
-    jitter: systemJitter,
-    clock: systemClock,
-    log: options.log ?? silentLog,
-    keyring,
-    deviceKey: identity.messaging.deviceKey,
-    onCrash: options.onCrash ?? rethrow,
-  })
+  const gossipKey = gossipKeyPair(crypto, keyring)
+  const [overlay, gossip] = await Promise.all([
+    createOverlay({
+      ...config.value,
+      ...options,
+      overlay: settingsOfRun(config.value.overlay, options),
+      crypto,
+      random: systemRandom,
+      jitter: systemJitter,
+      clock: systemClock,
+      log: options.log ?? silentLog,
+      keyring,
+      deviceKey: identity.messaging.deviceKey,
+      onCrash: options.onCrash ?? rethrow,
+    }),
+    // Who never has a link has nobody to gossip with.
+    options.offline === true ? undefined : createGossipEngine(crypto, gossipKey),
+  ])
   const parts = { crypto, keyring, identity, store: store.value, lock: lock.value }
-  const host = new PeerHost(options, parts, adapters, overlay)
+  const host = new PeerHost(options, parts, adapters, { overlay, gossip, gossipKey: gossipKey.publicKey })
   const started = await host.start()
   if (!started.ok) {
     await host.stop()
@@ -143,6 +149,13 @@ interface Opened {
   readonly lock: HomeLock
 }
 
+/** What the peer does beside messages. */
+interface Beside {
+  readonly overlay: OverlaySide
+  readonly gossip: GossipEngine | undefined
+  readonly gossipKey: Uint8Array
+}
+
 class PeerHost implements PeerHandle {
   readonly account: PeerHandle['account']
   readonly peerId: PeerId
@@ -151,6 +164,7 @@ class PeerHost implements PeerHandle {
   readonly keys: PeerHandle['keys']
   readonly network: PeerHandle['network']
   readonly overlay: OverlaySide
+  readonly gossip: GossipFace
   readonly #opened: Opened
   readonly #peer: Peer
   readonly #loop: DriveLoop
@@ -169,7 +183,7 @@ class PeerHost implements PeerHandle {
   #nextPipe = 1
   #stopping: Promise<void> | undefined
 
-  constructor(options: StartPeerOptions, opened: Opened, adapters: Adapters, overlay: OverlaySide) {
+  constructor(options: StartPeerOptions, opened: Opened, adapters: Adapters, beside: Beside) {
     const { crypto, keyring, identity, store } = opened
     this.#opened = opened
     this.#log = options.log ?? silentLog
@@ -180,7 +194,13 @@ class PeerHost implements PeerHandle {
     this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
     const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
     this.#adapters = adapters
+    const { overlay, gossip, gossipKey } = beside
     this.overlay = overlay
+    this.gossip = new GossipFace(
+      gossipKey,
+      () => this.#peer.gossip(),
+      (id, command) => this.#loop.push({ type: 'gossip', id, command }),
+    )
     this.#iceServersCount = adapters.iceServersCount
     this.#peer = new Peer({
       crypto,
@@ -192,6 +212,7 @@ class PeerHost implements PeerHandle {
       features,
       webrtc: true,
       nextPipe,
+      ...(gossip === undefined ? {} : { gossip }),
     })
     this.#loop = new DriveLoop({
       peer: this.#peer,
@@ -202,6 +223,7 @@ class PeerHost implements PeerHandle {
     })
     this.#connects = new Connects((peerId) => this.#view(peerId))
     this.network = this.#networkFace()
+    this.overlay.onOwnNode((node) => this.#loop.push({ type: 'overlay-node', node }))
   }
 
   async start(): Promise<Result<undefined, StartError>> {
@@ -259,6 +281,7 @@ class PeerHost implements PeerHandle {
     await Promise.all([this.#adapters.stop(), this.overlay.stop()])
     this.#commands.settleAll(err({ type: 'stopped' }))
     this.#pings.settleAll(err({ type: 'stopped' }))
+    this.gossip.stop()
     this.#opened.store.close()
     this.#opened.keyring.close()
     this.#opened.lock.release()
@@ -295,6 +318,12 @@ class PeerHost implements PeerHandle {
         return
       case 'reply':
         this.#commands.settle(output.id, output.result)
+        return
+      case 'gossip-reply':
+        this.gossip.settle(output.id, output.result)
+        return
+      case 'overlay-hints':
+        this.overlay.hint(output.hints)
         return
       case 'advertise':
         this.#discoverable = visibilityOf(output.advertisement)

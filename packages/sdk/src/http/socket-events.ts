@@ -10,7 +10,14 @@ const silentMsMax = 45_000
 const retryMsMin = 250
 const retryMsMax = 5_000
 /** Errors that another attempt cannot cure. */
-const finalCodes: ReadonlySet<string> = new Set(['cursor-expired', 'unauthorised', 'forbidden-origin', 'bad-request'])
+const finalCodes: ReadonlySet<string> = new Set([
+  'cursor-expired',
+  'unauthorised',
+  'forbidden-origin',
+  'bad-request',
+  'bad-topic',
+  'too-many',
+])
 
 /**
  * One event stream over WebSocket. When the socket breaks, or the reader is too slow for the buffer, it comes back and
@@ -19,6 +26,7 @@ const finalCodes: ReadonlySet<string> = new Set(['cursor-expired', 'unauthorised
 export class SocketEvents implements AsyncIterableIterator<MiaouEvent> {
   readonly #refresh: () => Promise<HttpTarget>
   readonly #fleeting: boolean
+  readonly #topics: readonly string[]
   readonly #closing: AbortSignal
   readonly #queue = new EventQueue<MiaouEvent>()
   readonly #onClosing = () => void this.return()
@@ -34,6 +42,7 @@ export class SocketEvents implements AsyncIterableIterator<MiaouEvent> {
     this.#target = target
     this.#refresh = refresh
     this.#fleeting = options.fleeting ?? true
+    this.#topics = options.topics ?? []
     this.#cursor = options.after
     this.#closing = closing
     if (closing.aborted) this.#queue.end(new MiaouError('closed'))
@@ -70,6 +79,7 @@ export class SocketEvents implements AsyncIterableIterator<MiaouEvent> {
   #open(): void {
     const query = new URLSearchParams({ fleeting: String(this.#fleeting) })
     if (this.#cursor !== undefined) query.set('after', String(this.#cursor))
+    for (const topic of this.#topics) query.append('topic', topic)
     const { url, token } = this.#target
     const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/events?${query}`, ['miaou.v1', `bearer.${token}`])
     this.#socket = socket

@@ -55,7 +55,7 @@ const lanNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('peer-gone'), peerId: peerIdSchema }),
 ])
 
-/** A message of a topic that this peer follows. Kept nowhere. */
+/** A message of a topic that the stream asked for: kept nowhere, and never sent again. */
 export const gossipNewsSchema = z.object({
   type: z.literal('gossip'),
   topic: z.string(),

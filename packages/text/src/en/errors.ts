@@ -142,6 +142,13 @@ export const errors = {
   'error.too-many-operations': 'Too many searches run at the same time: at most {operationsMax}.',
   'error.too-many-operations.hint': 'Wait until some are done.',
 
+  'error.bad-topic': '“{topic}” cannot be a topic.',
+  'error.bad-topic.hint': 'A topic is one word of 1 to 64 visible ASCII characters, for example garden.',
+  'error.too-fast': 'That is too much in too short a time.',
+  'error.too-fast.hint': 'Wait {retryAfterMs} ms and try again.',
+  'error.no-neighbours': 'Published to nobody: no linked peer takes part in gossip.',
+  'error.no-neighbours.hint': 'Gossip flows between contacts that are linked. See who is there: miaou net list-peers.',
+
   'error.no-home': 'There is no Miaou in {home} yet.',
   'error.no-home.hint': 'Begin with: miaou start.',
   'error.home-exists': 'There is a Miaou in {home} already.',

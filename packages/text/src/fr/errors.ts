@@ -153,6 +153,13 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.too-many-operations': 'Trop de recherches en même temps : {operationsMax} au plus.',
   'error.too-many-operations.hint': 'Attends que certaines soient finies.',
 
+  'error.bad-topic': '« {topic} » ne peut pas être un sujet.',
+  'error.bad-topic.hint': 'Un sujet est un mot de 1 à 64 caractères ASCII visibles, par exemple jardin.',
+  'error.too-fast': 'C’est trop en trop peu de temps.',
+  'error.too-fast.hint': 'Attends {retryAfterMs} ms et réessaie.',
+  'error.no-neighbours': 'Publié pour personne : aucun pair relié ne participe aux rumeurs.',
+  'error.no-neighbours.hint': 'Les rumeurs passent entre contacts reliés. Vois qui est là : miaou net list-peers.',
+
   'error.no-home': 'Il n’y a pas encore de Miaou dans {home}.',
   'error.no-home.hint': 'Commence par : miaou start.',
   'error.home-exists': 'Il y a déjà un Miaou dans {home}.',
