@@ -16,7 +16,8 @@ export function createSimCrypto(): KademliaOptions['crypto'] & { groundKey(id: U
         const id = groundIds[readWord(data, 4)]
         if (id !== undefined) return id
       }
-      return hash('sha256', data, 'buffer')
+      // No Buffer: the `slice` of one shares its memory, and engines copy by `slice`.
+      return new Uint8Array(hash('sha256', data, 'buffer'))
     },
     hmacSha256: mix,
     equal: (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]),

@@ -52,7 +52,8 @@ export abstract class Walk {
   constructor(context: WalkContext, target: Uint8Array) {
     this.context = context
     this.core = context.core
-    this.target = target
+    // A copy, whatever kind of array it is: its detours change bits of further copies.
+    this.target = Uint8Array.from(target)
     this.#startedAt = context.core.mono
   }
 
@@ -233,7 +234,7 @@ export abstract class Walk {
     const { k, alpha } = core.config
     const depth = Math.max(0, Math.min(255 - detourCount, 52 - Math.floor(Math.log2(Math.max(1, this.#region)))))
     for (let bit = depth; bit < depth + detourCount; bit++) {
-      const detour = this.target.slice()
+      const detour = Uint8Array.from(this.target)
       detour[bit >> 3] = (detour[bit >> 3] as number) ^ (0x80 >> (bit & 7))
       const path = new Path(this, alpha, detour)
       const seeds: ContactRef[] = []
