@@ -2,6 +2,7 @@
 export type {
   OverlayNodeCommand,
   OverlayNodeContact,
+  OverlayNodeError,
   OverlayNodeInput,
   OverlayNodeOutput,
   OverlayNodeReply,

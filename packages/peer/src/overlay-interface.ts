@@ -1,5 +1,5 @@
 import type { NodeId } from '@miaou/core'
-import type { KademliaOutput, KademliaReply, LookupCost } from '@miaou/overlay'
+import type { KademliaError, KademliaOutput, KademliaReply, LookupCost } from '@miaou/overlay'
 import type { Endpoint } from '@miaou/protocol'
 
 /** One node at one endpoint, outside the table of contacts. */
@@ -33,9 +33,15 @@ export type OverlayNodeInput =
   | { readonly type: 'wake' }
   | { readonly type: 'stop' }
 
+export type OverlayNodeError =
+  | KademliaError
+  /** No node can be at this endpoint: no address of one, or port 0 (spec/overlay O3). */
+  | { readonly type: 'inadmissible-endpoint'; readonly endpoint: Endpoint }
+
 export type OverlayNodeReply =
-  | Exclude<KademliaReply, { readonly type: 'found-nodes' }>
+  | Exclude<KademliaReply, { readonly type: 'found-nodes' | 'failed' }>
   | { readonly type: 'found-nodes'; readonly contacts: readonly OverlayNodeContact[]; readonly cost: LookupCost }
+  | { readonly type: 'failed'; readonly error: OverlayNodeError }
 
 /** What the host does for an overlay node. */
 export type OverlayNodeOutput =

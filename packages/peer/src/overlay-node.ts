@@ -1,10 +1,21 @@
-import { bytesToNodeId, type Jitter, type NodeId, type Now, nodeIdToBytes, type Random } from '@miaou/core'
+import {
+  bytesToNodeId,
+  err,
+  type Jitter,
+  type NodeId,
+  type Now,
+  nodeIdToBytes,
+  ok,
+  type Random,
+  type Result,
+} from '@miaou/core'
 import type { Crypto, KeyPair } from '@miaou/crypto'
 import { nodeIdOfKey } from '@miaou/crypto'
 import { type DatagramsLimits, type DatagramsOutput, SecureDatagrams } from '@miaou/network'
 import {
   type ContactRef,
   ContactTable,
+  defaultKademliaConfig,
   Kademlia,
   type KademliaCommand,
   type KademliaConfig,
@@ -24,6 +35,7 @@ import { createOverlayCodec, mayOpen, type OverlayCodec } from './overlay-codec.
 import type {
   OverlayNodeCommand,
   OverlayNodeContact,
+  OverlayNodeError,
   OverlayNodeInput,
   OverlayNodeOutput,
   OverlayNodeReply,
@@ -50,8 +62,13 @@ export interface OverlayNodeInfo {
   readonly counters: Readonly<Record<string, number>>
 }
 
-/** Guess: the bounds of table, caches, lookups and pending requests add up to less than half of it. */
+/**
+ * Guess: table, caches and some forty lookups of eight paths. What 64 of them would be told beyond it is dropped, until
+ * some have ended.
+ */
 const contactsMaxDefault = 16_384
+/** As `OverlayNodeCommand` says: what is kept over a restart. */
+const bootstrapContactsMax = 200
 
 /**
  * One node of the overlay: the Kademlia engine over sealed datagrams. Whatever arrives is opened, decoded and handled in
@@ -65,6 +82,7 @@ export class OverlayNode {
   readonly #codec: OverlayCodec
   readonly #rules: RecordRules
   readonly #counters = new Map<string, number>()
+  readonly #operationsMax: number
   /** Key and packed endpoint of the sender at hand. */
   readonly #scratch = new Uint8Array(50)
   /** Transactions of requests that the datagrams refused, and the engine is yet to be told. */
@@ -73,6 +91,7 @@ export class OverlayNode {
   constructor(options: OverlayNodeOptions) {
     const { crypto, random, jitter, keyPair, contactsMax = contactsMaxDefault } = options
     this.nodeId = nodeIdOfKey(crypto, keyPair.publicKey)
+    this.#operationsMax = options.kademlia?.operationsMax ?? defaultKademliaConfig.operationsMax
     this.#rules = createRecordRules(crypto)
     this.#contacts = new ContactTable({ crypto, contactsMax, salt: random.bytes(8) })
     this.#codec = createOverlayCodec(this.#contacts)
@@ -81,6 +100,7 @@ export class OverlayNode {
       random,
       staticKey: keyPair,
       opens: mayOpen,
+      jitter,
       ...(options.datagrams === undefined ? {} : { limits: options.datagrams }),
     })
     this.#kademlia = new Kademlia({
@@ -101,7 +121,7 @@ export class OverlayNode {
         this.#hear(now, this.#datagrams.handle(now, input), outputs)
         break
       case 'command':
-        this.#perform(now, this.#kademlia.handle(now, { ...input, command: this.#command(input.command) }), 0, outputs)
+        this.#command(now, input.id, input.command, outputs)
         break
       case 'listening':
         this.#codec.setFamilies(input.endpoints)
@@ -148,7 +168,11 @@ export class OverlayNode {
   }
 
   #receive(now: Now, heard: DatagramsOutput & { readonly type: 'message' }, outputs: OverlayNodeOutput[]): void {
-    this.#contacts.reserve(contactsPerMessageMax + 1)
+    // Lookups under way hold what peers told them of: with enough of both, all there is.
+    if (!this.#contacts.tryReserve(contactsPerMessageMax + 1)) {
+      this.#count('contacts-full')
+      return
+    }
     const from = this.#sender(heard.key, heard.endpoint)
     if (from === undefined) {
       this.#count('inadmissible-source')
@@ -213,16 +237,25 @@ export class OverlayNode {
     return this.#contacts.intern(this.#scratch, 0, family)
   }
 
-  #command(command: OverlayNodeCommand): KademliaCommand {
-    if (command.type === 'bootstrap') {
-      this.#contacts.reserve(command.contacts.length)
-      return { type: 'bootstrap', contacts: command.contacts.flatMap((contact) => this.#intern(contact)) }
+  #command(now: Now, id: number, command: OverlayNodeCommand, outputs: OverlayNodeOutput[]): void {
+    const translated = this.#translate(command)
+    if (translated.ok) {
+      this.#perform(now, this.#kademlia.handle(now, { type: 'command', id, command: translated.value }), 0, outputs)
+    } else {
+      outputs.push({ type: 'reply', id, reply: { type: 'failed', error: translated.error } })
     }
-    if (command.type !== 'ping') return command
-    this.#contacts.reserve(1)
-    const [contact] = this.#intern(command.contact)
-    // Nobody stands behind an address that none can have: asking nobody gives that answer.
-    return contact === undefined ? { type: 'bootstrap', contacts: [] } : { type: 'ping', contact }
+  }
+
+  #translate(command: OverlayNodeCommand): Result<KademliaCommand, OverlayNodeError> {
+    if (command.type !== 'bootstrap' && command.type !== 'ping') return ok(command)
+    const asked = command.type === 'ping' ? [command.contact] : command.contacts.slice(0, bootstrapContactsMax)
+    if (!this.#contacts.tryReserve(asked.length))
+      return err({ type: 'too-many-operations', operationsMax: this.#operationsMax })
+    const contacts = asked.flatMap((contact) => this.#intern(contact))
+    if (command.type === 'bootstrap') return ok({ type: 'bootstrap', contacts })
+    const [contact] = contacts
+    if (contact !== undefined) return ok({ type: 'ping', contact })
+    return err({ type: 'inadmissible-endpoint', endpoint: command.contact.endpoint })
   }
 
   #intern({ publicKey, endpoint }: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>): ContactRef[] {

@@ -83,8 +83,14 @@ test('an address that no node can have answers a command with an error, not with
   if (first === undefined) throw new Error('nobody there')
   for (const host of ['0.0.0.0', '224.0.0.1', 'fe80::1%eth0', 'a name']) {
     const contact = { publicKey: first.publicKey, endpoint: { host, port: 9999 } }
-    expect(town.ask(first, { type: 'ping', contact })).toMatchObject({ type: 'failed' })
-    expect(town.ask(first, { type: 'bootstrap', contacts: [contact] })).toMatchObject({ type: 'failed' })
+    expect(town.ask(first, { type: 'ping', contact })).toEqual({
+      type: 'failed',
+      error: { type: 'inadmissible-endpoint', endpoint: contact.endpoint },
+    })
+    expect(town.ask(first, { type: 'bootstrap', contacts: [contact] })).toEqual({
+      type: 'failed',
+      error: { type: 'bootstrap-failed', asked: 0 },
+    })
   }
 })
 
@@ -128,4 +134,59 @@ test('garbage is counted, and nothing comes back', () => {
   }
   const dropped = Object.values(first.node.info().counters).reduce((sum, count) => sum + count, 0)
   expect(dropped).toBeGreaterThanOrEqual(100)
+})
+
+test('as many operations as may run begin with one cold contact, and each is answered', () => {
+  const town = new OverlayTown(3)
+  const [first, second] = [town.add(), town.add()]
+  const { publicKey, endpoint } = first
+  expect(town.ask(second, { type: 'bootstrap', contacts: [{ publicKey, endpoint }] }).type).toBe('bootstrapped')
+  town.restart(second)
+  const ping = { type: 'ping', contact: { publicKey, endpoint } } as const
+  const replies = town.askAll(
+    second,
+    Array.from({ length: 64 }, () => ping),
+  )
+  expect(replies.map(({ type }) => type)).toEqual(Array.from({ length: 64 }, () => 'pong'))
+})
+
+test('a table of contacts that is full drops what comes and counts it', () => {
+  const town = new OverlayTown(4, { contactsMax: 40 })
+  const first = town.add('198.51.100.1')
+  for (let n = 0; n < 30; n++) town.add(`198.51.${n + 101}.1`)
+  const through = [{ publicKey: first.publicKey, endpoint: first.endpoint }]
+  for (const node of town.nodes.slice(1)) town.ask(node, { type: 'bootstrap', contacts: through })
+  town.run(5_000)
+  expect(first.node.info().counters['contacts-full']).toBeGreaterThan(0)
+  expect(first.node.info().kademlia.contacts).toBeLessThanOrEqual(40)
+  // Nobody is heard any more, as the table has no room for a message; but all that is asked comes to an end.
+  expect(town.ask(first, { type: 'find-node', target: new Uint8Array(32) }).type).toBe('failed')
+})
+
+test('commands that the table of contacts has no room for fail', () => {
+  const town = new OverlayTown(5, { contactsMax: 10 })
+  const [first, second] = [town.add(), town.add()]
+  const { publicKey, endpoint } = second
+  const contacts = Array.from({ length: 11 }, (_, n) => ({ publicKey, endpoint: { ...endpoint, port: n + 1 } }))
+  expect(town.ask(first, { type: 'bootstrap', contacts })).toEqual({
+    type: 'failed',
+    error: { type: 'too-many-operations', operationsMax: 64 },
+  })
+})
+
+test('[D11] first datagrams of one moment are not repeated in one moment', () => {
+  const town = new OverlayTown(6)
+  const { node } = town.add()
+  for (let n = 0; n < 8; n++) {
+    const { publicKey } = crypto.x25519KeyPair(new Uint8Array(32).fill(n + 1))
+    const contact = { publicKey, endpoint: { host: '10.9.9.9', port: n + 1 } }
+    node.handle(town.time(), { type: 'command', id: n, command: { type: 'ping', contact } })
+  }
+  const repeatedAt: number[] = []
+  for (let mono = node.deadline(); mono < town.now + 1_300; mono = node.deadline()) {
+    const outputs = node.handle({ mono, wall: mono }, { type: 'wake' })
+    for (const output of outputs) if (output.type === 'datagram') repeatedAt.push(mono)
+  }
+  expect(repeatedAt).toHaveLength(8)
+  expect(new Set(repeatedAt).size).toBeGreaterThan(4)
 })

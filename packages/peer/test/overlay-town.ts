@@ -68,7 +68,7 @@ export class OverlayTown {
 
   #listen(resident: TownNode): void {
     const { node, endpoint } = resident
-    this.perform(resident, node.handle(this.#time(), { type: 'listening', endpoints: [endpoint] }))
+    this.perform(resident, node.handle(this.time(), { type: 'listening', endpoints: [endpoint] }))
   }
 
   /** Nobody receives at its endpoint any more. */
@@ -78,13 +78,25 @@ export class OverlayTown {
 
   /** Runs until the command is answered. */
   ask(resident: TownNode, command: OverlayNodeCommand): OverlayNodeReply {
-    const id = this.#nextId++
-    this.perform(resident, resident.node.handle(this.#time(), { type: 'command', id, command }))
-    const until = this.now + 60_000
-    while (!this.replies.has(id) && this.now < until) this.step()
-    const reply = this.replies.get(id)
-    if (reply === undefined) throw new Error(`no answer to ${command.type} within a virtual minute`)
+    const [reply] = this.askAll(resident, [command])
+    if (reply === undefined) throw new Error('one command, one reply')
     return reply
+  }
+
+  /** All commands at once; runs until each is answered. */
+  askAll(resident: TownNode, commands: readonly OverlayNodeCommand[]): OverlayNodeReply[] {
+    const ids = commands.map((command) => {
+      const id = this.#nextId++
+      this.perform(resident, resident.node.handle(this.time(), { type: 'command', id, command }))
+      return id
+    })
+    const until = this.now + 60_000
+    while (ids.some((id) => !this.replies.has(id)) && this.now < until) this.step()
+    return ids.map((id, at) => {
+      const reply = this.replies.get(id)
+      if (reply === undefined) throw new Error(`no answer to ${commands[at]?.type} within a virtual minute`)
+      return reply
+    })
   }
 
   run(ms: number): void {
@@ -98,11 +110,11 @@ export class OverlayTown {
       const { from, to, bytes } = this.#flights.shift() as Flight
       const receiver = this.#byAddress.get(`${to.host}:${to.port}`)
       if (receiver === undefined || this.drops(from, to, bytes)) continue
-      this.perform(receiver, receiver.node.handle(this.#time(), { type: 'datagram', from, bytes }))
+      this.perform(receiver, receiver.node.handle(this.time(), { type: 'datagram', from, bytes }))
     }
     for (const resident of this.nodes) {
       if (resident.node.deadline() <= this.now)
-        this.perform(resident, resident.node.handle(this.#time(), { type: 'wake' }))
+        this.perform(resident, resident.node.handle(this.time(), { type: 'wake' }))
     }
   }
 
@@ -115,7 +127,7 @@ export class OverlayTown {
     }
   }
 
-  #time(): Now {
+  time(): Now {
     return { mono: this.now, wall: 1_760_000_000_000 + this.now }
   }
 }

@@ -38,6 +38,7 @@ import { LanNodes } from './lan-nodes.ts'
 import type { OverlayHostOptions } from './overlay-host-options.ts'
 import { OverlayLoop } from './overlay-loop.ts'
 import { OwnRecords, ownRecordsSizeMax } from './own-records.ts'
+import { replyError } from './reply-error.ts'
 import { type Resolved, resolveNodes } from './resolve.ts'
 import { type NodeAddress, SavedContacts, savedContactsSizeMax } from './saved-contacts.ts'
 import { SealedDocument } from './sealed-document.ts'
@@ -307,7 +308,10 @@ export class OverlayHost implements OverlaySide {
         this.#sockets.send(output.to, output.bytes)
         return
       case 'reply':
-        this.#answers.settle(output.id, output.reply.type === 'failed' ? err(output.reply.error) : ok(output.reply))
+        this.#answers.settle(
+          output.id,
+          output.reply.type === 'failed' ? err(replyError(output.reply.error)) : ok(output.reply),
+        )
         return
       case 'event':
         if (output.event.type === 'mode') {

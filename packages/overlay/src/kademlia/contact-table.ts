@@ -87,10 +87,16 @@ export class ContactTable {
    * the roots leave less than `count` rows of `contactsMax`.
    */
   reserve(count: number): void {
+    assert(this.tryReserve(count), 'the roots leave room in the contact table')
+  }
+
+  /** As `reserve`, for what may be dropped: false, with nothing reserved, where the roots leave less than `count` rows. */
+  tryReserve(count: number): boolean {
     if (this.#size + count > this.contactsMax) this.#sweep()
-    assert(this.#size + count <= this.contactsMax, 'the roots leave room in the contact table')
+    if (this.#size + count > this.contactsMax) return false
     const rows = this.#unused + Math.max(0, count - this.#free.length)
     if (rows > this.#sizes.length) this.#grow(rows)
+    return true
   }
 
   /** `roots` is called in every sweep, for as long as the table lives. */
