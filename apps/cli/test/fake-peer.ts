@@ -22,6 +22,7 @@ import type {
   StoredEvent,
 } from '@miaou/messaging'
 import type { PeerEvent, PeerHandle, PeerHost } from '../src/peer-handle.ts'
+import { FakeGossip } from './fake-gossip.ts'
 import { FakeOverlay, type FakeRecords } from './fake-overlay.ts'
 
 type Answer<C extends MessagingCommand> = Result<CommandResults[C['type']], CommandError>
@@ -30,6 +31,7 @@ type Answer<C extends MessagingCommand> = Result<CommandResults[C['type']], Comm
 export class FakeNetwork {
   readonly peers = new Map<PeerId, FakePeer>()
   readonly records: FakeRecords = new Map()
+  readonly gossips = new Set<FakeGossip>()
 
   byAccount(account: AccountId): FakePeer | undefined {
     return [...this.peers.values()].find((peer) => peer.account === account && peer.isRunning)
@@ -43,12 +45,7 @@ export class FakePeer implements PeerHandle {
   readonly startedAt = 1_795_000_000_000
   readonly network: PeerHandle['network']
   readonly overlay: FakeOverlay
-  readonly gossip = {
-    info: () => ({ publicKey: new Uint8Array(32), neighbours: [], topics: [], seenCount: 0, counters: {} }),
-    publish: async () => err({ type: 'no-neighbours' } as const),
-    subscribe: async () => ok(undefined),
-    unsubscribe: async () => undefined,
-  }
+  readonly gossip: FakeGossip
   readonly keys: PeerHandle['keys']
   readonly contacts = new Map<AccountId, ContactView>()
   readonly messages: MessageView[] = []
@@ -74,6 +71,7 @@ export class FakePeer implements PeerHandle {
     network.peers.set(this.peerId, this)
     this.network = this.#networkFace()
     this.overlay = new FakeOverlay(seed('device'), network.records)
+    this.gossip = new FakeGossip(network.gossips, (event) => this.emit(event))
     this.keys = fakeKeys()
   }
 

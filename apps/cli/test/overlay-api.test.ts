@@ -73,23 +73,6 @@ describe('[API11] the overlay', () => {
   })
 })
 
-test('what is heard of a topic comes as an event, its bytes in hexadecimal', async () => {
-  const events = miaou.events({ topics: ['cats'] })
-  const next = events.next()
-  await vi.waitFor(() => expect(alice.listenerCount).toBeGreaterThan(0))
-  alice.emit({
-    type: 'gossip',
-    topic: 'cats',
-    messageId: '0a'.repeat(32),
-    origin: new Uint8Array(32).fill(11),
-    payload: Uint8Array.of(0, 255),
-  })
-  expect((await next).value).toMatchObject({
-    event: { type: 'gossip', topic: 'cats', origin: '0b'.repeat(32), payload: '00ff' },
-  })
-  await events.return?.()
-})
-
 const cost = { requests: 20, timeouts: 3, hops: 4, ms: 812.3 }
 
 test.each([
