@@ -72,6 +72,13 @@ describe('kademlia: server or client', () => {
     expect(node.meet(from)).toMatchObject([{ message: { type: 'pong', isServer: true } }])
   })
 
+  test('[O54] nobody out in the world makes a server by naming the address at home', () => {
+    const node = autoNode()
+    expect(modes(observed(node, node.contact(idOf(200)), '192.168.1.5'))).toEqual([])
+    expect(node.engine.info()).toMatchObject({ isServer: false, observed: undefined })
+    expect(node.counter('answers-malformed')).toBe(1)
+  })
+
   test('[O54] at home it becomes a server with the first pong, and for those at home alone', () => {
     const node = autoNode()
     const home = node.contact(idOf(200), '192.168.1.9')

@@ -56,6 +56,14 @@ describe('kademlia: who is in the table', () => {
     expect(node.engine.info().contacts).toBe(0)
   })
 
+  test('[O32] a datagram of long ago, sent again by anybody, costs nobody the place', () => {
+    const node = new TestEngine()
+    const contact = node.contact(idOf(200))
+    node.meet(contact)
+    node.message(contact, { type: 'ping', transaction: 7, isServer: false }, false)
+    expect(node.engine.contacts()).toEqual([contact])
+  })
+
   test('[O32] the own id never enters, nor is it answered', () => {
     const node = new TestEngine()
     const self = node.contact(idOf(...new Array<number>(31).fill(0), 1))

@@ -119,6 +119,21 @@ describe('kademlia: a walk', () => {
     expect(replies(node.pass(1))).toEqual([{ type: 'failed', error: { type: 'timeout' } }])
   })
 
+  test('[O38] an answer takes its deadlines with it: nobody is woken for nothing', () => {
+    const node = new TestEngine()
+    const [first, second] = [10, 11].map((rank) => near(node, rank))
+    if (first === undefined || second === undefined) throw new Error('no contacts')
+    const early = only(node.command({ type: 'ping', contact: first }).outputs)
+    const idle = new TestEngine().engine.deadline()
+    node.mono += 100
+    const late = only(node.command({ type: 'ping', contact: second }).outputs)
+    expect(node.engine.deadline()).toBe(node.mono + 300)
+    node.answer(early)
+    expect(node.engine.deadline()).toBe(node.mono + 400)
+    node.answer(late)
+    expect(node.engine.deadline()).toBe(idle)
+  })
+
   test('[O38] a contact that was never measured has a second', () => {
     const node = new TestEngine()
     node.command({ type: 'ping', contact: near(node, 10) })

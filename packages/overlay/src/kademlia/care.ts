@@ -33,6 +33,8 @@ export class Care implements ContactCare, RequestOwner {
   heard(from: ContactRef, isServer: boolean, isProven: boolean, isPing: boolean): void {
     const { table, mono } = this.#core
     this.#core.heardAt = mono
+    // What an unproven sender says of itself may be a datagram of long ago, sent again by anybody.
+    if (!isServer && !isProven) return
     if (table.has(from)) {
       if (!isServer) this.#remove(from)
       else if (isProven) {

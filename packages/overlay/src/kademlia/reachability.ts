@@ -1,4 +1,4 @@
-import type { Endpoint } from '@miaou/protocol'
+import { type Endpoint, endpointScope } from '@miaou/protocol'
 import type { Core } from './core.ts'
 import type { ContactRef, KademliaMessage } from './interface.ts'
 import type { Pending, RequestOwner, Requests } from './requests.ts'
@@ -73,7 +73,12 @@ export class Reachability implements RequestOwner {
   /** A pong says where we seem to be. */
   seenAt(from: ContactRef, observed: Endpoint | undefined): void {
     if (observed === undefined) return
-    const { contacts, config } = this.#core
+    const { contacts, config, counters } = this.#core
+    // Nobody out in the world sees us at an address of home: a lie, or a guess at one that we listen at.
+    if (contacts.prefix(from) !== 0 && endpointScope(observed) !== 'public') {
+      counters.add('answers-malformed')
+      return
+    }
     this.#observed = observed
     if (config.mode !== 'auto') return
     const isOwn = this.#listening.some(({ host, port }) => host === observed.host && port === observed.port)

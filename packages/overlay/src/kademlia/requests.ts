@@ -39,6 +39,10 @@ const answerTypes: Readonly<Record<RequestType, KademliaMessage['type']>> = {
   reach: 'reach-response',
 }
 
+function deadlineOf({ isSlow, softAt, hardAt }: Pending): number {
+  return isSlow ? hardAt : Math.min(softAt, hardAt)
+}
+
 /** The requests in flight: transactions, round trips, timeouts. */
 export class Requests {
   readonly #core: Core
@@ -48,7 +52,7 @@ export class Requests {
   /** Smoothed round trip and deviation over all contacts, for those that were never measured; −1 before. */
   #roundTripMs = -1
   #deviationMs = 0
-  /** Never later than the true one. */
+  /** Of the requests in flight, the earliest. */
   #deadline = Number.POSITIVE_INFINITY
 
   constructor(core: Core, care: ContactCare) {
@@ -157,9 +161,7 @@ export class Requests {
         pending.owner.late(pending)
       }
     }
-    for (const { isSlow, softAt, hardAt } of this.#pending.values()) {
-      this.#deadline = Math.min(this.#deadline, isSlow ? hardAt : Math.min(softAt, hardAt))
-    }
+    this.#deadline = this.#earliest()
   }
 
   mark(mark: (ref: ContactRef) => void): void {
@@ -189,9 +191,16 @@ export class Requests {
     return transaction
   }
 
-  #delete({ transaction }: Pending): void {
-    this.#pending?.delete(transaction)
-    if (this.#pending?.size === 0) this.#deadline = Number.POSITIVE_INFINITY
+  #delete(pending: Pending): void {
+    this.#pending?.delete(pending.transaction)
+    // Most answers come before their deadline, and a wake for nothing costs more than a look at what is left.
+    if (deadlineOf(pending) <= this.#deadline) this.#deadline = this.#earliest()
+  }
+
+  #earliest(): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const pending of this.#pending?.values() ?? []) earliest = Math.min(earliest, deadlineOf(pending))
+    return earliest
   }
 
   #end(pending: Pending): void {
