@@ -30,16 +30,28 @@ export type ContactRoots = (mark: (ref: ContactRef) => void) => void
 
 /** Rows of the first allocation: guess, a node's table and a few lookups. */
 const firstCapacity = 64
+/** A quarter more each time: the table of a node grows to its size once and then stays. */
+const growthFactor = 1.25
 const keyBytes = contactKeySize
-const rowBytes = contactSizeV6
 const packedSizes = { 4: contactSizeV4, 6: contactSizeV6 } as const
+
+// One row: prefix 8 ‖ id 32 ‖ packed contact 38 or 50 of 50 ‖ its size 1, 0 for a free row ‖ 1 unused ‖ hash 4.
+// What a lookup reads of a candidate, prefix and head of the id, lies in one line of the processor's cache.
+const rowBytes = 96
+const idAt = 8
+const packedAt = 40
+const sizeAt = packedAt + contactSizeV6
+const rowWords = rowBytes / 4
+const hashWord = 23
+/** The index is at most so full: with linear probing 1.5 rows are looked at for a known contact, guess. */
+const indexLoadMax = 2 / 3
 
 /**
  * Interned contacts: one row for each pair of key and endpoint, in typed arrays. Engines hold 4-byte rows instead of
  * objects; engines of one process may share one table (the simulator does). Rows are reclaimed by mark and sweep, only
  * inside `reserve`, so that a row stays valid between two calls of it even if nobody roots it.
  *
- * About 110 bytes a row, index included; plus the endpoint object of rows that were asked for it.
+ * About 105 bytes a row, index included; plus the endpoint object of rows that were asked for it.
  */
 export class ContactTable {
   readonly contactsMax: number
@@ -47,18 +59,15 @@ export class ContactTable {
   readonly #k0: number
   readonly #k1: number
   readonly #roots: ContactRoots[] = []
-  readonly #scratch = new Uint8Array(rowBytes)
-  #packed = new Uint8Array(0)
-  #ids = new Uint8Array(0)
-  /** First 64 bits of each id, as two columns. */
-  #words0 = new Uint32Array(0)
-  #words1 = new Uint32Array(0)
+  readonly #scratch = new Uint8Array(contactSizeV6)
+  #capacity = 0
+  /** The rows; the same memory as what else is read of them. */
+  #bytes = new Uint8Array(0)
   #hashes = new Int32Array(0)
-  /** Size of the packed form: 38 or 50; 0 for a free row. */
-  #sizes = new Uint8Array(0)
   #prefixes = new Float64Array(0)
+  #view = new DataView(this.#bytes.buffer)
   readonly #endpoints = new Map<number, Endpoint>()
-  /** Open addressing, linear probing, at most half full: row + 1, or 0. */
+  /** Open addressing, linear probing: row + 1, or 0. */
   #index = new Uint32Array(2)
   /** Rows from here on were never used. */
   #unused = 0
@@ -95,7 +104,7 @@ export class ContactTable {
     if (this.#size + count > this.contactsMax) this.#sweep()
     if (this.#size + count > this.contactsMax) return false
     const rows = this.#unused + Math.max(0, count - this.#free.length)
-    if (rows > this.#sizes.length) this.#grow(rows)
+    if (rows > this.#capacity) this.#grow(rows)
     return true
   }
 
@@ -123,7 +132,9 @@ export class ContactTable {
     let slot = hash & slotMask
     for (let entry = this.#index[slot] as number; entry !== 0; entry = this.#index[slot] as number) {
       const row = entry - 1
-      if (this.#hashes[row] === hash && this.#holds(row, packed, offset, size)) return row as ContactRef
+      if (this.#hashes[row * rowWords + hashWord] === hash && this.#holds(row, packed, offset, size)) {
+        return row as ContactRef
+      }
       slot = (slot + 1) & slotMask
     }
     if (addressScope(packed, offset + keyBytes, family) === undefined) return undefined
@@ -143,9 +154,10 @@ export class ContactTable {
 
   /** Writes the packed form (38 or 50 bytes) at `offset` of `target` and returns the offset behind it. */
   pack(ref: ContactRef, target: Uint8Array, offset: number): number {
-    const start = ref * rowBytes
     const size = this.#sizeOf(ref)
-    for (let i = 0; i < size; i++) target[offset + i] = this.#packed[start + i] as number
+    const bytes = this.#bytes
+    const start = ref * rowBytes + packedAt
+    for (let i = 0; i < size; i++) target[offset + i] = bytes[start + i] as number
     return offset + size
   }
 
@@ -155,30 +167,32 @@ export class ContactTable {
 
   /** 32 bytes, a view into the table: copy it to keep it beyond the next `reserve`. */
   key(ref: ContactRef): Uint8Array {
-    return this.#packed.subarray(ref * rowBytes, ref * rowBytes + keyBytes)
+    const start = ref * rowBytes + packedAt
+    return this.#bytes.subarray(start, start + keyBytes)
   }
 
   /** Node id: SHA-256 of the key, 32 bytes, a view into the table: copy it to keep it beyond the next `reserve`. */
   id(ref: ContactRef): Uint8Array {
-    return this.#ids.subarray(ref * idBytes, ref * idBytes + idBytes)
+    const start = ref * rowBytes + idAt
+    return this.#bytes.subarray(start, start + idBytes)
   }
 
   /** Bits 255 … 224 of the id, 0 … 2^32 − 1. */
   word0(ref: ContactRef): number {
-    return this.#words0[ref] as number
+    return this.#view.getUint32(ref * rowBytes + idAt)
   }
 
   /** Bits 223 … 192 of the id, 0 … 2^32 − 1. */
   word1(ref: ContactRef): number {
-    return this.#words1[ref] as number
+    return this.#view.getUint32(ref * rowBytes + idAt + 4)
   }
 
   /** Which contact's id is nearer to `target` (32 bytes): negative for `a`, positive for `b`, 0 for equal ids. Exact. */
   compareDistances(target: Uint8Array, a: ContactRef, b: ContactRef): number {
-    const ids = this.#ids
-    for (let i = 0, atA = a * idBytes, atB = b * idBytes; i < idBytes; i++, atA++, atB++) {
+    const bytes = this.#bytes
+    for (let i = 0, atA = a * rowBytes + idAt, atB = b * rowBytes + idAt; i < idBytes; i++, atA++, atB++) {
       const byte = target[i] as number
-      const difference = ((ids[atA] as number) ^ byte) - ((ids[atB] as number) ^ byte)
+      const difference = ((bytes[atA] as number) ^ byte) - ((bytes[atB] as number) ^ byte)
       if (difference !== 0) return difference
     }
     return 0
@@ -188,7 +202,7 @@ export class ContactTable {
   endpoint(ref: ContactRef): Endpoint {
     const cached = this.#endpoints.get(ref)
     if (cached !== undefined) return cached
-    const endpoint = unpackEndpoint(this.#packed, ref * rowBytes + keyBytes, this.family(ref))
+    const endpoint = unpackEndpoint(this.#bytes, ref * rowBytes + packedAt + keyBytes, this.family(ref))
     assert(endpoint !== undefined, 'a contact has an endpoint that a node can have')
     this.#endpoints.set(ref, endpoint)
     return endpoint
@@ -196,35 +210,34 @@ export class ContactTable {
 
   /** The /24 or /48 the endpoint lies in, as a number; 0 for loopback and private networks, which have no limit. */
   prefix(ref: ContactRef): number {
-    return this.#prefixes[ref] as number
+    return this.#prefixes[ref * (rowBytes / 8)] as number
   }
 
   #sizeOf(ref: ContactRef): number {
-    const size = this.#sizes[ref] as number
+    const size = this.#bytes[ref * rowBytes + sizeAt] as number
     assert(size > 0, 'a contact ref names a row in use')
     return size
   }
 
   #holds(row: number, packed: Uint8Array, offset: number, size: number): boolean {
-    if (this.#sizes[row] !== size) return false
-    const start = row * rowBytes
-    for (let i = 0; i < size; i++) if (this.#packed[start + i] !== packed[offset + i]) return false
+    const bytes = this.#bytes
+    const start = row * rowBytes + packedAt
+    if (bytes[row * rowBytes + sizeAt] !== size) return false
+    for (let i = 0; i < size; i++) if (bytes[start + i] !== packed[offset + i]) return false
     return true
   }
 
   #insert(packed: Uint8Array, offset: number, family: 4 | 6, hash: number): ContactRef {
     assert(this.#size < this.contactsMax, 'rows are reserved before contacts are interned')
-    if (this.#free.length === 0 && this.#unused === this.#sizes.length) this.#grow(this.#unused + 1)
+    if (this.#free.length === 0 && this.#unused === this.#capacity) this.#grow(this.#unused + 1)
     const row = this.#free.pop() ?? this.#unused++
+    const start = row * rowBytes
     const size = packedSizes[family]
-    for (let i = 0; i < size; i++) this.#packed[row * rowBytes + i] = packed[offset + i] as number
-    const id = this.#crypto.sha256(packed.subarray(offset, offset + keyBytes))
-    this.#ids.set(id, row * idBytes)
-    this.#words0[row] = readWord(id, 0)
-    this.#words1[row] = readWord(id, 4)
-    this.#hashes[row] = hash
-    this.#sizes[row] = size
-    this.#prefixes[row] = networkPrefix(packed, offset + keyBytes, family)
+    for (let i = 0; i < size; i++) this.#bytes[start + packedAt + i] = packed[offset + i] as number
+    this.#bytes[start + sizeAt] = size
+    this.#bytes.set(this.#crypto.sha256(packed.subarray(offset, offset + keyBytes)), start + idAt)
+    this.#prefixes[start / 8] = networkPrefix(packed, offset + keyBytes, family)
+    this.#hashes[row * rowWords + hashWord] = hash
     this.#size++
     this.#addToIndex(row)
     return row as ContactRef
@@ -232,21 +245,21 @@ export class ContactTable {
 
   #addToIndex(row: number): void {
     const slotMask = this.#index.length - 1
-    let slot = (this.#hashes[row] as number) & slotMask
+    let slot = (this.#hashes[row * rowWords + hashWord] as number) & slotMask
     while (this.#index[slot] !== 0) slot = (slot + 1) & slotMask
     this.#index[slot] = row + 1
   }
 
   #grow(rows: number): void {
-    const capacity = Math.min(this.contactsMax, Math.max(rows, firstCapacity, Math.ceil(this.#sizes.length * 1.5)))
-    this.#packed = resized(this.#packed, new Uint8Array(capacity * rowBytes))
-    this.#ids = resized(this.#ids, new Uint8Array(capacity * idBytes))
-    this.#words0 = resized(this.#words0, new Uint32Array(capacity))
-    this.#words1 = resized(this.#words1, new Uint32Array(capacity))
-    this.#hashes = resized(this.#hashes, new Int32Array(capacity))
-    this.#sizes = resized(this.#sizes, new Uint8Array(capacity))
-    this.#prefixes = resized(this.#prefixes, new Float64Array(capacity))
-    const slots = 2 ** Math.ceil(Math.log2(2 * capacity))
+    const capacity = Math.min(this.contactsMax, Math.max(rows, firstCapacity, Math.ceil(this.#capacity * growthFactor)))
+    const bytes = new Uint8Array(capacity * rowBytes)
+    bytes.set(this.#bytes)
+    this.#capacity = capacity
+    this.#bytes = bytes
+    this.#hashes = new Int32Array(bytes.buffer)
+    this.#prefixes = new Float64Array(bytes.buffer)
+    this.#view = new DataView(bytes.buffer)
+    const slots = 2 ** Math.ceil(Math.log2(capacity / indexLoadMax))
     if (slots > this.#index.length) {
       this.#index = new Uint32Array(slots)
       this.#fillIndex()
@@ -254,7 +267,7 @@ export class ContactTable {
   }
 
   #fillIndex(): void {
-    for (let row = 0; row < this.#unused; row++) if (this.#sizes[row] !== 0) this.#addToIndex(row)
+    for (let row = 0; row < this.#unused; row++) if (this.#bytes[row * rowBytes + sizeAt] !== 0) this.#addToIndex(row)
   }
 
   #sweep(): void {
@@ -266,7 +279,7 @@ export class ContactTable {
     this.#free = []
     for (let row = this.#unused - 1; row >= 0; row--) {
       if (marked[row] === 1) continue
-      this.#sizes[row] = 0
+      this.#bytes[row * rowBytes + sizeAt] = 0
       this.#endpoints.delete(row)
       this.#free.push(row)
     }
@@ -274,9 +287,4 @@ export class ContactTable {
     this.#index.fill(0)
     this.#fillIndex()
   }
-}
-
-function resized<T extends Uint8Array | Uint32Array | Int32Array | Float64Array>(from: T, to: T): T {
-  to.set(from)
-  return to
 }

@@ -13,8 +13,8 @@ export function keyedHash(k0: number, k1: number, bytes: Uint8Array, offset: num
   const steps = (size >> 2) + 1 + 3
   for (let step = 0, at = offset; step < steps; step++, at += 4) {
     let word = 0
-    if (at < wordsEnd) word = littleEndian(bytes, at, 4)
-    else if (at === wordsEnd) word = littleEndian(bytes, at, size & 3) | (size << 24)
+    if (at < wordsEnd) word = wholeWord(bytes, at)
+    else if (at === wordsEnd) word = partOfWord(bytes, at, size & 3) | (size << 24)
     else if (at === wordsEnd + 4) v2 ^= 0xff
     v3 ^= word
     v0 = (v0 + v1) | 0
@@ -32,7 +32,12 @@ export function keyedHash(k0: number, k1: number, bytes: Uint8Array, offset: num
   return v1 ^ v3
 }
 
-function littleEndian(bytes: Uint8Array, offset: number, size: number): number {
+function wholeWord(bytes: Uint8Array, offset: number): number {
+  const low = (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8)
+  return low | ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)
+}
+
+function partOfWord(bytes: Uint8Array, offset: number, size: number): number {
   let word = 0
   for (let i = 0; i < size; i++) word |= (bytes[offset + i] as number) << (8 * i)
   return word
