@@ -1,4 +1,4 @@
-import { ok, type Result } from '@miaou/core'
+import { assert, ok, type Result } from '@miaou/core'
 import type { ContactRef, ContactTable, KademliaMessage } from '@miaou/overlay'
 import {
   type AddressFamily,
@@ -6,6 +6,7 @@ import {
   contactKeySize,
   contactSizeV4,
   contactSizeV6,
+  contactsPerMessageMax,
   decodeOverlayMessage,
   type Endpoint,
   encodeOverlayMessage,
@@ -21,6 +22,10 @@ import {
 } from '@miaou/protocol'
 
 const noBytes = new Uint8Array(0)
+// One for all nodes of a process: nothing stays in them between two calls.
+const answer = new Uint8Array(overlayMessageSizeMax)
+const packedV4 = new Uint8Array(contactsPerMessageMax * contactSizeV4)
+const packedV6 = new Uint8Array(contactsPerMessageMax * contactSizeV6)
 const scopeRanks = { loopback: 0, private: 1, public: 2 } as const
 
 /** Requests that may travel inside a first datagram (issue: only Ping, FindNode, FindValue): the second byte tells. */
@@ -40,26 +45,25 @@ export function createOverlayCodec(contacts: ContactTable): {
   /** Contacts of families without a socket are dropped from what is decoded. */
   setFamilies(endpoints: readonly Endpoint[]): void
   encode(message: KademliaMessage): Uint8Array
-  /** As `encode`, in a buffer that the next call writes over: for answers, which are sealed at once. */
+  /** As `encode`, in a buffer that the next call, of any codec, writes over: for answers, which are sealed at once. */
   encodeForNow(message: KademliaMessage): Uint8Array
   /** `from`: who sent it. Room for 20 contacts must be reserved in the table. */
   decode(bytes: Uint8Array, from: ContactRef): Result<KademliaMessage, OverlayMessageError>
 } {
-  const answer = new Uint8Array(overlayMessageSizeMax)
   let hasV4 = true
   let hasV6 = true
 
+  /** Good until the next call. */
   function pack(refs: readonly ContactRef[]): PackedContacts {
-    let v4Count = 0
-    for (const ref of refs) if (contacts.family(ref) === 4) v4Count += 1
-    const v4 = v4Count === 0 ? noBytes : new Uint8Array(v4Count * contactSizeV4)
-    const v6 = v4Count === refs.length ? noBytes : new Uint8Array((refs.length - v4Count) * contactSizeV6)
+    assert(refs.length <= contactsPerMessageMax, 'a message names 20 contacts at most')
     let atV4 = 0
     let atV6 = 0
     for (const ref of refs) {
-      if (contacts.family(ref) === 4) atV4 = contacts.pack(ref, v4, atV4)
-      else atV6 = contacts.pack(ref, v6, atV6)
+      if (contacts.family(ref) === 4) atV4 = contacts.pack(ref, packedV4, atV4)
+      else atV6 = contacts.pack(ref, packedV6, atV6)
     }
+    const v4 = atV4 === 0 ? noBytes : packedV4.subarray(0, atV4)
+    const v6 = atV6 === 0 ? noBytes : packedV6.subarray(0, atV6)
     return { v4, v6 }
   }
 
