@@ -93,6 +93,37 @@ describe('gossip between linked contacts', () => {
     expect(ben.texts(ann)).toEqual(['still friends'])
   })
 
+  test('E23 a message whose ttl is spent is dropped', () => {
+    const { town, homes } = line('ann', 'ben', 'cat')
+    const [ann, ben, cat] = homes as [Home, Home, Home]
+    follow(town, ben, cat)
+    const key = crypto.ed25519KeyPair(new Uint8Array(32).fill(7))
+    const payload = textToBytes('spent')
+    const facts = { origin: key.publicKey, timestamp: town.now.wall, sequence: 1, topic, payload }
+    const body = encodeGossipBody(facts)
+    const id = crypto.sha256(body)
+    const signature = signLabelled(crypto, gossipLabel, id, key.secretKey)
+    const send = { type: 'send', peerId: ben.peerId, frameType: frameTypes.gossip, fleeting: false } as const
+    for (const ttl of [0, 1]) {
+      const bytes = encodeGossipData(body, { ttl, hops: 1, id, signature })
+      ann.handle({ type: 'network', input: { ...send, payload: bytes } })
+      town.settle()
+      expect(heard(ben)).toEqual(ttl === 0 ? [] : ['spent'])
+    }
+    expect(ben.peer.counters()['gossip-dropped-ttl']).toBe(1)
+  })
+
+  test('E24 of more than eight who follow, a message goes to eight at once, and all hear it', () => {
+    const { town, homes } = line('hub', 'f0')
+    const [hub, first] = homes as [Home, Home]
+    const followers = [first, ...Array.from({ length: 9 }, (_, i) => town.add(`f${i + 1}`))]
+    for (const follower of followers.slice(1)) befriend(town, hub, follower)
+    follow(town, ...followers)
+    expect(publish(hub, 'to all')).toMatchObject({ ok: true, value: { neighbours: 8 } })
+    wait(town, 5_000)
+    for (const follower of followers) expect(heard(follower)).toEqual(['to all'])
+  })
+
   test('a blocked contact is no neighbour any more, and one that is unblocked and linked again is', () => {
     const { town, homes } = line('ann', 'ben', 'cat')
     const [ann, ben, cat] = homes as [Home, Home, Home]
