@@ -22,6 +22,7 @@ export type KademliaCounter =
   | 'probes-refused'
   | 'walks-too-dense'
   | 'walks-too-sparse'
+  | 'walks-repeated'
 
 /** Allocated when something is first counted: a million engines of a simulation count little. */
 export class KademliaCounters {

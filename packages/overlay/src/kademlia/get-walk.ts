@@ -46,6 +46,11 @@ export class GetWalk extends Walk {
     return true
   }
 
+  /** Nothing was found by whoever is asked this: "not found" is said after all the paths there are. */
+  protected override insists(): boolean {
+    return this.#versions.length === 0
+  }
+
   protected question(path: Path, to: ContactRef): boolean {
     if (path.detour !== undefined) return this.context.requests.findNode(to, path.detour, path)
     return this.context.requests.findValue(to, this.target, path)

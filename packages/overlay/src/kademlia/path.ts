@@ -107,7 +107,7 @@ export class Path implements RequestOwner {
 
   /** A detour needs to know the neighbourhood, not to ask all of it. */
   #isWithin(live: number, at: number): boolean {
-    if (this.detour !== undefined) return live < this.#walk.core.config.k / 2
+    if (this.detour !== undefined) return live < this.#walk.core.config.k
     return this.#walk.isWithin(live, this.list.distance(at))
   }
 

@@ -11,11 +11,24 @@ export const pathsMax = 8
 /**
  * Where the k nearest lie within the space of 0.4 k or of more than 3 k expected nodes, something is wrong: own choice. The
  * space of the k nearest errs by 22 %, the estimate of the network's size by up to 24 %: that is 2.8 and 3.4 deviations.
+ * So it is where the nearest half of them lies within the space of k / 8, or the nearest quarter within k / 32 (as seldom
+ * by chance: 3 in 10,000 for k = 20): one honest node among those who crowd must not hide them.
  */
-const denseShare = 0.4
+const denseShares: readonly (readonly [part: number, expected: number])[] = [
+  [1, 0.4],
+  [1 / 2, 1 / 8],
+  [1 / 4, 1 / 32],
+]
 const sparseFactor = 3
 /** Subtrees of 1/2, 1/4, 1/8 and 1/16 of the region: of the rest, the walk itself finds what there is. Own choice. */
 const detourCount = 4
+/**
+ * Nearer to the target than where so many nodes are expected, those of a crowd are not asked the way round it: they would
+ * name one another. Own choice, by simulation (`sim sybil`): few honest nodes lie there, and the walk itself asks them.
+ */
+const crowdShare = 1
+/** The own table's nearest to a detour's end, in multiples of k: the crowd may fill the first ones. */
+const detourSeedsFactor = 4
 
 /** What walks share. */
 export interface WalkContext {
@@ -44,6 +57,8 @@ export abstract class Walk {
   #claimed: Set<ContactRef> | undefined
   /** 53-bit distance within which all nodes are asked, though they be more than k; −1: no more than the k nearest. */
   #region = -1
+  /** 53-bit distance within which nobody is asked the way round a crowd; −1 where there is none. */
+  #crowd = -1
   #requests = 0
   #timeouts = 0
   #hops = 0
@@ -193,6 +208,11 @@ export abstract class Walk {
     return false
   }
 
+  /** Whether a plausible end is still no reason to give up: over more paths, a liar met on one of them decides nothing. */
+  protected insists(): boolean {
+    return false
+  }
+
   protected observeDensity(reached: readonly Reached[]): void {
     const { k } = this.core.config
     const last = reached[k - 1]
@@ -200,8 +220,15 @@ export abstract class Walk {
   }
 
   #learn(path: Path, ref: ContactRef, depth: number): void {
-    path.list.insert(ref, depth)
-    if (path.detour !== undefined) this.paths[0]?.list.insert(ref, depth)
+    if (path.detour === undefined) path.list.insert(ref, depth)
+    else {
+      this.#insertOutsideCrowd(path, ref, depth)
+      this.paths[0]?.list.insert(ref, depth)
+    }
+  }
+
+  #insertOutsideCrowd(path: Path, ref: ContactRef, depth: number): void {
+    if ((this.paths[0]?.list.distanceOf(ref) ?? 0) > this.#crowd) path.list.insert(ref, depth)
   }
 
   /**
@@ -212,14 +239,19 @@ export abstract class Walk {
   #widen(): boolean {
     const { k, regionMax } = this.core.config
     const { least, most } = this.context.sizes.range()
-    const last = this.reached(k)[k - 1]
-    const distance = last?.distance ?? Number.POSITIVE_INFINITY
+    const reached = this.reached(k)
+    const distance = reached[k - 1]?.distance ?? Number.POSITIVE_INFINITY
     const isSparse = least >= sparseFactor * k && expectedWithin(distance, least) > sparseFactor * k
     if (isSparse) return this.triesOtherWays() && this.#addPaths()
-    const isDense = most >= sparseFactor * k && expectedWithin(distance, most) < denseShare * k
-    if (!isDense || this.#region >= 0 || !this.coversRegions()) return false
+    if (this.#region >= 0 || !this.coversRegions() || most < sparseFactor * k) return false
+    const isDense = denseShares.some(([part, expected]) => {
+      const last = reached[Math.ceil(part * k) - 1]
+      return last !== undefined && expectedWithin(last.distance, most) < expected * k
+    })
+    if (!isDense) return false
     this.core.counters.add('walks-too-dense')
     this.#region = distanceOf(k, most)
+    this.#crowd = distanceOf(crowdShare, most)
     for (const path of this.paths) path.grow(regionMax)
     this.#addDetours()
     return true
@@ -238,14 +270,14 @@ export abstract class Walk {
       detour[bit >> 3] = (detour[bit >> 3] as number) ^ (0x80 >> (bit & 7))
       const path = new Path(this, alpha, detour)
       const seeds: ContactRef[] = []
-      core.table.closest(detour, k, seeds)
-      for (const ref of seeds) path.list.insert(ref, 1)
+      core.table.closest(detour, detourSeedsFactor * k, seeds)
+      for (const ref of seeds) this.#insertOutsideCrowd(path, ref, 1)
       this.paths.push(path)
     }
   }
 
   /** As many paths again, from contacts that no path has asked: 8 paths at most. */
-  #addPaths(): boolean {
+  #addPaths(reason: 'walks-too-sparse' | 'walks-repeated'): boolean {
     const { core } = this
     const { k, alpha } = core.config
     const before = this.paths.length
@@ -256,7 +288,7 @@ export abstract class Walk {
     core.table.closest(this.target, pathsMax * k, seeds)
     const others = seeds.filter((ref) => this.#claimed?.has(ref) !== true)
     if (others.length === 0) return false
-    core.counters.add('walks-too-sparse')
+    core.counters.add(reason)
     const added = Array.from({ length: count }, () => new Path(this, alpha))
     others.forEach((ref, i) => {
       added[i % count]?.list.insert(ref, 1)
