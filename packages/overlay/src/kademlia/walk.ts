@@ -242,13 +242,13 @@ export abstract class Walk {
     const reached = this.reached(k)
     const distance = reached[k - 1]?.distance ?? Number.POSITIVE_INFINITY
     const isSparse = least >= sparseFactor * k && expectedWithin(distance, least) > sparseFactor * k
-    if (isSparse) return this.triesOtherWays() && this.#addPaths()
-    if (this.#region >= 0 || !this.coversRegions() || most < sparseFactor * k) return false
+    if (isSparse) return this.triesOtherWays() && this.#addPaths('walks-too-sparse')
     const isDense = denseShares.some(([part, expected]) => {
       const last = reached[Math.ceil(part * k) - 1]
       return last !== undefined && expectedWithin(last.distance, most) < expected * k
     })
-    if (!isDense) return false
+    const isCovered = this.#region >= 0 || !this.coversRegions() || most < sparseFactor * k
+    if (!isDense || isCovered) return this.insists() && this.#addPaths('walks-repeated')
     this.core.counters.add('walks-too-dense')
     this.#region = distanceOf(k, most)
     this.#crowd = distanceOf(crowdShare, most)
