@@ -111,7 +111,8 @@ export class Bootstrapper {
     const met = this.#met()
     if (met.length === 0) return
     this.#heardAt = mono
-    if (contactsCount() === 0 && this.#failures === 0) await this.run()
+    // A try under way has asked whom it knew when it began.
+    if (contactsCount() === 0 && this.#failures === 0 && !this.#isTrying) await this.run()
     else await join(met)
   }
 

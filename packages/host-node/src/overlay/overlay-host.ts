@@ -37,6 +37,7 @@ import type {
 import { LanNodes } from './lan-nodes.ts'
 import type { OverlayHostOptions } from './overlay-host-options.ts'
 import { OverlayLoop } from './overlay-loop.ts'
+import { OwnNode } from './own-node.ts'
 import { OwnRecords, ownRecordsSizeMax } from './own-records.ts'
 import { replyError } from './reply-error.ts'
 import { type Resolved, resolveNodes } from './resolve.ts'
@@ -66,7 +67,7 @@ export class OverlayHost implements OverlaySide {
   readonly #sockets: UdpSockets
   readonly #bootstrapper: Bootstrapper
   readonly #contactNodes = new ContactNodes()
-  #hintsCount = 0
+  readonly #ownNode: OwnNode
   readonly #lan: LanNodes | undefined
   readonly #saved: SavedContacts
   readonly #own: OwnRecords
@@ -80,9 +81,6 @@ export class OverlayHost implements OverlaySide {
   /** Those through whom it joined last. */
   #joinedThrough: readonly NodeAddress[] = []
   #isTold = false
-  #onOwnNode: (node: OwnOverlayNode) => void = () => undefined
-  /** As JSON: what contacts were to be told last. */
-  #ownNode: string | undefined
   #isPublishing = false
   #stopping: Promise<void> | undefined
 
@@ -90,6 +88,7 @@ export class OverlayHost implements OverlaySide {
     const { crypto, random, jitter, clock, log, loopbackOnly = false, mode, node = {} } = options
     this.#options = options
     this.#keyPair = options.keyPair
+    this.#ownNode = new OwnNode(options.tellsContacts ?? true)
     this.#node = new OverlayNode({
       crypto,
       random,
@@ -121,7 +120,7 @@ export class OverlayHost implements OverlaySide {
     this.#bootstrapper = new Bootstrapper({
       nodes: options.bootstrap,
       saved: () => this.#saved.all,
-      met: () => this.#met(),
+      met: () => this.#contactNodes.besides(this.#lan?.nodes() ?? []),
       resolve: (nodes) => this.#resolve(nodes),
       join: async (addresses) => (await this.#join(addresses)).ok,
       contactsCount: () => this.#node.info().kademlia.contacts,
@@ -165,7 +164,7 @@ export class OverlayHost implements OverlaySide {
   }
 
   onOwnNode(listener: (node: OwnOverlayNode) => void): void {
-    this.#onOwnNode = listener
+    this.#ownNode.onNews(listener)
   }
 
   hint(hints: readonly OverlayHint[]): void {
@@ -174,7 +173,6 @@ export class OverlayHost implements OverlaySide {
     const own = this.#others(hints).filter(({ endpoint }) => !loopbackOnly || isLoopback(endpoint))
     if (own.length === 0) return
     this.#contactNodes.add(own)
-    this.#hintsCount += own.length
     void this.#bootstrapper.heard()
   }
 
@@ -391,26 +389,11 @@ export class OverlayHost implements OverlaySide {
     return resolveNodes(nodes, { ...resolve, loopbackOnly })
   }
 
-  /** What contacts told of and what the LAN did take turns: neither can keep the other out. */
-  #met(): readonly NodeAddress[] {
-    const [told, heard] = [this.#contactNodes.nodes(), this.#lan?.nodes() ?? []]
-    const met: NodeAddress[] = []
-    for (let i = 0; i < Math.max(told.length, heard.length); i++)
-      met.push(...told.slice(i, i + 1), ...heard.slice(i, i + 1))
-    return met
-  }
-
-  /** What linked contacts are told of this node, where it differs from what they were told last. */
   #tellContacts(): void {
-    const { tellsContacts = true } = this.#options
-    if (!tellsContacts || this.#refusal() !== undefined || this.#sockets.port === 0) return
-    const { publicKey } = this.#keyPair
+    if (this.#refusal() !== undefined || this.#sockets.port === 0) return
     const { isServer, observed } = this.#node.info().kademlia
-    const node = { publicKey, endpoints: this.#sockets.endpoints(), observed, isServer }
-    const text = JSON.stringify([node.endpoints, observed, isServer])
-    if (text === this.#ownNode) return
-    this.#ownNode = text
-    this.#onOwnNode(node)
+    const endpoints = this.#sockets.endpoints()
+    this.#ownNode.update({ publicKey: this.#keyPair.publicKey, endpoints, observed, isServer })
   }
 
   /** A list may name this node itself. */
@@ -443,7 +426,8 @@ export class OverlayHost implements OverlaySide {
 
   #hostCounters(): Record<string, number> {
     const counters: Record<string, number> = Object.fromEntries(this.#sockets.counters())
-    if (this.#hintsCount > 0) counters['hints-of-contacts'] = this.#hintsCount
+    const { heardCount } = this.#contactNodes
+    if (heardCount > 0) counters['hints-of-contacts'] = heardCount
     if (this.#loop.droppedCount > 0) counters['turn-full'] = this.#loop.droppedCount
     return counters
   }
