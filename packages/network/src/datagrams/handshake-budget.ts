@@ -1,24 +1,20 @@
+import { TokenBucket } from '@miaou/core'
 import type { DatagramsLimits } from './datagrams-limits.ts'
 import { networkOf, type PackedSource } from './network-name.ts'
 import { NetworkRates } from './network-rates.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 /** How many handshakes may be computed: in all, and of each network. */
 class Share {
   readonly byNetwork: NetworkRates
-  readonly #perSecond: number
-  readonly #burst: number
-  #all: TokenBucket | undefined
+  readonly #all: TokenBucket
 
   constructor(perSecond: number, burst: number, limits: DatagramsLimits) {
-    this.#perSecond = perSecond
-    this.#burst = burst
+    this.#all = new TokenBucket(perSecond, burst)
     const { prefixHandshakesPerSecond, prefixHandshakesBurst, prefixesMax } = limits
     this.byNetwork = new NetworkRates(prefixHandshakesPerSecond, prefixHandshakesBurst, prefixesMax)
   }
 
   take(now: number, network: number): boolean {
-    this.#all ??= new TokenBucket(this.#perSecond, this.#burst, now)
     if (!this.#all.take(now)) return false
     // Asked second, so that a flood of spoofed networks cannot turn the table over faster than the budget.
     if (this.byNetwork.take(now, network)) return true

@@ -1,5 +1,5 @@
+import { TokenBucket } from '@miaou/core'
 import { ownMachine } from './network-name.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 /** One rate for each network (`networkOf`); this machine has none. The network known longest makes room. */
 export class NetworkRates {
@@ -21,17 +21,17 @@ export class NetworkRates {
 
   /** Whether one more of `network` is within its rate; takes it if so. `now`: monotonic ms. */
   take(now: number, network: number): boolean {
-    return network === ownMachine || this.#bucket(now, network).take(now)
+    return network === ownMachine || this.#bucket(network).take(now)
   }
 
-  #bucket(now: number, network: number): TokenBucket {
+  #bucket(network: number): TokenBucket {
     const known = this.#buckets.get(network)
     if (known !== undefined) return known
     if (this.#buckets.size >= this.#networksMax) {
       const oldest = this.#buckets.keys().next()
       if (oldest.done !== true) this.#buckets.delete(oldest.value)
     }
-    const bucket = new TokenBucket(this.#perSecond, this.#burst, now)
+    const bucket = new TokenBucket(this.#perSecond, this.#burst)
     this.#buckets.set(network, bucket)
     return bucket
   }

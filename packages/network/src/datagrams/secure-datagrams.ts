@@ -1,4 +1,4 @@
-import { assert, type Jitter, type Now, type Random } from '@miaou/core'
+import { assert, type Jitter, type Now, type Random, TokenBucket } from '@miaou/core'
 import { type Crypto, type KeyPair, writeNoiseNonce } from '@miaou/crypto'
 import { type Endpoint, packAddress, packedEndpointSizeV6 } from '@miaou/protocol'
 import { DatagramsCounters } from './datagrams-counters.ts'
@@ -9,7 +9,6 @@ import { networkOf, ownMachine } from './network-name.ts'
 import { NetworkRates } from './network-rates.ts'
 import { type FinishedHandshake, type HandshakeContext, OutgoingHandshakes } from './outgoing-handshakes.ts'
 import { type NewSession, SessionTable } from './session-table.ts'
-import { TokenBucket } from './token-bucket.ts'
 import {
   cookieReply,
   data,
@@ -71,7 +70,7 @@ export class SecureDatagrams {
   readonly #messages: NetworkRates
   readonly #outgoing: OutgoingHandshakes
   readonly #incoming: IncomingHandshakes
-  #hints: TokenBucket | undefined
+  readonly #hints: TokenBucket
   #sweepAt = Number.POSITIVE_INFINITY
   #owedSince = Number.POSITIVE_INFINITY
   readonly #key = new Uint32Array(8)
@@ -93,6 +92,7 @@ export class SecureDatagrams {
     const { sessionsMax, unprovenMax, prefixSessionsMax } = limits
     this.#sessions = new SessionTable(sessionsMax, unprovenMax, prefixSessionsMax, random.bytes(32))
     const { prefixMessagesPerSecond, prefixMessagesBurst, prefixesMax } = limits
+    this.#hints = new TokenBucket(limits.hintsPerSecond, limits.hintsBurst)
     this.#messages = new NetworkRates(prefixMessagesPerSecond, prefixMessagesBurst, prefixesMax)
     this.#outgoing = new OutgoingHandshakes(context)
     this.#incoming = new IncomingHandshakes(context, options.opens)
@@ -216,7 +216,6 @@ export class SecureDatagrams {
   }
 
   #tellUnknown(now: number, from: Endpoint, index: number, outputs: DatagramsOutput[]): void {
-    this.#hints ??= new TokenBucket(this.#limits.hintsPerSecond, this.#limits.hintsBurst, now)
     if (!this.#hints.take(now)) return
     const bytes = new Uint8Array(hint.size)
     bytes[0] = datagramType.hint
