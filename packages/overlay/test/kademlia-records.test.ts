@@ -161,6 +161,23 @@ describe('kademlia: stored records', () => {
     for (const record of near) expect(node.held(keyOf(record))).toEqual(record)
   })
 
+  test('[O50] few networks cannot keep the records of others out, however near their keys are', () => {
+    const node = new TestEngine({ recordsMax: 40, recordsPerPrefixMax: 10 })
+    const honest = [1, 1000, 2000].map((i) => valueWithFirstBit(1, i))
+    const flood = () => {
+      for (let i = 0; i < 400; i++) {
+        node.store(node.contact(idOf(210, i & 255), `30.0.${i & 7}.${1 + (i >> 3)}`), valueWithFirstBit(0, 10 * i))
+      }
+    }
+    flood()
+    expect(node.engine.info().records).toBe(40)
+    const stored = honest.map((record, i) => node.store(node.contact(idOf(200, i), `50.0.${i}.1`), record))
+    expect(stored).toEqual(['stored', 'stored', 'stored'])
+    flood()
+    expect(node.engine.info().records).toBe(40)
+    for (const record of honest) expect(node.held(keyOf(record))).toEqual(record)
+  })
+
   test('[O51] a record expires 24 hours after it was published, whatever the wall clock does', () => {
     const node = new TestEngine({ republishIntervalMs: 100 * hour })
     const from = node.contact(idOf(200))

@@ -347,6 +347,25 @@ describe('kademlia: put', () => {
     ])
   })
 
+  test('[O41] a node that is among the k nearest itself keeps what it puts; a client, which nobody asks, does not', () => {
+    for (const [mode, first, records] of [
+      ['server', 0, 1],
+      ['server', 0x80, 0],
+      ['client', 0, 0],
+    ] as const) {
+      const node = new TestEngine({ k: 2, mode, contactsPerPrefixMax: 9 })
+      for (const id of [0x81, 0x82, 0x41]) node.meet(node.contact(idOf(id)))
+      const found = Array.from({ length: 1000 }, (_, i) => value(i >> 8, i & 255)).find(
+        (candidate) => ((keyOf(candidate)[0] as number) & 0xc0) === first,
+      )
+      if (found === undefined) throw new Error('no such key')
+      const { outputs } = node.command({ type: 'put', record: found, republish: false })
+      const open = sends(outputs)
+      for (let next = open.shift(); next !== undefined; next = open.shift()) open.push(...sends(node.answer(next)))
+      expect(node.engine.info().records).toBe(records)
+    }
+  })
+
   test('[O41] in a network of two others, both are the quorum', () => {
     const node = new TestEngine()
     for (let rank = 1; rank < 3; rank++) node.meet(near(node, rank))

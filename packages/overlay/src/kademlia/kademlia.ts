@@ -85,7 +85,13 @@ export class Kademlia {
     this.#reachability = new Reachability(this.#core, this.#requests, () => this.#announce())
     if (config.mode === 'auto') this.#core.onSent = (to) => this.#reachability.sentTo(to)
     const sizes = new NetworkSizes(this.#core)
-    this.#context = { core: this.#core, requests: this.#requests, sizes, ended: (walk) => this.#ended(walk) }
+    this.#context = {
+      core: this.#core,
+      requests: this.#requests,
+      sizes,
+      keep: (key, record, ageMinutes) => this.#keep(key, record, ageMinutes),
+      ended: (walk) => this.#ended(walk),
+    }
     this.#roots = (mark) => this.#mark(mark)
     contacts.addRoots(this.#roots)
   }
@@ -283,6 +289,13 @@ export class Kademlia {
       return
     }
     this.#walk(id, new PutWalk(this.#context, { key, record, ageMinutes: 0 }, id), paths)
+  }
+
+  /** Others look for the record here too: only where they can ask. */
+  #keep(key: Uint8Array, record: Uint8Array, ageMinutes: number): void {
+    if (!this.#core.isPublicServer && !this.#core.isLocalServer) return
+    const sequence = this.#core.rules.check(record)?.sequence
+    this.#responder.records.keep(record, { key, sequence }, ageMinutes)
   }
 
   #get(id: number, key: Uint8Array, paths: number | undefined): void {

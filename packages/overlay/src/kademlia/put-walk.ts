@@ -1,8 +1,9 @@
+import { compareDistances } from './distance.ts'
 import type { ContactRef, KademliaMessage, KademliaReply } from './interface.ts'
 import { distanceOf } from './network-sizes.ts'
 import { type Path, type PathStatus, settled } from './path.ts'
 import type { Pending, RequestOwner } from './requests.ts'
-import { Walk, type WalkContext } from './walk.ts'
+import { type Reached, Walk, type WalkContext } from './walk.ts'
 
 /**
  * Of k = 20 nodes nearest to a key, one with at most so many expected nearer ones is stored to at once: 20 or more nodes
@@ -100,9 +101,18 @@ export class PutWalk extends Walk implements RequestOwner {
   protected arrived(): void {
     if (!this.#isArrived) {
       this.#isArrived = true
-      this.observeDensity(this.reached(this.core.config.k))
+      const reached = this.reached(this.core.config.k)
+      this.observeDensity(reached)
+      const { key, record, ageMinutes } = this.#put
+      if (this.#isNearer(reached[this.core.config.k - 1])) this.context.keep(key, record, ageMinutes)
     }
     this.#finishIfDone()
+  }
+
+  /** Whether this node itself is one of the k nearest. */
+  #isNearer(last: Reached | undefined): boolean {
+    const { self, contacts } = this.core
+    return last === undefined || compareDistances(this.target, self, contacts.id(last.ref)) < 0
   }
 
   #store(to: ContactRef): void {

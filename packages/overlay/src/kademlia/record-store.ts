@@ -14,6 +14,7 @@ export interface HeldRecord {
   publishedAt: number
   republishAt: number
   readonly bucket: number
+  /** Head of the sender's id and its network (`ContactTable.prefix`); −1 for what this node put itself. */
   readonly sender: number
   readonly prefix: number
   /** Another one whose key begins with the same 52 bits. */
@@ -25,15 +26,21 @@ const checkIntervalMs = 1_000
 const minuteMs = 60_000
 /** Republishing spreads over so much of its interval, so that one holder's round spares the others theirs: own choice. */
 const republishSpread = 0.2
+/** Stands for this node itself among senders and networks. */
+const own = -1
 
-/** The records that this node holds, bounded in number and bytes, in all and for each sender. */
+type Checked = { readonly key: Uint8Array; readonly sequence: number | undefined }
+
+/**
+ * The records that this node holds, bounded in number and bytes, in all and for each sender. What comes from few networks
+ * never takes the room of many: in a full store it is the network with the most records that loses one.
+ */
 export class RecordStore {
   readonly #core: Core
   readonly #byKey = new Map<number, HeldRecord>()
-  /** By the bucket of the distance between key and own id: what lies farthest gives way first. */
-  readonly #byBucket = new Map<number, Set<HeldRecord>>()
   readonly #bySender = new Map<number, number>()
-  readonly #byPrefix = new Map<number, number>()
+  /** By the network they came from, the oldest first. */
+  readonly #byPrefix = new Map<number, Set<HeldRecord>>()
   #size = 0
   #bytes = 0
   #dueAt = Number.POSITIVE_INFINITY
@@ -63,21 +70,23 @@ export class RecordStore {
   }
 
   /** `record` was checked, and is copied. `ageMinutes`: since its owner last published it, as the sender says. */
-  store(
-    from: ContactRef,
-    record: Uint8Array,
-    checked: { readonly key: Uint8Array; readonly sequence: number | undefined },
-    ageMinutes: number,
-  ): StoreStatus {
+  store(from: ContactRef, record: Uint8Array, checked: Checked, ageMinutes: number): StoreStatus {
+    return this.#store(this.#senderOf(from), this.#core.contacts.prefix(from), record, checked, ageMinutes)
+  }
+
+  /** What this node itself put, and is among the nearest of: as if one of the others had stored it here. */
+  keep(record: Uint8Array, checked: Checked, ageMinutes: number): void {
+    this.#store(own, own, record, checked, ageMinutes)
+  }
+
+  #store(sender: number, prefix: number, record: Uint8Array, checked: Checked, ageMinutes: number): StoreStatus {
     const { mono, config } = this.#core
     const ageMs = Math.max(0, ageMinutes) * minuteMs
     if (ageMs >= config.expiryMs) return 'stale'
     const held = this.#find(checked.key)
     if (held !== undefined && !this.#isExpired(held)) return this.#renew(held, record, checked.sequence, mono - ageMs)
     if (held !== undefined) this.#remove(held)
-    const sender = this.#senderOf(from)
-    const prefix = this.#core.contacts.prefix(from)
-    if (this.#isOverQuota(sender, prefix) || !this.#makeRoom(checked.key, record.length)) return 'full'
+    if (this.#isOverQuota(sender, prefix) || !this.#makeRoom(checked.key, record.length, prefix)) return 'full'
     this.#insert({
       key: checked.key.slice(),
       record: record.slice(),
@@ -98,7 +107,7 @@ export class RecordStore {
     if (mono < this.#dueAt) return []
     const due: HeldRecord[] = []
     let next = Number.POSITIVE_INFINITY
-    for (const records of [...this.#byBucket.values()]) {
+    for (const records of [...this.#byPrefix.values()]) {
       for (const held of [...records]) {
         if (this.#isExpired(held)) {
           counters.add('records-expired')
@@ -141,25 +150,52 @@ export class RecordStore {
   #isOverQuota(sender: number, prefix: number): boolean {
     const { recordsPerSenderMax, recordsPerPrefixMax } = this.#core.config
     if ((this.#bySender.get(sender) ?? 0) >= recordsPerSenderMax) return true
-    return prefix !== 0 && (this.#byPrefix.get(prefix) ?? 0) >= recordsPerPrefixMax
+    return prefix > 0 && this.#countOf(prefix) >= recordsPerPrefixMax
   }
 
-  /** From half full on, only for keys that we are among the nearest of; in full, in the place of a farther key's. */
-  #makeRoom(key: Uint8Array, size: number): boolean {
+  #countOf(prefix: number): number {
+    return this.#byPrefix.get(prefix)?.size ?? 0
+  }
+
+  /**
+   * From half full on, only for keys that we are among the nearest of. In full, in the place of one from the network with
+   * the most records, where that has at least two more than `prefix`; otherwise of a farther one from the same network.
+   */
+  #makeRoom(key: Uint8Array, size: number, prefix: number): boolean {
     const { recordsMax, recordBytesMax } = this.#core.config
     if (2 * this.#size >= recordsMax || 2 * this.#bytes >= recordBytesMax) {
       if (!this.#isNear(key)) return false
     }
     const bucket = bucketIndex(this.#core.self, key)
     while (this.#size >= recordsMax || this.#bytes + size > recordBytesMax) {
-      const farthest = Math.max(...this.#byBucket.keys(), -1)
-      if (farthest <= bucket) return false
-      const oldest = this.#byBucket.get(farthest)?.values().next().value
-      if (oldest === undefined) return false
+      const heaviest = this.#heaviestPrefix()
+      const isFair = this.#countOf(heaviest) <= this.#countOf(prefix) + 1
+      const farthest = this.#farthestOf(isFair ? prefix : heaviest)
+      if (farthest === undefined || (isFair && farthest.bucket <= bucket)) return false
       this.#core.counters.add('records-evicted')
-      this.#remove(oldest)
+      this.#remove(farthest)
     }
     return true
+  }
+
+  #heaviestPrefix(): number {
+    let heaviest = own
+    let count = 0
+    for (const [prefix, records] of this.#byPrefix) {
+      if (records.size <= count) continue
+      heaviest = prefix
+      count = records.size
+    }
+    return heaviest
+  }
+
+  /** Of a network's records the one in the farthest bucket of the own id, and of those the oldest. */
+  #farthestOf(prefix: number): HeldRecord | undefined {
+    let farthest: HeldRecord | undefined
+    for (const held of this.#byPrefix.get(prefix) ?? []) {
+      if (farthest === undefined || held.bucket > farthest.bucket) farthest = held
+    }
+    return farthest
   }
 
   /** Whether fewer than k of the contacts in the table are nearer to the key than we are. */
@@ -175,11 +211,10 @@ export class RecordStore {
     const head = keyHead(held.key)
     held.next = this.#byKey.get(head)
     this.#byKey.set(head, held)
-    const bucket = this.#byBucket.get(held.bucket)
-    if (bucket === undefined) this.#byBucket.set(held.bucket, new Set([held]))
-    else bucket.add(held)
+    const network = this.#byPrefix.get(held.prefix)
+    if (network === undefined) this.#byPrefix.set(held.prefix, new Set([held]))
+    else network.add(held)
     count(this.#bySender, held.sender, 1)
-    count(this.#byPrefix, held.prefix, 1)
     this.#size++
     this.#bytes += held.record.length
     this.#dueAt = Math.min(this.#dueAt, held.republishAt, held.publishedAt + this.#core.config.expiryMs)
@@ -195,11 +230,10 @@ export class RecordStore {
       while (before !== undefined && before.next !== held) before = before.next
       if (before !== undefined) before.next = held.next
     }
-    const bucket = this.#byBucket.get(held.bucket)
-    bucket?.delete(held)
-    if (bucket?.size === 0) this.#byBucket.delete(held.bucket)
+    const network = this.#byPrefix.get(held.prefix)
+    network?.delete(held)
+    if (network?.size === 0) this.#byPrefix.delete(held.prefix)
     count(this.#bySender, held.sender, -1)
-    count(this.#byPrefix, held.prefix, -1)
     this.#size--
     this.#bytes -= held.record.length
   }

@@ -35,6 +35,8 @@ export interface WalkContext {
   readonly core: Core
   readonly requests: Requests
   readonly sizes: NetworkSizes
+  /** A put found this node itself among the k nearest to its key. `ageMinutes`: as in a store. */
+  keep(key: Uint8Array, record: Uint8Array, ageMinutes: number): void
   /** A walk has ended; called once each. */
   ended(walk: Walk): void
 }
