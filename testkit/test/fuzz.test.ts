@@ -4,11 +4,17 @@ import { countAllocations } from '../src/fuzz/allocation.ts'
 import { cryptoTargets } from '../src/fuzz/crypto-targets.ts'
 import { datagramTargets } from '../src/fuzz/datagram-targets.ts'
 import { fuzzTarget } from '../src/fuzz/engine.ts'
+import { overlayNodeTarget } from '../src/fuzz/overlay-node-target.ts'
 import { plantedTargets } from '../src/fuzz/planted.ts'
 import { protocolTargets } from '../src/fuzz/protocol-targets.ts'
 
 const crypto = await createLibsodiumCrypto()
-const targets = [...protocolTargets(crypto), ...cryptoTargets(crypto), ...datagramTargets(crypto)]
+const targets = [
+  ...protocolTargets(crypto),
+  ...cryptoTargets(crypto),
+  ...datagramTargets(crypto),
+  overlayNodeTarget(crypto),
+]
 const planted = plantedTargets(crypto)
 const allocations = countAllocations()
 

@@ -86,7 +86,7 @@ function converse(a: Side, b: Side): void {
 }
 
 /** An initiation's `mac1` made right, so that mutations reach the handshake. */
-function repairMac(crypto: Crypto, key: Uint8Array, bytes: Uint8Array): Uint8Array {
+export function repairMac(crypto: Crypto, key: Uint8Array, bytes: Uint8Array): Uint8Array {
   if (bytes[0] !== 1 || bytes.length !== 1_200) return bytes
   const repaired = bytes.slice()
   const macKey = crypto.sha256(concatBytes(textToBytes('Miaou-v0.2.0-overlay-mac1'), key))

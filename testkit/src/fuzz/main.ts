@@ -5,6 +5,7 @@ import { cryptoTargets } from './crypto-targets.ts'
 import { datagramTargets } from './datagram-targets.ts'
 import { type FuzzReport, fuzzTarget } from './engine.ts'
 import { gossipTargets } from './gossip-targets.ts'
+import { overlayNodeTarget } from './overlay-node-target.ts'
 import { plantedTargets } from './planted.ts'
 import { protocolTargets } from './protocol-targets.ts'
 import type { FuzzTarget } from './target.ts'
@@ -40,7 +41,13 @@ async function main(): Promise<number> {
   const crypto = await createLibsodiumCrypto()
   const all = values.planted
     ? plantedTargets(crypto)
-    : [...protocolTargets(crypto), ...cryptoTargets(crypto), ...datagramTargets(crypto), ...gossipTargets(crypto)]
+    : [
+        ...protocolTargets(crypto),
+        ...cryptoTargets(crypto),
+        ...datagramTargets(crypto),
+        overlayNodeTarget(crypto),
+        ...gossipTargets(crypto),
+      ]
   const targets = all.filter(({ name }) => name.includes(values.target))
   if (targets.length === 0) {
     process.stderr.write(`no target is called ${values.target}\n`)

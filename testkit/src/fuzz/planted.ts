@@ -9,6 +9,7 @@ import {
   encodeKeepAlive,
   type KeepAlive,
 } from '@miaou/protocol'
+import { overlayNodeTarget } from './overlay-node-target.ts'
 import { createWireSamples } from './samples.ts'
 import { defineTarget, type FuzzTarget, type Outcome } from './target.ts'
 
@@ -23,6 +24,7 @@ export function plantedTargets(crypto: Crypto): readonly FuzzTarget[] {
     weight: 1,
   }
   return [
+    { ...overlayNodeTarget(throwingOnForgery(crypto)), name: 'planted: a node that a forged record ends' },
     defineTarget<KeepAlive>({
       ...keepAlive,
       name: 'planted: throws on truncated bytes',
@@ -90,4 +92,20 @@ export function plantedTargets(crypto: Crypto): readonly FuzzTarget[] {
       isText: true,
     },
   ]
+}
+
+/** A backend that throws where a signature is wrong. */
+function throwingOnForgery(crypto: Crypto): Crypto {
+  return new Proxy(crypto, {
+    get: (target, name: keyof Crypto) => {
+      const value = target[name]
+      if (typeof value !== 'function') return value
+      const method = (value as (...input: unknown[]) => unknown).bind(target)
+      if (name !== 'ed25519Verify') return method
+      return (...input: unknown[]) => {
+        if (method(...input) !== true) throw new Error('planted')
+        return true
+      }
+    },
+  })
 }
