@@ -54,7 +54,7 @@ export function overlayNodeTarget(crypto: Crypto): FuzzTarget {
     return { type: 'find-node-response', transaction: 1, isServer: true, token, contacts }
   })
   const all = [...payloads, ...many.map(encodeOverlayMessage)]
-  const input = (deed: number, peer: number, detail: number, rest = new Uint8Array(0)) =>
+  const input = (deed: number, peer: number, detail: number, rest: Uint8Array = new Uint8Array(0)) =>
     concatBytes(Uint8Array.of(deed, peer, detail), rest)
   const seeds = [
     ...all.flatMap((payload, at) =>
