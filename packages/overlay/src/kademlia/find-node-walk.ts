@@ -15,8 +15,9 @@ export class FindNodeWalk extends Walk {
     this.#reply({ type: 'failed', error: { type: 'stopped' } })
   }
 
-  protected override triesOtherWays(): boolean {
-    return this.id !== undefined
+  /** The engine's own refreshing is not worth a second way. */
+  protected override sparseFrom(): number {
+    return this.id === undefined ? Number.POSITIVE_INFINITY : super.sparseFrom()
   }
 
   protected question(path: Path, to: ContactRef): boolean {

@@ -38,10 +38,6 @@ export class GetWalk extends Walk {
     this.#reply({ type: 'failed', error: { type: 'stopped' } })
   }
 
-  protected override triesOtherWays(): boolean {
-    return true
-  }
-
   protected override coversRegions(): boolean {
     return true
   }

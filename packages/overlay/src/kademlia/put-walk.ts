@@ -67,8 +67,12 @@ export class PutWalk extends Walk implements RequestOwner {
     if (!this.isFinished) this.#finishIfDone()
   }
 
-  protected override triesOtherWays(): boolean {
-    return true
+  /**
+   * A record that only liars took is lost, whatever they say: a put doubts its end sooner, which one in twenty honest
+   * ones pays with a second path. By simulation (`sim churn` with 20 % colluding).
+   */
+  protected override sparseFrom(): number {
+    return 1.5
   }
 
   protected override coversRegions(): boolean {

@@ -9,9 +9,8 @@ import { answered, distanceHead, fresh, slow } from './shortlist.ts'
 /** 1–8 paths: issue 3. */
 export const pathsMax = 8
 /**
- * Where the k nearest lie within the space of 0.4 k or of more than 3 k expected nodes, something is wrong: own choice. The
- * space of the k nearest errs by 22 %, the estimate of the network's size by up to 24 %: that is 2.8 and 3.4 deviations.
- * So it is where the nearest half of them lies within the space of k / 8, or the nearest quarter within k / 32 (as seldom
+ * Where the k nearest lie within the space of 0.4 k expected nodes, something is wrong: own choice. The space of the k
+ * nearest errs by 22 %, the estimate of the network's size by up to 24 %: that is 2.8 deviations. So it is where the nearest half of them lies within the space of k / 8, or the nearest quarter within k / 32 (as seldom
  * by chance: 3 in 10,000 for k = 20): one honest node among those who crowd must not hide them.
  */
 const denseShares: readonly (readonly [part: number, expected: number])[] = [
@@ -19,7 +18,8 @@ const denseShares: readonly (readonly [part: number, expected: number])[] = [
   [1 / 2, 1 / 8],
   [1 / 4, 1 / 32],
 ]
-const sparseFactor = 3
+/** Below so many nodes, in multiples of k, no end of a walk says anything. Own choice. */
+const networkFactorMin = 3
 /** Subtrees of 1/2, 1/4, 1/8 and 1/16 of the region: of the rest, the walk itself finds what there is. Own choice. */
 const detourCount = 4
 /**
@@ -135,8 +135,17 @@ export abstract class Walk {
   }
 
   lost(ref: ContactRef): void {
-    this.#timeouts++
+    this.countTimeout()
     if (this.#claimed !== undefined) for (const path of this.paths) path.lost(ref)
+  }
+
+  countTimeout(): void {
+    this.#timeouts++
+  }
+
+  /** Whether one of the nearest that is silent is asked once more. */
+  asksTwice(): boolean {
+    return false
   }
 
   /** Goes on where it can, and ends where nothing is left. */
@@ -186,10 +195,6 @@ export abstract class Walk {
     this.#requests++
   }
 
-  protected countTimeout(): void {
-    this.#timeouts++
-  }
-
   protected finish(): void {
     this.#isFinished = true
     this.context.ended(this)
@@ -205,9 +210,13 @@ export abstract class Walk {
     return false
   }
 
-  /** Whether an end that is farther from the target than plausible is a reason to try other ways. */
-  protected triesOtherWays(): boolean {
-    return false
+  /**
+   * Where the k nearest lie within the space of more than so many times k expected nodes, they are farther from the target
+   * than plausible, and other ways are tried. By default 3: the space of the k nearest errs by 22 %, the estimate of the
+   * network's size by up to 24 %, and that is five deviations.
+   */
+  protected sparseFrom(): number {
+    return 3
   }
 
   /** Whether a plausible end is still no reason to give up: over more paths, a liar met on one of them decides nothing. */
@@ -218,7 +227,8 @@ export abstract class Walk {
   protected observeDensity(reached: readonly Reached[]): void {
     const { k } = this.core.config
     const last = reached[k - 1]
-    if (k >= 3 && last !== undefined) this.context.sizes.observe(last.distance, k)
+    // Those who crowd at one target say nothing of how many there are elsewhere.
+    if (k >= 3 && last !== undefined && this.#region < 0) this.context.sizes.observe(last.distance, k)
   }
 
   #learn(path: Path, ref: ContactRef, depth: number): void {
@@ -243,13 +253,13 @@ export abstract class Walk {
     const { least, most } = this.context.sizes.range()
     const reached = this.reached(k)
     const distance = reached[k - 1]?.distance ?? Number.POSITIVE_INFINITY
-    const isSparse = least >= sparseFactor * k && expectedWithin(distance, least) > sparseFactor * k
-    if (isSparse) return this.triesOtherWays() && this.#addPaths('walks-too-sparse')
+    const isSparse = least >= networkFactorMin * k && expectedWithin(distance, least) > this.sparseFrom() * k
+    if (isSparse) return this.#addPaths('walks-too-sparse')
     const isDense = denseShares.some(([part, expected]) => {
       const last = reached[Math.ceil(part * k) - 1]
       return last !== undefined && expectedWithin(last.distance, most) < expected * k
     })
-    const isCovered = this.#region >= 0 || !this.coversRegions() || most < sparseFactor * k
+    const isCovered = this.#region >= 0 || !this.coversRegions() || most < networkFactorMin * k
     if (!isDense || isCovered) return this.insists() && this.#addPaths('walks-repeated')
     this.core.counters.add('walks-too-dense')
     this.#region = distanceOf(k, most)
