@@ -24,6 +24,8 @@ export interface NewSession {
 const keyWords = 24
 const windowBits = 128
 const capacityMin = 16
+/** A quarter more each time: most of a node's memory is sessions, and a doubled table may be half empty. */
+const growthFactor = 1.25
 
 /**
  * The sessions, as rows of typed arrays: ≈ 240 bytes each, so that a thousand warm ones cost a quarter of a megabyte.
@@ -57,6 +59,8 @@ export class SessionTable {
   // Chains and orders: the slot that follows, -1 for none. Heads by the low bits of index and hashed key.
   #nextByIndex = new Int32Array(capacityMin)
   #nextByKey = new Int32Array(capacityMin)
+  /** Heads are a power of two in number, at least as many as rows. */
+  #headsMask = capacityMin - 1
   #headsByIndex = new Int32Array(capacityMin).fill(-1)
   #headsByKey = new Int32Array(capacityMin).fill(-1)
   #newer = new Int32Array(capacityMin)
@@ -136,7 +140,7 @@ export class SessionTable {
 
   /** The row of this local index, or -1. */
   withIndex(index: number): number {
-    let slot = this.#headsByIndex[index & (this.#capacity - 1)] as number
+    let slot = this.#headsByIndex[index & this.#headsMask] as number
     while (slot >= 0 && this.#localIndexes[slot] !== index) slot = this.#nextByIndex[slot] as number
     return slot
   }
@@ -159,7 +163,7 @@ export class SessionTable {
 
   /** First row in the chain of this key, newest first; go on with `nextOfKey`. */
   firstOfKey(key: Uint8Array): number {
-    return this.#skipToKey(this.#headsByKey[this.#hashOf(key) & (this.#capacity - 1)] as number, key)
+    return this.#skipToKey(this.#headsByKey[this.#hashOf(key) & this.#headsMask] as number, key)
   }
 
   nextOfKey(slot: number, key: Uint8Array): number {
@@ -343,7 +347,7 @@ export class SessionTable {
   }
 
   #link(slot: number): void {
-    const mask = this.#capacity - 1
+    const mask = this.#headsMask
     const byIndex = (this.#localIndexes[slot] as number) & mask
     this.#nextByIndex[slot] = this.#headsByIndex[byIndex] as number
     this.#headsByIndex[byIndex] = slot
@@ -353,7 +357,7 @@ export class SessionTable {
   }
 
   #unlink(slot: number): void {
-    const mask = this.#capacity - 1
+    const mask = this.#headsMask
     unchain(this.#headsByIndex, this.#nextByIndex, (this.#localIndexes[slot] as number) & mask, slot)
     unchain(this.#headsByKey, this.#nextByKey, this.#hashOf(this.#keyView(slot)) & mask, slot)
   }
@@ -418,7 +422,11 @@ export class SessionTable {
 
   #grow(): void {
     const before = this.#capacity
-    this.#capacity = 2 * before
+    const capacity = Math.min(this.#provenMax + this.#unprovenMax, Math.ceil(before * growthFactor))
+    this.#capacity = capacity
+    const grown = <T extends Rows>(rows: T): T => resized(rows, (rows.length / before) * capacity)
+    const heads = 2 ** Math.ceil(Math.log2(capacity))
+    this.#headsMask = heads - 1
     const keys = grown(this.#keys)
     // The old copy holds secrets.
     this.#keys.fill(0)
@@ -440,10 +448,10 @@ export class SessionTable {
     this.#isDoubted = grown(this.#isDoubted)
     this.#newer = grown(this.#newer)
     this.#older = grown(this.#older)
-    this.#nextByIndex = new Int32Array(this.#capacity)
-    this.#nextByKey = new Int32Array(this.#capacity)
-    this.#headsByIndex = new Int32Array(this.#capacity).fill(-1)
-    this.#headsByKey = new Int32Array(this.#capacity).fill(-1)
+    this.#nextByIndex = new Int32Array(capacity)
+    this.#nextByKey = new Int32Array(capacity)
+    this.#headsByIndex = new Int32Array(heads).fill(-1)
+    this.#headsByKey = new Int32Array(heads).fill(-1)
     this.#freeFrom(before)
     // All rows were in use, or it would not grow; in the order of their making, so that chains stay newest first.
     const rows = Array.from({ length: before }, (_, slot) => slot)
@@ -466,8 +474,10 @@ function unchain(heads: Int32Array, next: Int32Array, bucket: number, slot: numb
   next[at] = next[slot] as number
 }
 
-function grown<T extends Uint8Array | Uint32Array | Int32Array | Float64Array>(array: T): T {
-  const copy = new (array.constructor as new (size: number) => T)(array.length * 2)
-  copy.set(array)
+type Rows = Uint8Array | Uint32Array | Int32Array | Float64Array
+
+function resized<T extends Rows>(rows: T, length: number): T {
+  const copy = new (rows.constructor as new (size: number) => T)(length)
+  copy.set(rows)
   return copy
 }
