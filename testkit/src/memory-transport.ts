@@ -10,6 +10,7 @@ import type {
   TransportHost,
   TransportKind,
 } from '@miaou/network'
+import { seededNumbers } from './seeded.ts'
 
 /** How a hub treats what passes through it. */
 export interface MemoryHubOptions {
@@ -73,13 +74,13 @@ export class MemoryHub {
   readonly #transports = new Map<string, MemoryTransport>()
   readonly #offers = new Map<string, { readonly end: End; readonly name: string }>()
   #queue: Parcel[] = []
-  #random: number
+  readonly #draw: () => number
   #offerCount = 0
   #flushIsPlanned = false
 
   constructor(options: Partial<MemoryHubOptions> = {}) {
     this.#options = { ...defaultMemoryHubOptions, ...options }
-    this.#random = this.#options.seed >>> 0
+    this.#draw = seededNumbers(this.#options.seed)
   }
 
   /** A transport that others reach as `memory:NAME` once it has started. */
@@ -158,15 +159,6 @@ export class MemoryHub {
   /** @internal 32 drawn bytes. */
   fingerprint(): Uint8Array {
     return Uint8Array.from({ length: 32 }, () => Math.floor(this.#draw() * 256))
-  }
-
-  // mulberry32: small, seeded, good enough for losses.
-  #draw(): number {
-    this.#random = (this.#random + 0x6d2b79f5) >>> 0
-    let t = this.#random
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
   }
 }
 

@@ -1,15 +1,9 @@
-/** Numbers in [0, 1) that a seed decides: mulberry32 (Tommy Ettinger, public domain). Who asks whom, never anything secret. */
+import { seededNumbers } from '../../../testkit/src/seeded.ts'
+
+/** Numbers in [0, 1) that a seed decides. Who asks whom, never anything secret. */
 export type Draw = () => number
 
-export function seeded(seed: number): Draw {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+export const seeded: (seed: number) => Draw = seededNumbers
 
 /** One of a list that is not empty. */
 export function pick<T>(draw: Draw, list: readonly T[]): T {

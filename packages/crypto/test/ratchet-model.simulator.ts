@@ -1,5 +1,6 @@
 import { bytesToHex, concatBytes, type Random } from '@miaou/core'
 import { type Crypto, decodeRatchetState, type RatchetChain } from '@miaou/crypto'
+import { seededNumbers } from '../../../testkit/src/seeded.ts'
 import { seededRandom, unwrap } from './pqxdh.fixture.ts'
 import { Crash, createDevice, type Device, type Disk, type Fault, type World } from './ratchet-model.device.ts'
 
@@ -53,7 +54,7 @@ export class Simulator implements World {
     this.#plain = crypto
     this.crypto = this.#watch(crypto)
     this.random = seededRandom(crypto, `model ${seed}`)
-    this.#next = createSchedule(seed)
+    this.#next = seededNumbers(seed)
     const oneTimeCount = this.#pick(3)
     this.#devices = [createDevice(this, 'a', fault, oneTimeCount), createDevice(this, 'b', fault, oneTimeCount)]
   }
@@ -293,15 +294,4 @@ export class Simulator implements World {
 
 function ignore(): void {
   // A silent world has nobody to tell.
-}
-
-/** mulberry32: the choices of a run, reproducible from its seed. Never used for keys. */
-function createSchedule(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
-  }
 }

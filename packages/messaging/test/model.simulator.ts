@@ -10,6 +10,7 @@ import {
   type Store,
   StoreFailure,
 } from '@miaou/messaging'
+import { seededNumbers } from '../../../testkit/src/seeded.ts'
 import { type Clock, createParty, Home, linkUp, openMemoryStore, startWall } from './fixture.ts'
 
 /** What a checker found; the message names the seed that shows it again. */
@@ -113,7 +114,7 @@ export class Simulator {
   constructor(seed: number, fault?: Fault) {
     this.seed = seed
     this.#fault = fault
-    this.#next = createSchedule(seed)
+    this.#next = seededNumbers(seed * 0x9e3779b1)
     const side = (name: string): Side => {
       const clock = { mono: 1000, wall: startWall }
       return new Side(new Home(createParty(name), clock, { store: this.#faultyStore(), limits }), clock)
@@ -477,15 +478,4 @@ export class Simulator {
 
 function textOf(row: SqlRow): string {
   return String(row['text'])
-}
-
-/** Deterministic numbers in [0, 1): mulberry32. */
-function createSchedule(seed: number): () => number {
-  let state = (seed * 0x9e3779b1) >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

@@ -1,38 +1,12 @@
-import { type Jitter, keyToPeerId, type Random } from '@miaou/core'
+import { keyToPeerId } from '@miaou/core'
 import { type Crypto, createLibsodiumCrypto } from '@miaou/crypto'
 import { signDeviceCertificate, signPseudonymCertificate } from '@miaou/protocol'
+import { SeededRandom } from '../../../testkit/src/seeded.ts'
 import type { LinkIdentity } from '../src/link-handshake.ts'
 
+export { SeededRandom }
+
 export const crypto: Crypto = await createLibsodiumCrypto()
-
-/** Mulberry32: the same seed gives the same run. */
-export class SeededRandom implements Random, Jitter {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let t = this.#state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit)
-  }
-
-  chance(share: number): boolean {
-    return this.next() < share
-  }
-
-  bytes(size: number): Uint8Array {
-    return Uint8Array.from({ length: size }, () => this.below(256))
-  }
-}
 
 export interface TestIdentity extends LinkIdentity {
   readonly deviceSecret: Uint8Array

@@ -1,34 +1,12 @@
-import type { Jitter, Now } from '@miaou/core'
+import type { Now } from '@miaou/core'
 import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
+import { SeededRandom as SeededJitter } from '../../../testkit/src/seeded.ts'
 import { Gossip } from '../src/gossip/gossip.ts'
 import type { GossipOptions } from '../src/gossip/gossip-options.ts'
 import type { GossipInput, GossipOutput, NeighbourId } from '../src/gossip/interface.ts'
 import { EventQueue } from './event-queue.ts'
 
-/** Mulberry32: the same seed gives the same run. */
-export class SeededJitter implements Jitter {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let t = this.#state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000
-  }
-
-  below(size: number): number {
-    return Math.floor(this.next() * size)
-  }
-
-  bytes(size: number): Uint8Array {
-    return Uint8Array.from({ length: size }, () => this.below(256))
-  }
-}
+export { SeededJitter }
 
 /**
  * Hash and signature that cost nothing and bind every byte, for simulations of many nodes: "signature" = mixed hash of
