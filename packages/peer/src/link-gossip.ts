@@ -15,14 +15,25 @@ export interface LinkGossipLimits {
   readonly returnsBurst: number
   /** Milliseconds. */
   readonly returnMs: number
+  /** What one link is given: messages of the person share it, and must not wait long behind gossip. */
+  readonly bytesPerSecond: number
+  readonly bytesBurst: number
 }
 
-/** Guesses: a greeting costs its receiver two messages, and times out after 10 s. */
-export const defaultLinkGossipLimits: LinkGossipLimits = { topicsMax: 64, returnsBurst: 4, returnMs: 10_000 }
+/** Guesses: a greeting costs its receiver two messages, and times out after 10 s; a home's uplink has a few Mbit/s. */
+export const defaultLinkGossipLimits: LinkGossipLimits = {
+  topicsMax: 64,
+  returnsBurst: 4,
+  returnMs: 10_000,
+  bytesPerSecond: 262_144,
+  bytesBurst: 1_048_576,
+}
 
 interface Joined {
   /** Monotonic ms at which the allowance of returns is whole again. */
   wholeAt: number
+  /** Monotonic ms at which the allowance of bytes to it is whole again. */
+  bytesWholeAt: number
   /** The engine had no room for it. */
   isTurnedAway: boolean
 }
@@ -37,6 +48,7 @@ export class LinkGossip {
   readonly #joined = new Map<PeerId, Joined>()
   /** How many follow a topic here. */
   readonly #followers = new Map<string, number>()
+  #droppedCount = 0
 
   constructor(engine: GossipEngine, limits: Partial<LinkGossipLimits> = {}) {
     this.#engine = engine
@@ -46,7 +58,7 @@ export class LinkGossip {
   /** A contact that takes part in gossip is linked. */
   join(now: Now, peerId: PeerId): LinkGossipOutput[] {
     if (this.#joined.has(peerId)) return []
-    this.#joined.set(peerId, { wholeAt: now.mono, isTurnedAway: false })
+    this.#joined.set(peerId, { wholeAt: now.mono, bytesWholeAt: now.mono, isTurnedAway: false })
     return this.#up(now, peerId)
   }
 
@@ -92,7 +104,8 @@ export class LinkGossip {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return this.#engine.counters()
+    const counters = this.#engine.counters()
+    return this.#droppedCount === 0 ? counters : { ...counters, 'dropped-busy-link': this.#droppedCount }
   }
 
   view(): GossipView {
@@ -101,7 +114,7 @@ export class LinkGossip {
       neighbours: active.map(({ neighbour, score }) => ({ peerId: toPeer(neighbour), score })),
       topics: topics.map(({ topic, isSubscribed, neighbours }) => ({ topic, isFollowed: isSubscribed, neighbours })),
       seenCount,
-      counters: this.#engine.counters(),
+      counters: this.counters(),
     }
   }
 
@@ -115,6 +128,20 @@ export class LinkGossip {
     const { returnsBurst, returnMs } = this.#limits
     if (joined.wholeAt > now.mono + (returnsBurst - 1) * returnMs) return false
     joined.wholeAt = Math.max(joined.wholeAt, now.mono) + returnMs
+    return true
+  }
+
+  /** Messages of topics above the rate are dropped; what gossip itself needs is small and always goes. */
+  #maySend(now: Now, { to, bytes }: GossipOutput & { readonly type: 'send' }): boolean {
+    const joined = this.#joined.get(toPeer(to))
+    if (bytes[0] !== gossipKinds.data || joined === undefined) return true
+    const { bytesPerSecond, bytesBurst } = this.#limits
+    const wholeAt = Math.max(joined.bytesWholeAt, now.mono) + (bytes.length * 1_000) / bytesPerSecond
+    if (wholeAt > now.mono + (bytesBurst * 1_000) / bytesPerSecond) {
+      this.#droppedCount += 1
+      return false
+    }
+    joined.bytesWholeAt = wholeAt
     return true
   }
 
@@ -136,13 +163,13 @@ export class LinkGossip {
   }
 
   #drive(now: Now, input: GossipInput): LinkGossipOutput[] {
-    return this.#engine.handle(now, input).flatMap((output) => this.#translate(output))
+    return this.#engine.handle(now, input).flatMap((output) => this.#translate(now, output))
   }
 
-  #translate(output: GossipOutput): LinkGossipOutput[] {
+  #translate(now: Now, output: GossipOutput): LinkGossipOutput[] {
     switch (output.type) {
       case 'send':
-        return [{ type: 'send', to: toPeer(output.to), bytes: output.bytes }]
+        return this.#maySend(now, output) ? [{ type: 'send', to: toPeer(output.to), bytes: output.bytes }] : []
       case 'deliver': {
         const { topic, messageId, origin, payload } = output
         return [{ type: 'news', news: { type: 'gossip', topic, messageId, origin, payload } }]

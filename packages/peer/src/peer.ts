@@ -33,6 +33,9 @@ export const advertisedVersion = '0.2.0'
  */
 const failuresPerBatchMax = 8
 
+/** How far the clocks may part before messaging must hear of it, ms. As messaging itself. */
+const leapMs = 1_000
+
 /** Frames that are no matter of messaging. */
 const besideMessages: ReadonlySet<number> = new Set([frameTypes.gossip, frameTypes.overlayContact])
 
@@ -67,6 +70,8 @@ export class Peer {
   /** What the last stage of the batch has to handle. */
   #beside: ContactLinksInput[] = []
   #haveContactsChanged = false
+  /** Wall clock minus monotonic clock at the last wake of messaging, ms. */
+  #leadMs = Number.NEGATIVE_INFINITY
   /** Transactions that failed, by kind. */
   readonly #failures = new Map<string, number>()
   /** As JSON: what the host was told last. Undefined is silence, which a host begins with. */
@@ -157,8 +162,8 @@ export class Peer {
         return
       case 'wake':
         this.#beside.push(input)
-        // A wake for gossip alone costs no transaction.
-        if (this.#contactLinks.deadline() <= now.mono && this.#sleepsUntil() > now.mono) return
+        if (this.#isForGossipAlone(now)) return
+        this.#leadMs = now.wall - now.mono
         this.#drive(now, input, outputs, messagingInputs)
         messagingInputs.push(input)
         return
@@ -170,9 +175,11 @@ export class Peer {
     }
   }
 
-  /** When there is something to do for others than gossip. */
-  #sleepsUntil(): number {
-    return Math.min(this.#network.deadline(), this.#messaging.deadline())
+  /** A wake that costs no transaction. Not where the clocks parted: messaging has to look at its deadlines then. */
+  #isForGossipAlone(now: Now): boolean {
+    const sleepsUntil = Math.min(this.#network.deadline(), this.#messaging.deadline())
+    const isSteady = Math.abs(now.wall - now.mono - this.#leadMs) < leapMs
+    return isSteady && this.#contactLinks.deadline() <= now.mono && sleepsUntil > now.mono
   }
 
   /** What linked contacts exchange beside messages, by the contacts there are after the commit. */

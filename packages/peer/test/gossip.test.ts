@@ -207,6 +207,26 @@ describe('gossip between linked contacts', () => {
     expect(cat.news().map((news) => news.payload)).toEqual([payload])
   })
 
+  test('[G29] a link is given 1 MiB at once and 256 KiB a second, and what a person writes goes all the same', () => {
+    const { town, homes } = line('ann', 'ben')
+    const [ann, ben] = homes as [Home, Home]
+    follow(town, ben)
+    const payload = new Uint8Array(32_768)
+    const tell = (count: number): number => {
+      const before = ben.news().length
+      for (let i = 0; i < count; i++) expect(ann.gossip({ type: 'publish', topic, payload }).ok).toBe(true)
+      town.settle()
+      return ben.news().length - before
+    }
+    expect(tell(40)).toBe(31)
+    expect(ann.peer.counters()['gossip-dropped-busy-link']).toBe(9)
+    unwrap(ann.ask({ type: 'message-send', account: ben.account, text: 'by the way' }))
+    town.settle()
+    expect(ben.texts(ann)).toEqual(['by the way'])
+    wait(town, 1_000)
+    expect(tell(10)).toBe(8)
+  })
+
   test('who takes no part in gossip is left alone', () => {
     const town = new Town({ hasGossip: false })
     const ann = town.add('ann')
