@@ -29,7 +29,8 @@ function createSteps(): Steps {
       console.log(JSON.stringify({ step: number, name, ms, ...(text === undefined ? {} : { detail: text }) }))
     else
       console.log(
-        `${String(number).padStart(2)}. ${name.padEnd(52)} ${`${ms} ms`.padStart(12)}${text ? `   ${text}` : ''}`,
+        // A note has a line of its own: 80 columns hold no more.
+        `${String(number).padStart(2)}. ${name.padEnd(52)} ${`${ms} ms`.padStart(12)}${text ? `\n    ${text}` : ''}`,
       )
     return value
   }

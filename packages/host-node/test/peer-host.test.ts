@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,6 +48,21 @@ test('a listener that throws is logged, the others hear of the event, and the pe
   }
   expect(heard).toEqual(['stored', 'stored'])
   expect(written.filter((event) => event === 'event-listener-failed')).toHaveLength(2)
+})
+
+test('a damaged entry of the key store shows in the diagnosis, and costs that key only', async () => {
+  const peer = await start()
+  const keysCheck = async () => (await peer.network.diagnostics()).find(({ name }) => name === 'keys')
+  const entries = () => readdirSync(join(peer.home, 'keys')).sort()
+  const before = entries()
+  expect(peer.keys.generate('signing', 'mine')).toMatchObject({ ok: true })
+  expect(await keysCheck()).toMatchObject({ state: 'ok' })
+  const [entry = ''] = entries().filter((name) => !before.includes(name))
+  const path = join(peer.home, 'keys', entry)
+  const bytes = readFileSync(path)
+  writeFileSync(path, bytes.subarray(0, bytes.length - 1))
+  expect(await keysCheck()).toMatchObject({ state: 'failed', detail: expect.stringContaining(`is damaged`) })
+  expect(peer.keys.generate('signing', 'another')).toMatchObject({ ok: true })
 })
 
 test('an address where nobody answers fails at once, not at the time limit', async () => {

@@ -186,7 +186,11 @@ export class Keyring {
 
   /** The entries that `list` leaves out, and why. */
   problems(): FileError[] {
-    return this.#entries().flatMap((entry) => (entry.ok ? [] : [entry.error]))
+    return this.#entries().flatMap((entry) => {
+      if (!entry.ok) return [entry.error]
+      this.#options.crypto.wipe(entry.value.secret)
+      return []
+    })
   }
 
   /** True when a key of this id was there. A damaged one can be removed too. */

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import type { Keyring } from '@miaou/keyring'
 import type { SqliteStore } from '../store/sqlite-store.ts'
 import type { WebRtcLibrary } from './adapters.ts'
 import type { DiagnosticCheck } from './handle.ts'
@@ -6,6 +7,7 @@ import { systemClock } from './system.ts'
 
 export interface DiagnosticFacts {
   readonly store: SqliteStore
+  readonly keyring: Pick<Keyring, 'list' | 'problems'>
   readonly addresses: readonly string[]
   readonly webrtc: WebRtcLibrary
   readonly discovery: {
@@ -21,6 +23,7 @@ export interface DiagnosticFacts {
 export async function runDiagnostics(facts: DiagnosticFacts): Promise<DiagnosticCheck[]> {
   return [
     checkStore(facts.store),
+    checkKeys(facts.keyring),
     checkClock(),
     await checkWebSocket(facts),
     checkMdns(facts),
@@ -42,6 +45,21 @@ function checkStore(store: SqliteStore): DiagnosticCheck {
     ms: performance.now() - startedAt,
     detail: complaint ?? 'every page of the database was read and is sound',
   }
+}
+
+/** Every entry of the key store is opened; those of one's own keys can be damaged without the home being so. */
+function checkKeys(keyring: DiagnosticFacts['keyring']): DiagnosticCheck {
+  const problems = keyring.problems()
+  const count = keyring.list().length
+  if (problems.length === 0) return { name: 'keys', state: 'ok', detail: `keys of the home that open: ${count}` }
+  const reasons = problems.map((problem) =>
+    problem.type === 'damaged'
+      ? `${problem.what} is damaged`
+      : `${problem.what} is of a later Miaou (${problem.version})`,
+  )
+  const [first = ''] = reasons
+  const others = reasons.length > 1 ? ` and ${reasons.length - 1} more` : ''
+  return { name: 'keys', state: 'failed', detail: `${first}${others}; keys that open: ${count}` }
 }
 
 /** Miaou's first release: a clock before it is wrong for sure. */

@@ -33,7 +33,7 @@ export interface PeerView extends ConnectionView {
 
 /** Row I16: one line of the diagnosis. `ms`: how long the check took or measured. */
 export interface DiagnosticCheck {
-  readonly name: 'store' | 'clock' | 'websocket' | 'mdns' | 'webrtc' | 'stun' | 'turn' | 'dns'
+  readonly name: 'store' | 'keys' | 'clock' | 'websocket' | 'mdns' | 'webrtc' | 'stun' | 'turn' | 'dns'
   readonly state: 'ok' | 'failed' | 'not-configured'
   readonly ms?: number
   readonly detail: string

@@ -444,6 +444,7 @@ class PeerHost implements PeerHandle {
     const discovery = this.#adapters.discovery
     return runDiagnostics({
       store: this.#opened.store,
+      keyring: this.#opened.keyring,
       addresses: this.#addresses,
       webrtc: this.#adapters.webrtcLibrary,
       discovery: {

@@ -117,7 +117,7 @@ export type Ping = Frozen<z.output<typeof pingSchema>>
 /** Row I16: one line of the diagnosis. */
 export const diagnosticSchema = z
   .object({
-    name: z.enum(['store', 'clock', 'websocket', 'mdns', 'webrtc', 'stun', 'turn', 'dns', 'overlay']),
+    name: z.enum(['store', 'keys', 'clock', 'websocket', 'mdns', 'webrtc', 'stun', 'turn', 'dns', 'overlay']),
     state: z.enum(['ok', 'failed', 'not-configured']),
     ms: z.number().exactOptional(),
     detail: z.string(),
