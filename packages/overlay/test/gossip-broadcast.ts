@@ -2,7 +2,7 @@ import { GossipNetwork, type NetworkOptions, type Node } from './gossip-network.
 
 /** What became of some messages. */
 export interface Broadcast {
-  /** Mean and least share of the live nodes that had a message. */
+  /** Mean and least share of the live nodes, as far as links lead to them, that had a message. */
   readonly share: number
   readonly least: number
   /** Data messages that came to a live node for each one that had to; and that were sent, also to the dead. */
@@ -39,18 +39,19 @@ export function broadcast(
   network.dataReceived = 0
   network.dataSent = 0
   network.controlSent = 0
-  const sent: { readonly text: string; readonly by: Node; readonly at: number; readonly floodingMs: number }[] = []
+  const sent: { readonly text: string; readonly by: Node; readonly at: number; readonly flooding: Float64Array }[] = []
   for (let number = 0; number < count; number++) {
     const candidates = from ?? network.live()
     const by = candidates[network.jitter.below(candidates.length)] as Node
     const text = `${name} ${number}`
-    sent.push({ text, by, at: network.now, floodingMs: network.floodingMs(by) })
+    sent.push({ text, by, at: network.now, flooding: network.floodingTimes(by) })
     network.publish(by, topic, text)
     network.run(gapMs)
   }
   network.run(10_000)
-  const reached = sent.map(({ text, by, at, floodingMs }) => {
-    const { share, lastAt } = network.reach(text, by)
+  const reached = sent.map(({ text, by, at, flooding }) => {
+    const { share, lastAt } = network.reach(text, by, ({ index }) => Number.isFinite(flooding[index]))
+    const floodingMs = flooding.reduce((last, time) => (Number.isFinite(time) ? Math.max(last, time) : last), 0)
     return { share, lastMs: lastAt - at, ratio: (lastAt - at) / floodingMs }
   })
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length

@@ -287,13 +287,20 @@ export class GossipNetwork {
     return this.nodes.filter(({ isUp, isSilent }) => isUp && !isSilent)
   }
 
-  /** Share of the live nodes, without the publisher, that have a message; and when the last of them had it. */
-  reach(text: string, publisher: Node): { readonly share: number; readonly lastAt: number } {
+  /**
+   * Share of the live nodes, without the publisher, that have a message; and when the last of them had it. `isCounted`:
+   * which nodes could have it at all.
+   */
+  reach(
+    text: string,
+    publisher: Node,
+    isCounted: (node: Node) => boolean = () => true,
+  ): { readonly share: number; readonly lastAt: number } {
     let count = 0
     let all = 0
     let lastAt = 0
     for (const node of this.live()) {
-      if (node === publisher) continue
+      if (node === publisher || !isCounted(node)) continue
       all += 1
       const at = node.delivered.get(text)
       if (at === undefined) continue
@@ -303,17 +310,15 @@ export class GossipNetwork {
     return { share: count / all, lastAt }
   }
 
-  /** When flooding over the links as they stand would reach the last live node, ms after the start. */
-  floodingMs(from: Node): number {
+  /** When flooding over the links as they stand would reach each live node, ms after the start; Infinity: never. */
+  floodingTimes(from: Node): Float64Array {
     const arrivals = new Float64Array(this.nodes.length).fill(Number.POSITIVE_INFINITY)
     const flights = new EventQueue()
-    let lastAt = 0
     const arrive = (node: Node, at: number): void => {
       if (at >= (arrivals[node.index] as number)) return
       arrivals[node.index] = at
       flights.push(at, () => {
         if (at > (arrivals[node.index] as number)) return
-        lastAt = at
         for (const other of node.links) {
           if (other.isUp && !other.isSilent) arrive(other, at + this.latency(node, other))
         }
@@ -321,6 +326,6 @@ export class GossipNetwork {
     }
     arrive(from, 0)
     while (flights.nextAt < Number.POSITIVE_INFINITY) flights.pop().run()
-    return lastAt
+    return arrivals
   }
 }

@@ -5,6 +5,7 @@ import {
   encodeGossipBody,
   encodeGossipData,
   encodeGossipMessage,
+  type GossipData,
   type GossipMessage,
   gossipDataOverhead,
   withGossipHop,
@@ -79,13 +80,16 @@ function subscribed(options: Partial<GossipOptions> = {}, neighbours: readonly N
   return bench
 }
 
-function message(text: string, more: { ttl?: number; hops?: number; timestamp?: number; topic?: string } = {}) {
-  const { ttl = 6, hops = 1, timestamp = wall, topic: name = topic } = more
+function message(
+  text: string,
+  more: Partial<Pick<GossipData, 'ttl' | 'hops' | 'timestamp' | 'topic' | 'renews'>> = {},
+) {
+  const { ttl = 6, hops = 1, timestamp = wall, topic: name = topic, renews = false } = more
   const fields = { origin: publisher.publicKey, timestamp, sequence: 1, topic: name, payload: textToBytes(text) }
   const body = encodeGossipBody(fields)
   const id = crypto.sha256(body)
   const signature = signLabelled(crypto, 'gossip', id, publisher.secretKey)
-  return { bytes: encodeGossipData(body, { ttl, hops, id, signature }), id, shortId: id.slice(0, 16) }
+  return { bytes: encodeGossipData(body, { ttl, hops, renews, id, signature }), id, shortId: id.slice(0, 16) }
 }
 
 const sends = (outputs: readonly GossipOutput[]) =>
@@ -305,16 +309,70 @@ describe('trees', () => {
     expect(kinds(bench.hear(b, low.bytes))).toEqual(['prune to b'])
   })
 
-  test('[G13] only a long run of shorter announcements from one side asks for a push', () => {
-    const bench = subscribed({ shortcutRun: 3 })
+  test('[G13] what makes the tree anew goes to everybody, and joins the branch that it came on', () => {
+    const bench = subscribed({ renewMs: 100, renewMessagesMin: 2, settleMs: 0 })
+    bench.hear(a, message('one').bytes)
     bench.hear(b, { type: 'prune', topic })
-    const step = (text: string, hops: number) => {
-      const { bytes, shortId } = message(text, { hops: 9 })
-      bench.hear(a, bytes)
-      return kinds(bench.hear(b, { type: 'announce', topic, isPull: false, announcements: [{ shortId, hops }] }))
+    bench.mono = 200
+    const anew = message('two', { renews: true }).bytes
+    const outputs = sends(bench.hear(b, anew))
+    expect(outputs.map(({ type, to }) => `${type} to ${to}`)).toEqual(['graft to b', 'data to a', 'data to c'])
+    expect(outputs[0]).toMatchObject({ isEager: true, shortIds: [] })
+    expect(outputs[1]).toMatchObject({ renews: true })
+    // The old way is cut; what crosses on a branch that is none says nothing.
+    expect(kinds(bench.hear(a, anew))).toEqual(['prune to a'])
+    expect(bench.hear(a, anew)).toEqual([])
+    expect(kinds(bench.hear(c, message('three').bytes))).toEqual(['data to b'])
+  })
+
+  test('[G13] asked for too soon, it is a message like others', () => {
+    const bench = subscribed({ renewMs: 1_000, renewMessagesMin: 4 })
+    bench.hear(a, message('one').bytes)
+    bench.hear(b, { type: 'prune', topic })
+    const anew = (text: string, mono: number) => {
+      bench.mono = mono
+      const outputs = bench.hear(a, message(text, { renews: true }).bytes)
+      return kinds(outputs).filter((kind) => kind.startsWith('data'))
     }
-    expect([step('1', 4), step('2', 4), step('3', 5), step('4', 4), step('5', 4)]).toEqual([[], [], [], [], []])
-    expect(step('6', 4)).toEqual(['graft to b'])
+    expect([anew('two', 499), anew('three', 499), anew('four', 500)]).toEqual([
+      ['data to c'],
+      ['data to c'],
+      ['data to b', 'data to c'],
+    ])
+    expect([anew('five', 1_000), anew('six', 1_000)]).toEqual([['data to c'], ['data to b', 'data to c']])
+  })
+
+  test('[G13] an own message makes it anew when it is old or doubtful and this node stands in the middle', () => {
+    const bench = subscribed({ renewMs: 100, renewMessages: 6, renewMessagesMin: 3, settleMs: 50 })
+    const publish = (): boolean => {
+      bench.mono += 100
+      const [first] = sends(bench.handle({ type: 'publish', id: 1, topic, payload: textToBytes('mine') }))
+      return first?.type === 'data' && first.renews
+    }
+    // The first tree has its middle where somebody happened to speak first: it counts as doubtful.
+    expect(Array.from({ length: 5 }, publish)).toEqual([false, false, false, false, true])
+    expect(Array.from({ length: 7 }, publish)).toEqual([false, false, false, false, false, false, true])
+    bench.hear(a, { type: 'prune', topic })
+    bench.hear(b, { type: 'prune', topic })
+    expect(Array.from({ length: 25 }, publish).indexOf(true)).toBe(24)
+  })
+
+  test('[G13] while a tree settles only the message that made it shapes it', () => {
+    const bench = subscribed()
+    bench.hear(a, message('one').bytes)
+    bench.hear(b, { type: 'prune', topic })
+    bench.mono = 600
+    const crossing = message('two').bytes
+    bench.hear(a, crossing)
+    expect(bench.hear(c, crossing)).toEqual([])
+    const { shortId } = message('three')
+    const asked = bench.hear(b, { type: 'announce', topic, isPull: true, announcements: [{ shortId, hops: 1 }] })
+    expect(sends(asked)).toEqual([{ to: b, type: 'graft', topic, isEager: false, shortIds: [shortId] }])
+    expect(bench.gossip.info().topics[0]?.eager).toBe(2)
+    bench.mono = 2_000
+    const later = message('five').bytes
+    bench.hear(a, later)
+    expect(kinds(bench.hear(c, later))).toEqual(['prune to c'])
   })
 
   test('[G14] a new neighbour hears of what was said while it had none', () => {

@@ -79,6 +79,7 @@ export type {
   GossipData,
   GossipInterest,
   GossipMessage,
+  GossipRoute,
   UnsignedGossipData,
 } from './gossip/gossip-message.ts'
 export {
@@ -91,6 +92,7 @@ export {
   gossipDistanceMax,
   gossipHintSizeMax,
   gossipHintsMax,
+  gossipHopsMax,
   gossipIdsMax,
   gossipInterestsMax,
   gossipKinds,
@@ -99,6 +101,7 @@ export {
   gossipTopicSizeMax,
   isGossipTopic,
   peekGossipId,
+  peekGossipRoute,
   peekGossipTopic,
   withGossipHop,
 } from './gossip/gossip-message.ts'

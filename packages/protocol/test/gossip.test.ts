@@ -13,6 +13,7 @@ import {
   gossipMessageSizeMax,
   isGossipTopic,
   peekGossipId,
+  peekGossipRoute,
   peekGossipTopic,
   withGossipHop,
 } from '../src/index.ts'
@@ -23,6 +24,7 @@ const data: Extract<GossipMessage, { type: 'data' }> = {
   type: 'data',
   ttl: 6,
   hops: 1,
+  renews: false,
   id: bytes(32, 1),
   origin: bytes(32, 2),
   timestamp: 1_800_000_000_000,
@@ -34,7 +36,7 @@ const data: Extract<GossipMessage, { type: 'data' }> = {
 
 const samples: readonly GossipMessage[] = [
   data,
-  { ...data, payload: new Uint8Array(0), topic: 'x', ttl: 0, hops: 255 },
+  { ...data, payload: new Uint8Array(0), topic: 'x', ttl: 0, hops: 127, renews: true },
   { type: 'announce', topic: 'a', isPull: true, announcements: [{ shortId: bytes(16, 4), hops: 3 }] },
   {
     type: 'announce',
@@ -128,6 +130,8 @@ describe('gossip messages', () => {
     const next = withGossipHop(encoded, 5, 2)
     expect(gossipBody(next)).toEqual(body)
     expect(decodeGossipMessage(next)).toEqual({ ok: true, value: { ...data, ttl: 5, hops: 2 } })
+    expect(peekGossipRoute(withGossipHop(encoded, 5, 128, true))).toEqual({ hops: 127, renews: true })
+    expect(peekGossipRoute(next)).toEqual({ hops: 2, renews: false })
     expect(peekGossipId(Uint8Array.of(2))).toBeUndefined()
     expect(peekGossipId(encoded.slice(0, gossipDataOverhead - 1))).toBeUndefined()
     expect(peekGossipTopic(bytes(200, 1))).toBeUndefined()

@@ -36,8 +36,9 @@ export interface GossipOptions {
   readonly missingPerNeighbourMax: number
   /** Neighbours remembered as having one missing message. */
   readonly announcersMax: number
-  /** How long announcements are gathered. */
+  /** How long announcements are gathered; the first after a pause so long. */
   readonly announceMs: number
+  readonly announceQuietMs: number
   /** Announcements that wait for one neighbour in one topic; the oldest is dropped. */
   readonly announcementsMax: number
   /** From an announcement to the graft: at first, and the bounds of what is learnt. */
@@ -50,10 +51,12 @@ export interface GossipOptions {
   readonly graftTriesMax: number
   /** Of the messages that came within it, only the one with the lowest id cuts branches. */
   readonly cutMs: number
-  /** An announcer with so many hops fewer than the pusher is asked to push too. */
-  readonly shortcutHops: number
-  /** In so many messages in a row. */
-  readonly shortcutRun: number
+  /** A tree is made anew after so many messages, after so few when it is doubtful, and no sooner than `renewMs`. */
+  readonly renewMessages: number
+  readonly renewMessagesMin: number
+  readonly renewMs: number
+  /** So long only the message that made a tree shapes it. */
+  readonly settleMs: number
   /** Neighbours to which a new topic is pushed at first (row E24); the others get announcements. */
   readonly fanOut: number
   /** Neighbours wanted, and at most. */
@@ -101,8 +104,7 @@ export interface GossipOptions {
 }
 
 export const defaultGossipOptions: GossipOptions = {
-  // Own choice: in simulations of 500 nodes a ttl of 16 was now and then spent before the tree's end. The 6
-  // of row E07 are for flooding to a random subset, which reaches as far in half the hops.
+  // docs/decisions/0028. The 6 of row E07 are for flooding to a random subset, which reaches as far in half the hops.
   ttl: 32,
   ttlMax: 64,
   // Issue 3.
@@ -124,6 +126,8 @@ export const defaultGossipOptions: GossipOptions = {
   announcersMax: 8,
   // FACTS: 150 ms between announcement and graft are too few, 500 cure it. Half of them gather announcements.
   announceMs: 250,
+  // Own choice: a repair begins 100 ms sooner, and a second message of the same moment still shares the announcement.
+  announceQuietMs: 50,
   announcementsMax: 1_024,
   graftMs: 400,
   graftMinMs: 300,
@@ -131,9 +135,12 @@ export const defaultGossipOptions: GossipOptions = {
   graftRetryMs: 500,
   graftTriesMax: 8,
   cutMs: 500,
-  // Own choice: with many publishers a smaller run or difference makes detours (packages/overlay/test/gossip-simulation.test.ts).
-  shortcutHops: 4,
-  shortcutRun: 12,
+  // docs/decisions/0028: making a tree anew costs six copies, spread over so many messages.
+  renewMessages: 128,
+  renewMessagesMin: 24,
+  renewMs: 3_000,
+  // Guess: by then a flooded message has been everywhere, twice.
+  settleMs: 1_000,
   // Own choice: connected with near certainty (4 random links a node), and no more copies than gossipsub's mesh.
   fanOut: 8,
   // HyParView §5: log10(n) + 1 is 7 at a million.

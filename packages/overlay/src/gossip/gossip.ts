@@ -11,6 +11,7 @@ import {
   gossipMessageSizeMax,
   isGossipTopic,
   peekGossipId,
+  peekGossipRoute,
   peekGossipTopic,
   withGossipHop,
 } from '@miaou/protocol'
@@ -176,7 +177,7 @@ export class Gossip {
     const id = peekGossipId(bytes)
     if (id !== undefined && neighbour.isActive && this.#seen.has(id)) {
       state.count('duplicates')
-      this.#tree.duplicate(neighbour, peekGossipTopic(bytes), bytes)
+      this.#tree.duplicate(neighbour, peekGossipTopic(bytes), id, peekGossipRoute(bytes))
       return
     }
     const decoded = bytes.length > state.options.messageSizeMax ? undefined : decodeGossipMessage(bytes)
@@ -273,8 +274,13 @@ export class Gossip {
     }
     this.#seen.add(state.mono, id)
     const ttl = Math.min(message.ttl, ttlMax) - 1
-    const hops = Math.min(255, message.hops + 1)
-    this.#tree.spread(message.topic, withGossipHop(bytes, ttl, hops), ttl, message.hops, neighbour)
+    this.#tree.spread(
+      message.topic,
+      withGossipHop(bytes, ttl, message.hops + 1, message.renews),
+      message,
+      ttl,
+      neighbour,
+    )
     state.count('received')
     if (!this.#interests.subscribed.has(message.topic)) return
     state.count('delivered')
@@ -306,10 +312,11 @@ export class Gossip {
     const body = encodeGossipBody({ origin: key.publicKey, timestamp, sequence: this.#sequence, topic, payload })
     const id = crypto.sha256(body)
     const signature = signLabelled(crypto, gossipLabel, id, key.secretKey)
-    const bytes = encodeGossipData(body, { ttl: options.ttl, hops: 1, id, signature })
+    const route = { hops: 0, renews: this.#tree.wantsRenewal(topic) }
+    const bytes = encodeGossipData(body, { ...route, ttl: options.ttl, hops: 1, id, signature })
     this.#seen.add(now.mono, id)
     this.#state.count('published')
-    const neighbours = this.#tree.spread(topic, bytes, options.ttl, 0, undefined)
+    const neighbours = this.#tree.spread(topic, bytes, route, options.ttl, undefined)
     return { ok: true, messageId: bytesToHex(id), neighbours }
   }
 

@@ -9,7 +9,7 @@ export interface CachedMessage {
   /** As it would be forwarded. */
   readonly bytes: Uint8Array
   /** Hops it had made when it came here; 0 for an own message. */
-  hops: number
+  readonly hops: number
   /** Who gave it, undefined for an own message. */
   from: Neighbour | undefined
   /** Monotonic ms. */

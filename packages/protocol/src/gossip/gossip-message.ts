@@ -8,8 +8,10 @@ export interface GossipData {
   readonly type: 'data'
   /** Hops this copy may still make, 0 to 255; 0 is dropped by the receiver (row E23). Not signed. */
   readonly ttl: number
-  /** Hops this copy has made, 1 from the publisher, at most 255. Not signed. */
+  /** Hops this copy has made, 1 from the publisher, at most 127. Not signed. */
   readonly hops: number
+  /** Goes to every neighbour, and the tree follows it (spec/gossip G13). Not signed. */
+  readonly renews: boolean
   /** SHA-256 of `gossipBody`, 32 bytes. */
   readonly id: Uint8Array
   /** The publisher's Ed25519 key, 32 bytes. */
@@ -85,6 +87,10 @@ export const gossipKinds = {
   leave: 9,
 } as const
 
+/** Largest count of hops of a data message (own choice): 7 bits, the highest of its byte is a flag. */
+export const gossipHopsMax = 127
+const renewsFlag = 0x80
+
 /** Issue 3: most bytes of a whole gossip message. */
 export const gossipMessageSizeMax = 65_536
 /** Most bytes of a topic (own choice). */
@@ -102,6 +108,7 @@ export const gossipShortIdSize = 16
 /** Largest distance of an interest (own choice; 4 bits). */
 export const gossipDistanceMax = 15
 
+const hopsOffset = 2
 const idOffset = 3
 const bodyOffset = 35
 const topicOffset = 79
@@ -114,6 +121,9 @@ export const gossipDataOverhead: number = topicOffset + 2 + 4 + signatureSize
 export function isGossipTopic(topic: string): boolean {
   return topic.length <= gossipTopicSizeMax && /^[\x21-\x7e]+$/.test(topic)
 }
+
+/** How a copy has come, and how it is passed on: what one byte of a data message says. */
+export type GossipRoute = Pick<GossipData, 'hops' | 'renews'>
 
 /** What a publisher signs and hashes: `id` and `signature` are made from it. */
 export type UnsignedGossipData = Pick<GossipData, 'origin' | 'timestamp' | 'sequence' | 'topic' | 'payload'>
@@ -130,12 +140,19 @@ export function encodeGossipBody(data: UnsignedGossipData): Uint8Array {
 /** A data message around an encoded body. */
 export function encodeGossipData(
   body: Uint8Array,
-  envelope: Pick<GossipData, 'ttl' | 'hops' | 'id' | 'signature'>,
+  envelope: Pick<GossipData, 'ttl' | 'hops' | 'id' | 'signature'> & Partial<GossipRoute>,
 ): Uint8Array {
-  const { ttl, hops, id, signature } = envelope
+  const { ttl, id, signature } = envelope
   assert(id.length === 32 && signature.length === signatureSize, 'an id has 32 bytes and a signature 64')
   const writer = new ByteWriter(bodyOffset + body.length + signatureSize)
-  const bytes = writer.u8(gossipKinds.data).u8(ttl).u8(hops).bytes(id).bytes(body).bytes(signature).finish()
+  const bytes = writer
+    .u8(gossipKinds.data)
+    .u8(ttl)
+    .u8(hopsByte(envelope))
+    .bytes(id)
+    .bytes(body)
+    .bytes(signature)
+    .finish()
   assert(bytes.length <= gossipMessageSizeMax, 'a gossip message has at most 64 KiB')
   return bytes
 }
@@ -156,15 +173,28 @@ export function peekGossipTopic(bytes: Uint8Array): string | undefined {
   if (bytes[0] !== gossipKinds.data || bytes.length < gossipDataOverhead) return undefined
   const size = ((bytes[topicOffset] as number) << 8) | (bytes[topicOffset + 1] as number)
   if (size === 0 || size > gossipTopicSizeMax || topicOffset + 2 + size > bytes.length) return undefined
-  return String.fromCharCode(...bytes.subarray(topicOffset + 2, topicOffset + 2 + size))
+  let topic = ''
+  for (let at = topicOffset + 2; at < topicOffset + 2 + size; at++) topic += String.fromCharCode(bytes[at] as number)
+  return topic
 }
 
-/** A copy of an encoded data message for its next hop. */
-export function withGossipHop(bytes: Uint8Array, ttl: number, hops: number): Uint8Array {
+/** The route of an encoded data message, before anything else is decoded. Only where `peekGossipId` found an id. */
+export function peekGossipRoute(bytes: Uint8Array): GossipRoute {
+  const byte = bytes[hopsOffset] ?? 0
+  return { hops: byte & gossipHopsMax, renews: (byte & renewsFlag) !== 0 }
+}
+
+/** A copy of an encoded data message for its next hop. Hops above the largest count as it. */
+export function withGossipHop(bytes: Uint8Array, ttl: number, hops: number, renews = false): Uint8Array {
   const copy = bytes.slice()
   copy[1] = ttl
-  copy[2] = hops
+  copy[hopsOffset] = hopsByte({ hops: Math.min(hops, gossipHopsMax), renews })
   return copy
+}
+
+function hopsByte({ hops, renews }: Pick<GossipRoute, 'hops'> & Partial<GossipRoute>): number {
+  assert(hops <= gossipHopsMax, 'hops have 7 bits')
+  return hops | (renews ? renewsFlag : 0)
 }
 
 /** Bytes of a message; asserts its bounds. */
@@ -243,10 +273,13 @@ function readMessage(reader: ByteReader, kind: number): GossipMessage | undefine
 }
 
 function readData(reader: ByteReader): GossipData {
+  const ttl = reader.u8()
+  const hops = reader.u8()
   return {
     type: 'data',
-    ttl: reader.u8(),
-    hops: reader.u8(),
+    ttl,
+    hops: hops & gossipHopsMax,
+    renews: (hops & renewsFlag) !== 0,
     id: reader.bytes(32),
     origin: reader.bytes(32),
     timestamp: reader.u64(),
