@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { Now } from '@miaou/core'
+import { seededNumbers as createRandomStream } from '../../../testkit/src/seeded.ts'
 import { ContactTable } from '../src/kademlia/contact-table.ts'
 import type {
   ContactRef,
@@ -14,17 +15,7 @@ import type {
 } from '../src/kademlia/interface.ts'
 import { Kademlia } from '../src/kademlia/kademlia.ts'
 
-/** mulberry32: the same numbers for the same seed. */
-export function createRandomStream(seed: number): () => number {
-  let a = seed >>> 0
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0
-    let t = a
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
+export { createRandomStream }
 
 export const testCrypto: KademliaOptions['crypto'] = {
   sha256: (data) => new Uint8Array(createHash('sha256').update(data).digest()),
@@ -117,11 +108,20 @@ export class TestNet {
 
   /** A node with an id ground to share 6 bytes with `target`; two of them in each /24. */
   addNodeNear(target: Uint8Array, rank: number): number {
+    return this.#add(this.#groundKey(target), `90.0.${rank >> 1}.${1 + (rank & 1)}`, { mode: 'server' })
+  }
+
+  /** A contact whose id shares 6 bytes with `target`, and at whose address nobody is. Room must be reserved. */
+  decoy(target: Uint8Array, host: string): ContactRef {
+    return this.contacts.internKey(this.#groundKey(target), { host, port: 4000 })
+  }
+
+  #groundKey(target: Uint8Array): Uint8Array {
     const id = target.slice()
     for (let i = 6; i < 32; i++) id[i] = Math.floor(this.random() * 256)
     const key = Uint8Array.from({ length: 32 }, () => Math.floor(this.random() * 256))
     this.#ground.set(key.join(), id)
-    return this.#add(key, `90.0.${rank >> 1}.${1 + (rank & 1)}`, { mode: 'server' })
+    return key
   }
 
   addNode(config = this.#options.config): number {

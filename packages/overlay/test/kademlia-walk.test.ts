@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ContactRef, KademliaOutput } from '../src/kademlia/interface.ts'
+import type { ContactRef, KademliaOutput, KademliaReply } from '../src/kademlia/interface.ts'
 import { idOf, replies, type Send, sends, TestEngine } from './kademlia-engine.ts'
 import { keyOf, signed, value } from './kademlia-net.ts'
 
@@ -99,6 +99,22 @@ describe('kademlia: a walk', () => {
     const [reply] = replies(node.answer(first))
     expect(reply?.type === 'found-nodes' && reply.contacts).toEqual([near(node, 10), near(node, 11)])
     expect(reply?.type === 'found-nodes' && reply.cost.timeouts).toBe(0)
+  })
+
+  test('[O38] of the nearest three one that is silent is asked once more; a get has other holders', () => {
+    for (const type of ['find-node', 'find-value'] as const) {
+      const node = new TestEngine({ alpha: 1 })
+      const ranked = [10, 11, 12, 13].map((rank) => near(node, rank))
+      for (const ref of ranked) node.meet(ref)
+      node.command(type === 'find-node' ? { type, target } : { type: 'get', key: target })
+      const asked: ContactRef[] = []
+      for (let i = 0; i < 40; i++) {
+        for (const send of sends(node.pass(100), type)) asked.push(send.to)
+        node.meet(node.contact(idOf(0x70)))
+      }
+      const times = ranked.map((ref) => asked.filter((other) => other === ref).length)
+      expect(times).toEqual(type === 'find-node' ? [1, 2, 2, 2] : [0, 1, 1, 1])
+    }
   })
 
   test('[O38] timeouts follow the round trips that were measured', () => {
@@ -203,6 +219,47 @@ describe('kademlia: a walk', () => {
     ])
     expect(node.counter('requests-over-limit')).toBeGreaterThan(0)
     expect(node.engine.info().requestsInFlight).toBe(4)
+  })
+
+  test('[O57] a walk with requests in flight waits for a free one instead of giving candidates up', () => {
+    for (const paths of [1, 2]) {
+      const node = new TestEngine({ requestsMax: 2 })
+      for (let rank = 10; rank < 16; rank++) node.meet(near(node, rank))
+      const open = sends(node.command({ type: 'find-node', target, paths }).outputs)
+      expect(open).toHaveLength(2)
+      let asked = open.length
+      for (let next = open.shift(); next !== undefined; next = open.shift()) {
+        const more = sends(node.answer(next))
+        asked += more.length
+        open.push(...more)
+      }
+      expect(asked).toBe(6)
+    }
+  })
+
+  test('[O57] contacts that name ever nearer ones, all of which answer, hold a walk up for 8 k requests a path', () => {
+    const node = new TestEngine({}, 200_000)
+    let made = 0
+    const nearer = (): ContactRef => {
+      made++
+      const id = target.slice()
+      new DataView(id.buffer).setUint32(0, 0xf0ffffff - 50 * made)
+      return node.contact(id, `${20 + (made >> 16)}.${(made >> 8) & 255}.${made & 255}.1`)
+    }
+    for (let i = 0; i < 20; i++) node.meet(nearer())
+    const open = sends(node.command({ type: 'find-node', target }).outputs)
+    let asked = open.length
+    let reply: KademliaReply | undefined
+    for (let next = open.shift(); next !== undefined; next = open.shift()) {
+      const outputs = node.answer(next, Array.from({ length: 20 }, nearer))
+      asked += sends(outputs).length
+      open.push(...sends(outputs))
+      reply ??= replies(outputs)[0]
+    }
+    expect(asked).toBe(160)
+    expect(reply?.type).toBe('found-nodes')
+    expect(node.counter('walks-too-long')).toBe(1)
+    expect(node.engine.info().operations).toBe(0)
   })
 
   test('E25 without contacts there is nothing to walk through', () => {

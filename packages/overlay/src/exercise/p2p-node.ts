@@ -234,7 +234,8 @@ export class P2PNode {
 
   /** A peer's message: the engine's answer to it, in the exercise's terms. */
   #receive(from: PeerInfo, message: DhtMessage, transaction: number): DhtMessage | undefined {
-    this.#contacts.reserve(peersPerMessage)
+    // So many lookups at once that their candidates fill all rows: the message is lost, as any may be.
+    if (!this.#contacts.tryReserve(peersPerMessage)) return undefined
     const ref = internPeer(this.#contacts, from)
     const received = fromDhtMessage(message, transaction, this.#contacts)
     return this.#handle({ type: 'message', from: ref, isProven: true, message: received })

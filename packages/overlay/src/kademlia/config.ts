@@ -43,6 +43,8 @@ export interface KademliaConfig {
   readonly bootstrapContactsMax: number
   /** Most nodes of a region that a walk covers where ids are denser than plausible. */
   readonly regionMax: number
+  /** Requests along one path of a walk; as many more as `regionMax` where a region is covered. */
+  readonly pathRequestsMax: number
   /** Contacts of one answer that are looked at. */
   readonly contactsPerAnswerMax: number
   /** Contacts that `contacts()` hands out to be kept over a restart. */
@@ -100,6 +102,7 @@ export const defaultKademliaConfig: KademliaConfig = {
   backgroundWalksMax: 3, // own choice: as many as alpha
   bootstrapContactsMax: 32, // guess
   regionMax: 160, // own choice: 20 honest nodes and 100 of 50 prefixes, and some more
+  pathRequestsMax: 160, // own choice: 8 k; a path takes 25, with half of all nodes dead 60
   contactsPerAnswerMax: 20, // E02: k fit one datagram
   savedContactsMax: 200, // issue 3
 

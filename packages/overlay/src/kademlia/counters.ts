@@ -21,6 +21,7 @@ export type KademliaCounter =
   | 'records-expired'
   | 'probes-refused'
   | 'walks-too-dense'
+  | 'walks-too-long'
   | 'walks-too-sparse'
   | 'walks-repeated'
 

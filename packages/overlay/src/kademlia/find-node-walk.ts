@@ -15,6 +15,11 @@ export class FindNodeWalk extends Walk {
     this.#reply({ type: 'failed', error: { type: 'stopped' } })
   }
 
+  /** Who looks for one node wants that one: of a record there are 20 holders. */
+  override asksTwice(): boolean {
+    return this.id !== undefined
+  }
+
   /** The engine's own refreshing is not worth a second way. */
   protected override sparseFrom(): number {
     return this.id === undefined ? Number.POSITIVE_INFINITY : super.sparseFrom()

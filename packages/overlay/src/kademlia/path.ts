@@ -9,8 +9,8 @@ export const settled = 1
 export const done = 2
 export type PathStatus = 0 | 1 | 2
 
-/** Candidates beyond the k closest, in multiples of k: replace those that do not answer (toysim keeps as many). */
-const spareFactor = 2
+/** Candidates, in multiples of k: five liars may each name 20 inventions before anybody honest is pushed out. Own choice. */
+const spareFactor = 6
 
 /** One of a walk's disjoint paths: a shortlist, and the requests in flight along it. */
 export class Path implements RequestOwner {
@@ -21,25 +21,36 @@ export class Path implements RequestOwner {
   /** Requests that may be in flight. */
   #limit: number
   #inFlight = 0
+  /** Requests that may still be made. */
+  #budget: number
+  /** Nodes asked twice, where there are any. */
+  #askedTwice: Set<ContactRef> | undefined
 
   constructor(walk: Walk, limit: number, detour?: Uint8Array) {
     const { contacts, config } = walk.core
     this.#walk = walk
     this.#limit = limit
+    this.#budget = config.pathRequestsMax
     this.detour = detour
     this.list = new Shortlist(contacts, detour ?? walk.target, spareFactor * config.k, config.contactsPerPrefixMax)
   }
 
+  get isBusy(): boolean {
+    return this.#inFlight > 0
+  }
+
   /** Asks as many of the closest as may be asked at a time. */
   step(): void {
-    while (this.#inFlight < this.#limit) {
+    while (this.#inFlight < this.#limit && this.#budget > 0) {
       const at = this.#next()
       if (at < 0) return
       const to = this.list.ref(at)
       if (this.detour === undefined && !this.#walk.claim(to)) this.list.setState(at, taken)
-      else if (this.#walk.ask(this, to)) {
-        this.list.setState(at, asked)
-        this.#inFlight++
+      else if (this.#walk.ask(this, to)) this.#isAsked(at)
+      else if (this.#walk.isBusy()) {
+        // Goes on with the next answer.
+        this.#walk.release(to)
+        return
       } else this.list.setState(at, failed)
     }
   }
@@ -48,7 +59,7 @@ export class Path implements RequestOwner {
     let status: PathStatus = done
     for (let at = 0, live = 0; at < this.list.size && this.#isWithin(live, at); at++) {
       const state = this.list.state(at)
-      if (state === fresh || state === asked) return walking
+      if (state === asked || (state === fresh && this.#budget > 0)) return walking
       if (state === slow) status = settled
       if (state !== failed) live++
     }
@@ -89,20 +100,45 @@ export class Path implements RequestOwner {
     if (!pending.isSlow) this.#inFlight--
     if (this.#walk.isFinished) return
     const at = this.list.indexOf(pending.to)
-    if (at >= 0) this.list.setState(at, failed)
-    this.#walk.lost(pending.to)
+    if (at >= 0 && this.#asksAgain(pending, at)) {
+      this.#walk.countTimeout()
+      this.#isAsked(at)
+    } else {
+      if (at >= 0) this.list.setState(at, failed)
+      this.#walk.lost(pending.to)
+    }
     this.#walk.advance()
   }
 
   /** So many candidates of a region may come in beside the spare ones. */
   grow(count: number): void {
     this.list.grow(spareFactor * this.#walk.core.config.k + count)
+    this.#budget += count
   }
 
   /** A node that this path left to another one has failed there. */
   lost(ref: ContactRef): void {
     const at = this.list.indexOf(ref)
     if (at >= 0 && this.list.state(at) === taken) this.list.setState(at, failed)
+  }
+
+  #isAsked(at: number): void {
+    this.list.setState(at, asked)
+    this.#inFlight++
+    this.#budget--
+    if (this.#budget === 0) this.#walk.core.counters.add('walks-too-long')
+  }
+
+  /** One of the very nearest that was silent, where the walk is after those: the datagram may have been lost. */
+  #asksAgain({ to, hardAt }: Pending, at: number): boolean {
+    const { config, mono } = this.#walk.core
+    if (!this.#walk.asksTwice() || mono < hardAt || this.#askedTwice?.has(to) === true) return false
+    let nearer = 0
+    for (let i = 0; i < at; i++) if (this.list.state(i) !== failed) nearer++
+    if (nearer >= config.replicationFactor) return false
+    this.#askedTwice ??= new Set()
+    this.#askedTwice.add(to)
+    return this.#walk.ask(this, to)
   }
 
   /** A detour needs to know the neighbourhood, not to ask all of it. */

@@ -34,6 +34,9 @@ export class Shortlist {
   #states: Uint8Array
   #depths: Uint8Array
   #size = 0
+  #failedCount = 0
+  /** Those that failed and gave their room to others: not to be asked again. */
+  #forgotten: Set<ContactRef> | undefined
 
   constructor(contacts: ContactTable, target: Uint8Array, capacity: number, perPrefixMax: number) {
     this.target = target
@@ -71,6 +74,7 @@ export class Shortlist {
   }
 
   setState(at: number, state: CandidateState): void {
+    if (state === failed && this.#states[at] !== failed) this.#failedCount++
     this.#states[at] = state
   }
 
@@ -88,7 +92,9 @@ export class Shortlist {
   insert(ref: ContactRef, depth: number): boolean {
     const distance = this.distanceOf(ref)
     const size = this.#size
-    if (size === this.#capacity && distance > (this.#distances[size - 1] as number)) return false
+    const isFull = size === this.#capacity
+    if (isFull && this.#failedCount === 0 && distance > (this.#distances[size - 1] as number)) return false
+    if (this.#forgotten?.has(ref) === true) return false
     let at = size
     let sameKey = 0
     while (at > 0) {
@@ -106,8 +112,9 @@ export class Shortlist {
     at += sameKey
     if (!this.#makeRoomForPrefix(ref, at)) return false
     if (this.#size === this.#capacity) {
-      if (at >= this.#size) return false
-      this.#size--
+      const dropped = this.#dropFor(at)
+      if (dropped < 0) return false
+      if (dropped < at) at--
     }
     this.#shift(at, at + 1)
     this.#refs[at] = ref
@@ -130,6 +137,7 @@ export class Shortlist {
 
   mark(mark: (ref: ContactRef) => void): void {
     for (let i = 0; i < this.#size; i++) mark(this.ref(i))
+    for (const ref of this.#forgotten ?? []) mark(ref)
   }
 
   /** At most so many candidates of one prefix: a farther one that was not asked gives way to a nearer one. */
@@ -146,6 +154,35 @@ export class Shortlist {
       return true
     }
     return true
+  }
+
+  /**
+   * Makes room for a candidate that would stand at `at`, and returns whose; −1 where all others are worth more. The
+   * farthest that failed goes first, then the farthest that was not asked: who has answered is pushed out by nobody who
+   * is only told of, or a liar's inventions would hide all that is there.
+   */
+  #dropFor(at: number): number {
+    let last = this.#lastOf(failed)
+    if (last >= 0) {
+      this.#failedCount--
+      this.#forgotten ??= new Set()
+      this.#forgotten.add(this.ref(last))
+    } else {
+      last = this.#lastOf(fresh)
+      if (last < 0) last = this.#size - 1
+      if (last < at) return -1
+    }
+    this.#shift(last + 1, last)
+    this.#size--
+    return last
+  }
+
+  /** The farthest in a state, −1 for none. */
+  #lastOf(state: CandidateState): number {
+    if (state === failed && this.#failedCount === 0) return -1
+    let last = this.#size - 1
+    while (last >= 0 && this.#states[last] !== state) last--
+    return last
   }
 
   #shift(from: number, to: number): void {

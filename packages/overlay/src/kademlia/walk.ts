@@ -111,6 +111,16 @@ export abstract class Walk {
     return true
   }
 
+  /** Whether an answer is to be expected, at which all paths go on. */
+  isBusy(): boolean {
+    return this.paths.some((path) => path.isBusy)
+  }
+
+  /** A node that was claimed could not be asked now. */
+  release(ref: ContactRef): void {
+    this.#claimed?.delete(ref)
+  }
+
   /** Sends the walk's question. False when too many requests are in flight. */
   ask(path: Path, to: ContactRef): boolean {
     if (!this.question(path, to)) return false
@@ -173,6 +183,7 @@ export abstract class Walk {
 
   mark(mark: (ref: ContactRef) => void): void {
     for (const path of this.paths) path.list.mark(mark)
+    for (const ref of this.#claimed ?? []) mark(ref)
   }
 
   /** The engine stops: the one who waits is told. */
