@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { tellCrash } from './crash.ts'
 import { processIo } from './io.ts'
 import { run } from './run.ts'
 
@@ -11,5 +12,8 @@ export async function main(): Promise<void> {
   })
   // A terminal that is gone: nobody is left to tell, and the end of the peer goes on in good order.
   process.stderr.on('error', () => undefined)
-  process.exitCode = await run(processIo(), String(version))
+  const io = processIo()
+  // Rejections that nobody handles come here as well.
+  process.on('uncaughtException', (error) => process.exit(tellCrash(io, String(version), error)))
+  process.exitCode = await run(io, String(version))
 }

@@ -1,6 +1,7 @@
 /** What the commands say. */
 export const commands = {
   'cli.error': 'Not done.',
+  'cli.crash': 'Where it happened: {path}',
 
   'id.name': 'Name',
   'id.account': 'Account',

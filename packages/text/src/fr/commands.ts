@@ -3,6 +3,7 @@ import type { Phrase } from '../phrase.ts'
 
 export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'cli.error': 'Pas fait.',
+  'cli.crash': 'Où cela s’est passé : {path}',
 
   'id.name': 'Nom',
   'id.account': 'Compte',
