@@ -373,7 +373,10 @@ export class OverlayHost implements OverlaySide {
     return reply
   }
 
-  /** A pong says how others see this node. One that sees itself so too is no client: whoever asks it may keep it. */
+  /**
+   * A pong says how others see this node. One that sees itself so too is no client: whoever asks it may keep it. The engine
+   * asks whoever it hears at a proven address; of two nodes that know nobody else, these pings are what proves one.
+   */
   #askWhere(nodes: readonly NodeAddress[]): void {
     for (const { publicKey, endpoint } of nodes.slice(0, witnessesMax)) void this.ping(publicKey, endpoint)
   }
