@@ -61,7 +61,7 @@ test('a node that lost its sessions in a restart is heard again at once', () => 
 })
 
 test('contacts inside a narrower network than their teller are not asked', () => {
-  const town = new OverlayTown(2)
+  const town = new OverlayTown(2, { kademlia: { mode: 'server' } })
   const home = town.add('10.0.0.1')
   const lan = town.add('10.0.0.2')
   const world = town.add('198.51.100.7')
