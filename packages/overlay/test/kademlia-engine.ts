@@ -12,7 +12,6 @@ import { Kademlia } from '../src/kademlia/kademlia.ts'
 import { createRandomStream, testCrypto, testRules } from './kademlia-net.ts'
 
 export type Send = Extract<KademliaOutput, { type: 'send' }>
-type MessageOf<T extends KademliaMessage['type']> = Extract<KademliaMessage, { type: T }>
 
 /** An id that begins with some bytes; the others are 0. */
 export function idOf(...bytes: number[]): Uint8Array {
