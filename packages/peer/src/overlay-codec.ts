@@ -11,7 +11,6 @@ import {
   type Endpoint,
   encodeOverlayMessage,
   encodeOverlayMessageInto,
-  endpointScope,
   type OverlayMessage,
   type OverlayMessageError,
   overlayMessageSizeMax,
@@ -36,6 +35,12 @@ export function mayOpen(payload: Uint8Array): boolean {
     type === overlayMessageTypes['find-node'] ||
     type === overlayMessageTypes['find-value']
   )
+}
+
+/** Of a packed contact; −1 where no node can be. */
+function rankOf(packed: Uint8Array, at: number, family: AddressFamily): number {
+  const scope = addressScope(packed, at + contactKeySize, family)
+  return scope === undefined ? -1 : scopeRanks[scope]
 }
 
 export type OverlayCodec = ReturnType<typeof createOverlayCodec>
@@ -74,8 +79,7 @@ export function createOverlayCodec(contacts: ContactTable): {
   function unpack(packed: PackedContacts, from: ContactRef): ContactRef[] {
     const refs: ContactRef[] = []
     if (packed.v4.length + packed.v6.length === 0) return refs
-    const scope = endpointScope(contacts.endpoint(from))
-    const rankMin = scope === undefined ? scopeRanks.public : scopeRanks[scope]
+    const rankMin = scopeRanks[contacts.scope(from)]
     if (hasV4) take(packed.v4, 4, rankMin, refs)
     if (hasV6) take(packed.v6, 6, rankMin, refs)
     return refs
@@ -84,8 +88,7 @@ export function createOverlayCodec(contacts: ContactTable): {
   function take(packed: Uint8Array, family: AddressFamily, rankMin: number, refs: ContactRef[]): void {
     const size = family === 4 ? contactSizeV4 : contactSizeV6
     for (let at = 0; at < packed.length; at += size) {
-      const scope = addressScope(packed, at + contactKeySize, family)
-      if (scope === undefined || scopeRanks[scope] < rankMin) continue
+      if (rankMin > 0 && rankOf(packed, at, family) < rankMin) continue
       const ref = contacts.intern(packed, at, family)
       if (ref !== undefined) refs.push(ref)
     }

@@ -40,6 +40,7 @@ import type {
   OverlayNodeOutput,
   OverlayNodeReply,
 } from './overlay-interface.ts'
+import { SessionContacts } from './session-contacts.ts'
 
 export interface OverlayNodeOptions {
   readonly crypto: Crypto
@@ -80,6 +81,7 @@ export class OverlayNode {
   readonly #kademlia: Kademlia
   readonly #datagrams: SecureDatagrams
   readonly #codec: OverlayCodec
+  readonly #senders: SessionContacts
   readonly #rules: RecordRules
   readonly #counters = new Map<string, number>()
   readonly #operationsMax: number
@@ -95,6 +97,7 @@ export class OverlayNode {
     this.#rules = createRecordRules(crypto)
     this.#contacts = new ContactTable({ crypto, contactsMax, salt: random.bytes(8) })
     this.#codec = createOverlayCodec(this.#contacts)
+    this.#senders = new SessionContacts(this.#contacts)
     this.#datagrams = new SecureDatagrams({
       crypto,
       random,
@@ -173,17 +176,19 @@ export class OverlayNode {
       this.#count('contacts-full')
       return
     }
-    const from = this.#sender(heard.key, heard.endpoint)
+    const { isProven, session } = heard
+    const from = this.#senders.get(session) ?? this.#sender(heard.key, heard.endpoint)
     if (from === undefined) {
       this.#count('inadmissible-source')
       return
     }
+    // Negative: of a handshake, whose session is yet to be made.
+    if (session > 0) this.#senders.set(session, from)
     const decoded = this.#codec.decode(heard.payload, from)
     if (!decoded.ok) {
       this.#count(decoded.error.type)
       return
     }
-    const { isProven, session } = heard
     this.#perform(
       now,
       this.#kademlia.handle(now, { type: 'message', from, isProven, message: decoded.value }),

@@ -1,6 +1,7 @@
 import { assert } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import {
+  type AddressScope,
   addressScope,
   contactKeySize,
   contactSizeV4,
@@ -74,6 +75,7 @@ export class ContactTable {
   /** Swept rows, the lowest last. */
   #free: number[] = []
   #size = 0
+  #sweeps = 0
 
   constructor(options: ContactTableOptions) {
     const { contactsMax, crypto, salt = new Uint8Array(8) } = options
@@ -83,6 +85,11 @@ export class ContactTable {
     this.#crypto = crypto
     this.#k0 = readWord(salt, 0)
     this.#k1 = readWord(salt, 4)
+  }
+
+  /** How often rows were reclaimed: a row that was valid stays so as long as this number does. */
+  get sweeps(): number {
+    return this.#sweeps
   }
 
   /** Rows in use, rooted or not. */
@@ -208,6 +215,13 @@ export class ContactTable {
     return endpoint
   }
 
+  /** Who reaches the contact's endpoint. */
+  scope(ref: ContactRef): AddressScope {
+    const scope = addressScope(this.#bytes, ref * rowBytes + packedAt + keyBytes, this.family(ref))
+    assert(scope !== undefined, 'a contact has an endpoint that a node can have')
+    return scope
+  }
+
   /** The /24 or /48 the endpoint lies in, as a number; 0 for loopback and private networks, which have no limit. */
   prefix(ref: ContactRef): number {
     return this.#prefixes[ref * (rowBytes / 8)] as number
@@ -271,6 +285,7 @@ export class ContactTable {
   }
 
   #sweep(): void {
+    this.#sweeps++
     const marked = new Uint8Array(this.#unused)
     const mark = (ref: ContactRef): void => {
       marked[ref] = 1
