@@ -1,8 +1,9 @@
-import { compareDistances } from './distance.ts'
+import { compareDistances, readWord } from './distance.ts'
 import type { ContactRef, KademliaMessage, KademliaReply } from './interface.ts'
 import { distanceOf } from './network-sizes.ts'
 import { type Path, type PathStatus, settled } from './path.ts'
 import type { Pending, RequestOwner } from './requests.ts'
+import { distanceHead } from './shortlist.ts'
 import { type Reached, Walk, type WalkContext } from './walk.ts'
 
 /**
@@ -95,11 +96,22 @@ export class PutWalk extends Walk implements RequestOwner {
     const isSettled = status >= settled
     // Without an estimate of any worth (few contacts) nothing is likely: then storing waits for the walk to settle.
     const likelyDistance = distanceOf(likelyShare * k, this.context.sizes.range().most)
+    if (!isSettled && !this.#hasTokenWithin(likelyDistance)) return
     let live = 0
     for (const { ref, distance, hasAnswered } of this.reached(this.closestMax())) {
       if (!this.isWithin(live++, distance)) break
       if (hasAnswered && (isSettled || distance <= likelyDistance)) this.#store(ref)
     }
+  }
+
+  /** Whether a node up to this distance (53 bits) waits to be asked to store: most answers bring none. */
+  #hasTokenWithin(distance: number): boolean {
+    const target0 = readWord(this.target, 0)
+    const target1 = readWord(this.target, 4)
+    for (const ref of this.#tokens.keys()) {
+      if (distanceHead(this.core.contacts, target0, target1, ref) <= distance) return true
+    }
+    return false
   }
 
   protected arrived(): void {
