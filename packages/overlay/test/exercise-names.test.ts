@@ -173,6 +173,19 @@ describe('[X04] [X08] the suite of the exercise', () => {
 })
 
 describe('beyond the names', () => {
+  test('E12 peers come with when they were last heard, and their round trip', async () => {
+    const net = new ExerciseNet(8, 12)
+    await net.join()
+    const peers = net.node(1).peers()
+    expect(peers.length).toBeGreaterThan(3)
+    const now = net.node(1).info().lastSeen
+    for (const { lastSeen } of peers) {
+      expect(lastSeen).toBeGreaterThan(0)
+      expect(lastSeen).toBeLessThanOrEqual(now)
+    }
+    expect(peers.some(({ rtt }) => rtt !== undefined)).toBe(true)
+  })
+
   test('a signed record is stored under its own key, and its newest value is found', async () => {
     const net = new ExerciseNet(25, 13)
     await net.join()

@@ -18,6 +18,18 @@ describe('kademlia: a network', () => {
     }
   })
 
+  test('[O40] the size that is shown follows a network that grows fast', () => {
+    const net = new TestNet({ seed: 21, nodes: 250 })
+    for (let i = 1; i < 250; i++) net.run(i, { type: 'bootstrap', contacts: [net.ref(0)] })
+    net.runFor(5_000)
+    const sizes = net.nodes.map(({ engine }) => engine.info().networkSize).sort((a, b) => a - b)
+    // The own table alone errs by 24 %: 2.5 deviations for all but two in a hundred.
+    expect(sizes[Math.floor(0.02 * 250)]).toBeGreaterThan(100)
+    expect(sizes[125]).toBeGreaterThan(200)
+    expect(sizes[125]).toBeLessThan(310)
+    expect(sizes[Math.floor(0.98 * 250)]).toBeLessThan(500)
+  })
+
   test('[O37] E20 find-node finds exactly the nearest nodes there are', () => {
     const net = new TestNet({ seed: 4, nodes: 100 }).build()
     for (let i = 0; i < 20; i++) {

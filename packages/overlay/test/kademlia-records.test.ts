@@ -193,6 +193,32 @@ describe('kademlia: stored records', () => {
     expect(node.counter('records-expired')).toBe(1)
   })
 
+  test('[O51] a clock set back a day or on by a year moves nothing; one that stood still in sleep only delays', () => {
+    const node = new TestEngine({ republishIntervalMs: 100 * hour })
+    const [from, contact] = [node.contact(idOf(200)), node.contact(idOf(201))]
+    node.meet(contact)
+    const token = node.tokenFor(from)
+    expect(node.store(from, value(1), 0, token)).toBe('stored')
+    const before = node.engine.deadline()
+    for (const jump of [-24 * hour, 365 * 24 * hour]) {
+      node.wall += jump
+      expect(sends(node.give({ type: 'wake' }))).toEqual([])
+      expect(node.held(keyOf(value(1)))).toEqual(value(1))
+      expect(node.engine.deadline()).toBe(before)
+      expect(node.store(from, value(2), 0, token)).toBe('stored')
+    }
+    // Three days asleep, while the monotonic clock stood still: as if they had not been.
+    node.wall += 72 * hour
+    node.pass(24 * hour - 1)
+    expect(node.held(keyOf(value(1)))).toEqual(value(1))
+    node.pass(1)
+    expect(node.held(keyOf(value(1)))).toBeUndefined()
+    // A year on in one step: all that was in flight has ended, and nothing is left but what is alive.
+    node.mono += 365 * 24 * hour
+    node.give({ type: 'wake' })
+    expect(node.engine.info()).toMatchObject({ records: 0, contacts: 1 })
+  })
+
   test('[O51] the age that a holder tells counts, and only the owner makes a record younger', () => {
     const node = new TestEngine({ republishIntervalMs: 100 * hour })
     const from = node.contact(idOf(200))

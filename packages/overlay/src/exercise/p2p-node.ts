@@ -102,9 +102,9 @@ export class P2PNode {
     return { id: this.id, addr: this.addr, lastSeen: this.#options.clock.now().mono }
   }
 
-  /** Peers in the routing table, the most recently heard first, at most 200; the engine keeps the times to itself. */
+  /** Peers in the routing table, the most recently heard first, at most 200 (row E12: with their times). */
   peers(): PeerInfo[] {
-    return this.#dht.contacts().map((ref) => readPeer(this.#contacts, ref))
+    return this.#dht.contacts().map((ref) => readPeer(this.#contacts, ref, this.#dht.measures(ref)))
   }
 
   dhtInfo(): KademliaInfo {

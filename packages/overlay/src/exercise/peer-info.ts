@@ -1,7 +1,6 @@
 import type { Endpoint } from '@miaou/protocol'
 import type { ContactTable } from '../kademlia/contact-table.ts'
 import type { ContactRef } from '../kademlia/interface.ts'
-import type { RoutingTable } from '../kademlia/routing-table.ts'
 import { NodeId } from './node-id.ts'
 
 /** A peer as the exercise names it (row E12). */
@@ -19,13 +18,18 @@ export function internPeer(contacts: ContactTable, { id, addr }: PeerInfo): Cont
   return contacts.internKey(id.toBytes(), addr)
 }
 
-/** What the tables know of a contact. */
-export function readPeer(contacts: ContactTable, ref: ContactRef, table?: RoutingTable): PeerInfo {
-  const rtt = table?.roundTripMs(ref)
+/** What was measured of a contact: when it was last heard (monotonic ms), and its smoothed round trip in ms. */
+export interface PeerMeasures {
+  readonly heardMs: number
+  readonly roundTripMs: number | undefined
+}
+
+export function readPeer(contacts: ContactTable, ref: ContactRef, measures?: PeerMeasures): PeerInfo {
+  const rtt = measures?.roundTripMs
   return {
     id: NodeId.fromBytes(contacts.key(ref)),
     addr: contacts.endpoint(ref),
-    lastSeen: table?.heardMs(ref) ?? 0,
+    lastSeen: measures?.heardMs ?? 0,
     ...(rtt === undefined ? {} : { rtt }),
   }
 }

@@ -35,13 +35,18 @@ class PeerTable {
   }
 
   read(refs: readonly ContactRef[]): PeerInfo[] {
-    return refs.map((ref) => readPeer(this.contacts, ref, this.table))
+    return refs.map((ref) => this.#read(ref))
   }
 
   /** The peer with the id that `toId` makes of a key. */
   get(id: Uint8Array): PeerInfo | undefined {
     const ref = this.table.get(id)
-    return ref === undefined ? undefined : readPeer(this.contacts, ref, this.table)
+    return ref === undefined ? undefined : this.#read(ref)
+  }
+
+  #read(ref: ContactRef): PeerInfo {
+    const measures = { heardMs: this.table.heardMs(ref), roundTripMs: this.table.roundTripMs(ref) }
+    return readPeer(this.contacts, ref, measures)
   }
 
   remove(id: Uint8Array): boolean {

@@ -130,6 +130,12 @@ export class Kademlia {
     return heard.slice(0, config.savedContactsMax).map(({ ref }) => ref)
   }
 
+  /** What is known of a contact of the table. */
+  measures(ref: ContactRef): { readonly heardMs: number; readonly roundTripMs: number | undefined } {
+    const { table } = this.#core
+    return { heardMs: table.heardMs(ref), roundTripMs: table.roundTripMs(ref) }
+  }
+
   info(): KademliaInfo {
     const { table } = this.#core
     const records = this.#responder.recordsOrNone

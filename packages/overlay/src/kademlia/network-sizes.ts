@@ -9,7 +9,8 @@ const space = 2 ** 53
 /** How many nodes there are, from the densities that walks met at their ends within a refresh interval, and the own table. */
 export class NetworkSizes {
   readonly #core: Core
-  #samples: { readonly size: number; readonly at: number }[] | undefined
+  /** `own`: what the own table said at the time. */
+  #samples: { readonly size: number; readonly own: number; readonly at: number }[] | undefined
   /** Sizes of the samples of the interval, in ascending order: good until a sample comes, or one is too old. */
   #sizes: readonly number[] = []
   #sizesUntil = Number.POSITIVE_INFINITY
@@ -21,14 +22,27 @@ export class NetworkSizes {
   /** A walk ended with `rank` nodes (≥ 3) up to `distance` (53 bits). */
   observe(distance: number, rank: number): void {
     this.#samples ??= []
-    this.#samples.push({ size: 1 + estimateNetworkSize(distance / space, rank), at: this.#core.mono })
+    const own = this.#core.table.estimateNetworkSize()
+    this.#samples.push({ size: 1 + estimateNetworkSize(distance / space, rank), own, at: this.#core.mono })
     if (this.#samples.length > samplesMax) this.#samples.shift()
     this.#sort()
   }
 
-  /** The median of the samples and the own table: nodes that crowd at one target move one value. Own node included. */
+  /**
+   * The median of the samples and the own table: nodes that crowd at one target move one value. Own node included. For
+   * people: samples from when the own table said half as many or less, or twice as many or more, are of another network.
+   * Walks are judged by all of them (`range`), or who crowds round this node would make them forget what they saw.
+   */
   estimate(): number {
-    return this.#median(this.#core.table.estimateNetworkSize())
+    const own = this.#core.table.estimateNetworkSize()
+    const { mono, config } = this.#core
+    const values = [own]
+    for (const sample of this.#samples ?? []) {
+      const isFresh = mono - sample.at < config.refreshIntervalMs
+      if (isFresh && sample.own < 2 * own && own < 2 * sample.own) values.push(sample.size)
+    }
+    values.sort((a, b) => a - b)
+    return values[values.length >> 1] as number
   }
 
   /** The smaller and the larger of what the own table and the median say: in a network that grows, samples are old. */
