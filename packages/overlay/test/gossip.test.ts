@@ -288,6 +288,30 @@ describe('trees', () => {
     expect(kinds(bench.wake(10_000)).filter((kind) => kind.startsWith('graft'))).toEqual([])
   })
 
+  test('[G12] who was held up itself reads its links before it asks', () => {
+    const bench = subscribed()
+    const [first, second] = [message('first'), message('second')]
+    const announcements = [first, second].map(({ shortId }) => ({ shortId, hops: 1 }))
+    bench.hear(a, { type: 'announce', topic, isPull: false, announcements })
+    expect(bench.wake(580)).toEqual([])
+    expect(bench.gossip.deadline()).toBe(680)
+    bench.hear(b, first.bytes)
+    const [graft] = sends(bench.wake(680)).filter(({ type }) => type === 'graft')
+    expect(graft).toMatchObject({ to: a, shortIds: [second.shortId] })
+  })
+
+  test('[G19] who gives something new while it is asked is slow, not silent', () => {
+    const bench = subscribed()
+    const { shortId } = message('missing')
+    bench.hear(a, { type: 'announce', topic, isPull: true, announcements: [{ shortId, hops: 1 }] })
+    bench.mono = 10
+    bench.hear(a, message('other').bytes)
+    bench.wake(500)
+    expect(bench.count('fault-silent')).toBe(0)
+    bench.wake(1_000)
+    expect(bench.count('fault-silent')).toBe(1)
+  })
+
   test('[G12] when the asked neighbour goes, the next is asked at once', () => {
     const bench = subscribed()
     const { shortId } = message('missing')

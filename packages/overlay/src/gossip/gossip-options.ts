@@ -47,6 +47,8 @@ export interface GossipOptions {
   readonly graftMaxMs: number
   /** From an unanswered graft to the next announcer, before a round trip is measured. */
   readonly graftRetryMs: number
+  /** A wake so much too late tells that this node was held up, and not its neighbours. */
+  readonly stallMs: number
   /** Grafts for one message. */
   readonly graftTriesMax: number
   /** Of the messages that came within it, only the one with the lowest id cuts branches. */
@@ -133,6 +135,8 @@ export const defaultGossipOptions: GossipOptions = {
   graftMinMs: 300,
   graftMaxMs: 2_000,
   graftRetryMs: 500,
+  // Guess: timers of an idle process are a few ms late.
+  stallMs: 50,
   graftTriesMax: 8,
   cutMs: 500,
   // docs/decisions/0028: making a tree anew costs six copies, spread over so many messages.

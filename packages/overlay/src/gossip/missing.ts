@@ -38,6 +38,7 @@ export class MissingMessages {
   readonly #byKey = new Map<string, Missing>()
   #lagMs: number
   #deadline = Number.POSITIVE_INFINITY
+  #wasLate = false
 
   constructor(state: GossipState) {
     this.#state = state
@@ -91,6 +92,7 @@ export class MissingMessages {
   arrived(key: string, from: Neighbour): void {
     // A lag is forgotten slowly: one graft too early costs more than a repair a little later.
     this.#lagMs *= lagDecay
+    from.gaveAt = this.#state.mono
     const missing = this.#byKey.get(key)
     if (missing === undefined) return
     this.#delete(key, missing)
@@ -104,7 +106,7 @@ export class MissingMessages {
   /** What is due to be asked, gathered by neighbour and topic. */
   due(): readonly Ask[] {
     const now = this.#state.mono
-    if (now < this.#deadline) return []
+    if (now < this.#deadline || this.#isExcused(now)) return []
     const asks = new Map<Neighbour, Map<string, Ask[]>>()
     const all: Ask[] = []
     let deadline = Number.POSITIVE_INFINITY
@@ -134,11 +136,24 @@ export class MissingMessages {
     neighbour.missingCount = 0
   }
 
+  /**
+   * Who wakes late was held up itself: what it misses may lie unread in its links. They are read before anything is asked
+   * for, once a delay.
+   */
+  #isExcused(now: number): boolean {
+    const { stallMs, graftMinMs } = this.#state.options
+    const lateMs = now - this.#deadline
+    this.#wasLate = lateMs > stallMs && !this.#wasLate
+    if (this.#wasLate) this.#deadline = now + Math.min(lateMs, graftMinMs)
+    return this.#wasLate
+  }
+
   #askNext(key: string, missing: Missing): Neighbour | undefined {
     const { asked, announcers } = missing
     if (asked !== undefined) {
       missing.asked = undefined
-      this.#state.penalise(asked, 'silent')
+      // Who has given something else meanwhile is slow, not silent.
+      if (asked.gaveAt <= missing.askedAt) this.#state.penalise(asked, 'silent')
       // A graft or its answer may have been lost: it may be asked again, after the others.
       announcers.push(asked)
     }

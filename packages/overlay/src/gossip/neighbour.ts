@@ -34,6 +34,8 @@ export class Neighbour {
   readonly served: TokenBucket
   /** Messages it has announced and that are still missing. */
   missingCount = 0
+  /** When it last gave a message that nobody had given before, monotonic ms. */
+  gaveAt: number = Number.NEGATIVE_INFINITY
   /** Smoothed time from a graft to its answer, ms; undefined before the first. */
   rttMs: number | undefined
   /** Hints of the passive view that came from it. */
