@@ -4,7 +4,7 @@ import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
 import { createBLAKE3, type IHasher } from 'hash-wasm'
 import sodium from 'libsodium-wrappers-sumo'
-import { SodiumHeap, type SodiumModule } from './sodium-heap.ts'
+import { headSizeMax, SodiumHeap, type SodiumModule } from './sodium-heap.ts'
 import type { Argon2Cost, Crypto, Encapsulation, KeyPair } from './suite.ts'
 
 const tagSize = 16
@@ -109,10 +109,18 @@ class LibsodiumCrypto implements Crypto {
     return attempt(() => sodium.crypto_kem_xwing_dec(ciphertext, secretKey))
   }
 
-  chacha20Poly1305Seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
+  chacha20Poly1305Seal(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    ad: Uint8Array,
+    plaintext: Uint8Array,
+    headSize = 0,
+  ): Uint8Array {
     assert(key.length === 32 && nonce.length === 12, 'ChaCha20-Poly1305: 32-byte key, 12-byte nonce')
-    if (this.#heap.fits(plaintext.length, ad.length)) return this.#heap.seal(key, nonce, ad, plaintext)
-    return sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, ad, null, nonce, key)
+    assert(headSize >= 0 && headSize <= headSizeMax, 'ChaCha20-Poly1305: up to 64 bytes of room')
+    if (this.#heap.fits(plaintext.length, ad.length)) return this.#heap.seal(key, nonce, ad, plaintext, headSize)
+    const sealed = sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, ad, null, nonce, key)
+    return headSize === 0 ? sealed : concatBytes(new Uint8Array(headSize), sealed)
   }
 
   chacha20Poly1305Open(

@@ -106,8 +106,10 @@ const encryption: Pick<
   Crypto,
   'chacha20Poly1305Seal' | 'chacha20Poly1305Open' | 'xchacha20Poly1305Seal' | 'xchacha20Poly1305Open'
 > = {
-  chacha20Poly1305Seal(key, nonce, ad, plaintext) {
-    return chacha20poly1305(key, nonce, ad).encrypt(plaintext)
+  chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize = 0) {
+    const sealed = new Uint8Array(headSize + plaintext.length + 16)
+    chacha20poly1305(key, nonce, ad).encrypt(plaintext, sealed.subarray(headSize))
+    return sealed
   },
   chacha20Poly1305Open(key, nonce, ad, ciphertext) {
     return attempt(() => chacha20poly1305(key, nonce, ad).decrypt(ciphertext))

@@ -40,6 +40,8 @@ export interface SodiumModule {
   ) => number
 }
 
+/** Room before a ciphertext, for the header of what carries it: what lies before the message in the region. */
+export const headSizeMax = 64
 const tagSize = 16
 const hashSize = 32
 // One region: key 32 ‖ nonce 12 (padded to 16) ‖ additional data ‖ message with its tag.
@@ -68,8 +70,8 @@ export class SodiumHeap {
     return size <= messageSizeMax && adSize <= adSizeMax
   }
 
-  /** `key`: 32 bytes, `nonce`: 12. The rest fits. */
-  seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
+  /** `key`: 32 bytes, `nonce`: 12, `headSize`: up to `headSizeMax`. The rest fits. */
+  seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array, headSize: number): Uint8Array {
     const [heap, at] = [this.#module.HEAPU8, this.#at]
     this.#write(heap, key, nonce, ad, plaintext)
     const text = at + messageAt
@@ -89,7 +91,8 @@ export class SodiumHeap {
     )
     heap.fill(0, at, at + nonceAt)
     assert(status === 0, 'sealing does not fail')
-    return heap.slice(text, text + size + tagSize)
+    const sealed = heap.slice(text - headSize, text + size + tagSize)
+    return headSize === 0 ? sealed : sealed.fill(0, 0, headSize)
   }
 
   /** The plaintext, or undefined when the tag does not match. `ciphertext`: 16 bytes or more; the rest fits. */

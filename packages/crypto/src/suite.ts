@@ -55,8 +55,17 @@ export interface Crypto {
   /** Undefined when the X25519 half of the ciphertext is of small order. */
   xwingDecapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array | undefined
 
-  /** RFC 8439: 32-byte key, 12-byte nonce; ciphertext ‖ 16-byte tag. */
-  chacha20Poly1305Seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array
+  /**
+   * RFC 8439: 32-byte key, 12-byte nonce; ciphertext ‖ 16-byte tag. `headSize`: zeros before it, 0 (the default) to 64, for
+   * the header of the datagram that it goes into, which then needs no copy.
+   */
+  chacha20Poly1305Seal(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    ad: Uint8Array,
+    plaintext: Uint8Array,
+    headSize?: number,
+  ): Uint8Array
   chacha20Poly1305Open(
     key: Uint8Array,
     nonce: Uint8Array,

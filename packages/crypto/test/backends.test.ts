@@ -112,6 +112,29 @@ describe('libsodium and noble agree', () => {
     )
   })
 
+  test('[A11] ChaCha20-Poly1305 leaves the room before the ciphertext that was asked for, in zeros', () => {
+    fc.assert(
+      fc.property(
+        bytes(32),
+        bytes(12),
+        message,
+        message,
+        fc.nat({ max: 64 }),
+        (key, nonce, ad, plaintext, headSize) => {
+          const expected = [...new Uint8Array(headSize), ...libsodium.chacha20Poly1305Seal(key, nonce, ad, plaintext)]
+          for (const crypto of backends) {
+            expect([...crypto.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize)]).toEqual(expected)
+          }
+        },
+      ),
+    )
+    const large = new Uint8Array(5_000)
+    const [key, nonce] = [new Uint8Array(32), new Uint8Array(12)]
+    const [one, other] = backends.map((crypto) => crypto.chacha20Poly1305Seal(key, nonce, large, large, 64))
+    expect(one).toEqual(other)
+    expect(() => libsodium.chacha20Poly1305Seal(key, nonce, large, large, 65)).toThrow('64 bytes of room')
+  })
+
   test('[A10] [A12] hashes, HMAC with keys of any size, HKDF of any size', () => {
     const size = fc.oneof(fc.integer({ min: 1, max: 130 }), fc.constantFrom(255 * 32, 32, 64, 96, 97))
     fc.assert(

@@ -22,12 +22,13 @@ function watchedCrypto(seals: Set<string>, repeats: string[]): Crypto {
   return new Proxy(libsodium, {
     get: (target, name: keyof Crypto) => {
       if (name === 'chacha20Poly1305Seal') {
-        return (key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array) => {
+        const seal: Crypto['chacha20Poly1305Seal'] = (key, nonce, ...rest) => {
           const use = `${bytesToHex(key)} ${bytesToHex(nonce)}`
           if (seals.has(use)) repeats.push(use)
           seals.add(use)
-          return target.chacha20Poly1305Seal(key, nonce, ad, plaintext)
+          return target.chacha20Poly1305Seal(key, nonce, ...rest)
         }
+        return seal
       }
       const value = target[name]
       return typeof value === 'function' ? (value as (...input: unknown[]) => unknown).bind(target) : value

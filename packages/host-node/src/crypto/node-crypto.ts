@@ -71,7 +71,8 @@ function bindAll(base: Crypto, replaced: Pick<Crypto, 'x25519KeyPair' | 'x25519'
     xwingKeyPair: (seed) => base.xwingKeyPair(seed),
     xwingEncapsulate: (publicKey, seed) => base.xwingEncapsulate(publicKey, seed),
     xwingDecapsulate: (ciphertext, secretKey) => base.xwingDecapsulate(ciphertext, secretKey),
-    chacha20Poly1305Seal: (key, nonce, ad, plaintext) => base.chacha20Poly1305Seal(key, nonce, ad, plaintext),
+    chacha20Poly1305Seal: (key, nonce, ad, plaintext, headSize) =>
+      base.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize),
     chacha20Poly1305Open: (key, nonce, ad, ciphertext) => base.chacha20Poly1305Open(key, nonce, ad, ciphertext),
     xchacha20Poly1305Seal: (key, nonce, ad, plaintext) => base.xchacha20Poly1305Seal(key, nonce, ad, plaintext),
     xchacha20Poly1305Open: (key, nonce, ad, ciphertext) => base.xchacha20Poly1305Open(key, nonce, ad, ciphertext),

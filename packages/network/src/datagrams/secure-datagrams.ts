@@ -467,12 +467,11 @@ export class SecureDatagrams {
     const sessions = this.#sessions
     const counter = sessions.nextCounter(slot)
     sessions.copySendKey(slot, this.#key)
-    const sealed = this.#crypto.chacha20Poly1305Seal(this.#keyBytes, this.#nonceOf(counter), empty, payload)
-    const bytes = new Uint8Array(data.sealed + sealed.length)
+    const nonce = this.#nonceOf(counter)
+    const bytes = this.#crypto.chacha20Poly1305Seal(this.#keyBytes, nonce, empty, payload, data.sealed)
     bytes[0] = datagramType.data
     writeU32(bytes, data.receiver, sessions.remoteIndexOf(slot))
     writeU64(bytes, data.counter, counter)
-    bytes.set(sealed, data.sealed)
     sessions.spend(slot, bytes.length)
     sessions.touch(slot, now)
     outputs.push({ type: 'datagram', to: sessions.endpointOf(slot), bytes })
