@@ -6,6 +6,7 @@ import { readSightings } from '../src/mdns/packets.ts'
 import { peerService } from '../src/mdns/service.ts'
 import { LanNodes } from '../src/overlay/lan-nodes.ts'
 import type { OverlayHost } from '../src/overlay/overlay-host.ts'
+import { ownNetworks } from '../src/overlay/own-networks.ts'
 import { systemRandom } from '../src/peer/system.ts'
 import { OverlayHome } from './overlay-hosts.ts'
 
@@ -84,6 +85,18 @@ describe('[DN31] nodes on the LAN', () => {
     await other.nodes.tell(4322)
     await expect.poll(() => here.nodes.nodes().some(({ endpoint }) => endpoint.port === 4322)).toBe(true)
     expect(here.nodes.nodes().some(({ endpoint }) => endpoint.port === 4321)).toBe(false)
+  })
+
+  test('public addresses of other networks are not asked: anybody on the LAN can name them', () => {
+    const isMeant = ownNetworks([
+      { address: '192.168.1.7', family: 4, isLoopback: false, cidr: '192.168.1.7/24' },
+      { address: '203.0.113.7', family: 4, isLoopback: false, cidr: '203.0.113.7/26' },
+      { address: '2001:db8:1::7', family: 6, isLoopback: false, cidr: '2001:db8:1::7/64' },
+    ])
+    const meant = ['192.168.1.9', '10.0.0.1', '127.0.0.1', '203.0.113.62', '2001:db8:1::9', 'fd00::1', '169.254.3.4']
+    const others = ['203.0.113.65', '198.51.100.1', '2001:db8:1:1::9', '8.8.8.8']
+    expect(meant.filter((host) => !isMeant({ host, port: 1 }))).toEqual([])
+    expect(others.filter((host) => isMeant({ host, port: 1 }))).toEqual([])
   })
 
   test('nodes beyond the bound are not remembered', async () => {

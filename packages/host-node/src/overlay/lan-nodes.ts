@@ -3,6 +3,7 @@ import { advertisedVersion } from '@miaou/peer'
 import { formatEndpoint, parseEndpoint } from '@miaou/protocol'
 import { MdnsBrowser, type MdnsBrowserOptions } from '../mdns/mdns-browser.ts'
 import { type OverlayServiceText, overlayService, overlayServiceToText } from '../mdns/overlay-service.ts'
+import { ownNetworks } from './own-networks.ts'
 import type { NodeAddress } from './saved-contacts.ts'
 
 export interface LanNodesOptions {
@@ -64,13 +65,15 @@ export class LanNodes {
 
   /** The nodes heard of, each with its addresses, best first. Claims: who it is shows in the handshake. */
   nodes(): NodeAddress[] {
+    const isOwnNetwork = ownNetworks()
     return this.#browser
       .instances()
       .filter(({ text }) => !equalBytes(text.publicKey, this.#options.publicKey))
       .flatMap(({ text, addresses }) =>
         addresses.flatMap((address) => {
           const endpoint = parseEndpoint(formatEndpoint(address))
-          return endpoint === undefined ? [] : [{ publicKey: text.publicKey, endpoint }]
+          const isMeant = endpoint !== undefined && isOwnNetwork(endpoint)
+          return isMeant ? [{ publicKey: text.publicKey, endpoint }] : []
         }),
       )
   }
