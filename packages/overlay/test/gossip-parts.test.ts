@@ -4,7 +4,6 @@ import { CutWindow } from '../src/gossip/cut-window.ts'
 import { chooseFanOut } from '../src/gossip/fan-out.ts'
 import { MessageCache } from '../src/gossip/message-cache.ts'
 import { SeenSet } from '../src/gossip/seen-set.ts'
-import { TokenBucket } from '../src/gossip/token-bucket.ts'
 import { SeededJitter } from './gossip-network.ts'
 
 /** 16 bytes; few values collide in the low bits on purpose. */
@@ -72,18 +71,7 @@ describe('fan-out', () => {
   })
 })
 
-describe('rates, cache and cuts', () => {
-  test('[G20] a bucket gives its burst, then its rate, and nothing for a clock that jumps back', () => {
-    const bucket = new TokenBucket(10, 3)
-    expect([1, 2, 3, 4].map(() => bucket.take(0))).toEqual([true, true, true, false])
-    expect(bucket.waitMs()).toBe(100)
-    expect(bucket.take(99)).toBe(false)
-    expect(bucket.take(100)).toBe(true)
-    expect(bucket.take(50)).toBe(false)
-    expect(bucket.take(100_000, 4)).toBe(false)
-    expect(bucket.take(100_000, 3)).toBe(true)
-  })
-
+describe('cache and cuts', () => {
   test('[G14] the cache is bounded by bytes and by age, the oldest goes first', () => {
     const cache = new MessageCache(100, 1_000)
     const add = (key: string, size: number, at: number) =>

@@ -1,4 +1,4 @@
-import { bytesToHex, equalBytes, type Now } from '@miaou/core'
+import { bytesToHex, equalBytes, type Now, TokenBucket } from '@miaou/core'
 import { signLabelled, verifyLabelled } from '@miaou/crypto'
 import {
   decodeGossipMessage,
@@ -22,7 +22,6 @@ import type { GossipInfo, GossipInput, GossipOutput, GossipPublishResult, Neighb
 import { Neighbour } from './neighbour.ts'
 import { PartialView } from './partial-view.ts'
 import { SeenSet } from './seen-set.ts'
-import { TokenBucket } from './token-bucket.ts'
 import { Tree } from './tree.ts'
 
 type Input<Type extends GossipInput['type']> = Extract<GossipInput, { type: Type }>

@@ -1,6 +1,6 @@
+import { TokenBucket } from '@miaou/core'
 import type { GossipOptions } from './gossip-options.ts'
 import type { NeighbourHint, NeighbourId } from './interface.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 /** Why a neighbour loses score (spec/gossip G19). */
 export type Fault = 'malformed' | 'invalid' | 'rejected' | 'late' | 'silent' | 'flooding'
