@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bytesToHex, type Log } from '@miaou/core'
@@ -86,7 +87,16 @@ describe('[DN41] sealed documents', () => {
     const nowhere = document('absent/a', 100)
     expect(nowhere.store(new Uint8Array(1))).toEqual({ ok: false, error: { type: 'unwritable', code: 'ENOENT' } })
     const folderItself = document('.', 100)
-    expect(folderItself.load()).toMatchObject({ ok: false, error: { type: 'unreadable', detail: 'EISDIR' } })
+    expect(folderItself.load()).toMatchObject({ ok: false, error: { type: 'unreadable', detail: 'it is no file' } })
+  })
+
+  test('neither a pipe nor a file of gigabytes in its place holds up the start or fills the memory', () => {
+    execFileSync('mkfifo', [join(folder, 'pipe')])
+    expect(document('pipe', 100).load()).toMatchObject({ ok: false, error: { type: 'unreadable' } })
+    writeFileSync(join(folder, 'huge'), '')
+    truncateSync(join(folder, 'huge'), 5 * 2 ** 30)
+    expect(document('huge', 100).load()).toMatchObject({ ok: false, error: { type: 'damaged' } })
+    expect(existsSync(join(folder, 'huge.damaged'))).toBe(true)
   })
 })
 

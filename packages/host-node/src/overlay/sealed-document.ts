@@ -1,4 +1,4 @@
-import { readFileSync, renameSync } from 'node:fs'
+import { readFileSync, renameSync, statSync } from 'node:fs'
 import {
   ByteReader,
   ByteWriter,
@@ -64,12 +64,15 @@ export class SealedDocument {
     const sizeMax = headerSize + nonceSize + bodySizeMax + tagSize
     let bytes: Uint8Array
     try {
+      // Looked at first: a pipe would be waited for, and what is far too large would fill the memory.
+      const stats = statSync(path)
+      if (!stats.isFile()) return err({ type: 'unreadable', detail: 'it is no file' })
+      if (stats.size > sizeMax) return err(this.putAside(`it has more than ${sizeMax} bytes`))
       bytes = new Uint8Array(readFileSync(path))
     } catch (error) {
       const code = codeOf(error)
       return code === 'ENOENT' ? ok(undefined) : err({ type: 'unreadable', detail: code })
     }
-    if (bytes.length > sizeMax) return err(this.putAside(`it has more than ${sizeMax} bytes`))
     const body = this.#open(bytes)
     return body === undefined ? err(this.putAside('its bytes are not those that were written')) : ok(body)
   }
