@@ -1,5 +1,3 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { befriend, type Daemon, Household, overlayJoined, until } from '@miaou/testkit/processes'
 import { exitCodes, jsonErrorShape, jsonShapes } from 'miaou'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,17 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 const topic = 'garden'
 
-/** A home of which the LAN is not told and that asks nobody: its contacts are all it knows. */
-async function makeHidden(house: Household, name: string, overlay?: object): Promise<void> {
-  const home = house.home(name)
-  mkdirSync(home, { recursive: true, mode: 0o700 })
-  writeFileSync(join(home, 'config.json'), JSON.stringify({ loopbackOnly: true, port: 0, ...(overlay && { overlay }) }))
-  const made = await house.run(name, ['settings', 'discoverable', 'off', '--no-passphrase', '--name', name])
-  expect(made.code, made.stderr).toBe(0)
-}
-
+/** A peer of which the LAN is not told and that asks nobody: its contacts are all it knows. */
 async function startHidden(house: Household, name: string, overlay?: object): Promise<Daemon> {
-  await makeHidden(house, name, overlay)
+  await house.makeHidden(name, overlay)
   return house.start(name)
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Daemon, Household, overlayJoined, until } from '@miaou/testkit/processes'
 import { exitCodes, jsonErrorShape, jsonShapes } from 'miaou'
@@ -8,15 +8,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 /** An Ed25519 public key (RFC 8032 §7.1, TEST 1). */
 const publicKey = 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'
-
-/** A home of which the LAN is not told: whoever knows its node was given the name of it. */
-async function makeHidden(house: Household, name: string, overlay?: object): Promise<void> {
-  const home = house.home(name)
-  mkdirSync(home, { recursive: true, mode: 0o700 })
-  writeFileSync(join(home, 'config.json'), JSON.stringify({ loopbackOnly: true, port: 0, ...(overlay && { overlay }) }))
-  const made = await house.run(name, ['settings', 'discoverable', 'off', '--no-passphrase', '--name', name])
-  expect(made.code, made.stderr).toBe(0)
-}
 
 async function nodeOf({ client }: Daemon): Promise<string> {
   const { nodes } = await client.overlay.info()
@@ -85,7 +76,7 @@ describe('a record outlives', () => {
   })
 
   test('contacts survive a restart: joined through --bootstrap once, through memory afterwards', async () => {
-    await Promise.all([makeHidden(house, 'Alice'), makeHidden(house, 'Bob')])
+    await Promise.all([house.makeHidden('Alice'), house.makeHidden('Bob')])
     const bob = await house.start('Bob')
     const node = await nodeOf(bob)
     let alice = await house.start('Alice', ['--bootstrap', node])
@@ -98,9 +89,9 @@ describe('a record outlives', () => {
   })
 
   test('joined through config.json, at the port that was asked for', async () => {
-    await makeHidden(house, 'Bob')
+    await house.makeHidden('Bob')
     const bob = await house.start('Bob', ['--overlay-port', '0'])
-    await makeHidden(house, 'Alice', { bootstrap: [await nodeOf(bob)] })
+    await house.makeHidden('Alice', { bootstrap: [await nodeOf(bob)] })
     const alice = await house.start('Alice')
     await overlayJoined(alice.client, bob.client)
     // A port that is free now: the one Bob leaves.
@@ -203,7 +194,7 @@ describe('the commands', () => {
   })
 
   test('an overlay that is switched off says so, everywhere', async () => {
-    await makeHidden(house, 'Carol', { enabled: false })
+    await house.makeHidden('Carol', { enabled: false })
     const carol = await house.start('Carol')
     expect((await carol.client.network.info()).overlay).toEqual({
       state: 'off',

@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Message, MiaouClient } from '@miaou/sdk'
 import { type CommandOptions, type CommandResult, RunningCommand } from './command.ts'
@@ -22,6 +23,18 @@ export class Household {
     const daemon = await Daemon.start(this.home(name), ['--name', name, ...args], options)
     this.#daemons.push(daemon)
     return daemon
+  }
+
+  /** Makes the home of a name of which the LAN is not told. `overlay`: that of its `config.json`. */
+  async makeHidden(name: string, overlay?: object): Promise<void> {
+    const home = this.home(name)
+    mkdirSync(home, { recursive: true, mode: 0o700 })
+    writeFileSync(
+      join(home, 'config.json'),
+      JSON.stringify({ loopbackOnly: true, port: 0, ...(overlay && { overlay }) }),
+    )
+    const made = await this.run(name, ['settings', 'discoverable', 'off', '--no-passphrase', '--name', name])
+    if (made.code !== 0) throw new Error(made.stderr)
   }
 
   /** Runs a command of a name to its end. */
