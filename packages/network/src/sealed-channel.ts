@@ -22,6 +22,9 @@ const sequenceSize = 8
 /** Sequence number and tag around a sealed frame, in bytes. */
 export const sealOverhead: number = sequenceSize + 16
 
+/** Frames are written here and sealed from here in one step: memory outside the heap for each cost more than sealing. */
+const scratch = new Uint8Array(4_096)
+
 export interface SealedChannelOptions {
   readonly crypto: Crypto
   readonly keys: NoiseKeys
@@ -80,7 +83,7 @@ export class SealedChannel {
     const frame: Frame = { type, sequence, peerId: localKey, timestamp: wall, payload }
     const size = frameSizeMin + payload.length
     const sizeMin = padded ? bucketSize(size + sealOverhead) - sealOverhead : size
-    const sealed = this.#send.seal(sequence, this.#ad, encodeFrame(frame, this.#blake3, sizeMin))
+    const sealed = this.#send.seal(sequence, this.#ad, encodeFrame(frame, this.#blake3, sizeMin, scratch))
     const message = new Uint8Array(sequenceSize + sealed.length)
     const view = new DataView(message.buffer)
     view.setUint32(0, Math.floor(sequence / 0x1_0000_0000))

@@ -72,17 +72,21 @@ type Blake3 = (bytes: Uint8Array) => Uint8Array
 
 /**
  * Bytes of a frame, a view of an array of their own. `blake3`: the crypto suite's, 32 bytes. `sizeMin`: zeros follow a
- * shorter frame up to this size. Asserts the sizes of peer id and payload.
+ * shorter frame up to this size. `into`: used instead of a new array where the frame fits. Asserts the sizes of peer id
+ * and payload.
  */
-export function encodeFrame(frame: Frame, blake3: Blake3, sizeMin = 0): Uint8Array {
+export function encodeFrame(frame: Frame, blake3: Blake3, sizeMin = 0, into?: Uint8Array): Uint8Array {
   const { peerId, payload } = frame
   assert(peerId.length === 32, 'a frame names a 32-byte peer id')
   assert(payload.length <= framePayloadSizeMax, 'a larger payload travels as fragments')
   const checkedSize = frameHeaderSize + payload.length
   const size = checkedSize + frameTrailerSize
+  const end = Math.max(size, sizeMin)
   // Row B13's buffer, or at once the larger one that the frame needs: nothing is copied on the way.
-  const bytes = new Uint8Array(Math.max(frameBufferSize, size, sizeMin))
-  const view = new DataView(bytes.buffer)
+  const isGiven = into !== undefined && into.length >= end
+  const bytes = isGiven ? into : new Uint8Array(Math.max(frameBufferSize, end))
+  if (isGiven) bytes.fill(0, size, end)
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
   bytes[0] = protocolVersion
   bytes[1] = frame.type
   writeU64(view, 2, frame.sequence)
@@ -91,7 +95,7 @@ export function encodeFrame(frame: Frame, blake3: Blake3, sizeMin = 0): Uint8Arr
   view.setUint32(50, payload.length)
   bytes.set(payload, frameHeaderSize)
   bytes.set(blake3(bytes.subarray(0, checkedSize)), checkedSize)
-  return bytes.subarray(0, Math.max(size, sizeMin))
+  return bytes.subarray(0, end)
 }
 
 /**

@@ -141,6 +141,31 @@ describe('frames', () => {
     expect(decodeFrame(padded, blake3, { padded: true })).toEqual({ ok: false, error })
   })
 
+  test('[F8] every byte of the padding counts, wherever the frame lies in memory', () => {
+    const frame = encodeFrame(sample, blake3, 120)
+    expect(frame.length).toBe(120)
+    for (let shift = 0; shift < 4; shift++) {
+      const memory = new Uint8Array(shift + frame.length + 1).fill(1)
+      const bytes = memory.subarray(shift, shift + frame.length)
+      bytes.set(frame)
+      expect(decodeFrame(bytes, blake3, { padded: true })).toEqual({ ok: true, value: sample })
+      for (let at = frameSizeMin + 3; at < frame.length; at++) {
+        bytes[at] = 1
+        expect(decodeFrame(bytes, blake3, { padded: true }).ok).toBe(false)
+        bytes[at] = 0
+      }
+    }
+  })
+
+  test('a frame written where another was shows nothing of it', () => {
+    const memory = new Uint8Array(200).fill(255)
+    const into = memory.subarray(3)
+    expect(encodeFrame(sample, blake3, 150, into)).toEqual(encodeFrame(sample, blake3, 150))
+    expect(encodeFrame(sample, blake3, 0, into).buffer).toBe(memory.buffer)
+    expect(encodeFrame(sample, blake3, 198, into)).toEqual(encodeFrame(sample, blake3, 198))
+    expect([memory[2], memory[153]]).toEqual([255, 255])
+  })
+
   test('[F9] the largest payload fills a pipe message, one byte more is refused', () => {
     const bytes = encodeFrame({ ...sample, payload: new Uint8Array(framePayloadSizeMax) }, blake3)
     expect(bytes.length + pipeMessageOverhead).toBe(pipeMessageSizeMax)
