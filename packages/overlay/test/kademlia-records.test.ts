@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { KademliaOutput } from '../src/kademlia/interface.ts'
 import { idOf, sends, TestEngine } from './kademlia-engine.ts'
 import { keyOf, signed, testCrypto, value } from './kademlia-net.ts'
 
@@ -255,6 +256,33 @@ describe('kademlia: maintenance', () => {
     const age = store?.message.type === 'store' ? store.message.ageMinutes : undefined
     expect(age).toBeGreaterThanOrEqual(60)
     expect(age).toBeLessThanOrEqual(90)
+  })
+
+  test('[O34] where nothing can be sent, a thousand due records do not all fail at once', () => {
+    const node = new TestEngine()
+    for (const id of [0x81, 0x82, 0x83]) node.meet(node.contact(idOf(id)))
+    const from = node.contact(idOf(200))
+    for (let i = 0; i < 100; i++) node.store(from, value(1, i))
+    node.mono += 1.3 * hour
+    /** What is asked within one moment, each request of which fails. */
+    const burst = (outputs: readonly KademliaOutput[]): number => {
+      const open = sends(outputs, 'find-node')
+      let asked = open.length
+      for (let next = open.shift(); next !== undefined; next = open.shift()) {
+        const more = sends(node.give({ type: 'failed', transaction: next.message.transaction }), 'find-node')
+        asked += more.length
+        open.push(...more)
+      }
+      return asked
+    }
+    // Three walks, three contacts each.
+    expect(burst(node.give({ type: 'wake' }))).toBe(9)
+    expect(node.engine.deadline()).toBe(node.mono + 1_000)
+    node.mono += 999
+    expect(burst(node.give({ type: 'wake' }))).toBe(0)
+    node.mono += 1
+    expect(burst(node.give({ type: 'wake' }))).toBeGreaterThan(0)
+    expect(node.engine.info().contacts).toBe(3)
   })
 
   test('[O53] the owner republishes each hour while up, as new', () => {

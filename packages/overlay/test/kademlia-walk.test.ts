@@ -117,6 +117,17 @@ describe('kademlia: a walk', () => {
     }
   })
 
+  test('[O38] behind three that are nearer and live, a silent one is asked once', () => {
+    const node = new TestEngine({ alpha: 4 })
+    const ranked = [10, 11, 12, 13].map((rank) => near(node, rank))
+    for (const ref of ranked) node.meet(ref)
+    const open = sends(node.command({ type: 'find-node', target }).outputs)
+    for (const send of open.slice(0, 3)) expect(sends(node.answer(send))).toEqual([])
+    const outputs = node.pass(3_000)
+    expect(sends(outputs)).toEqual([])
+    expect(replies(outputs)).toMatchObject([{ type: 'found-nodes', contacts: ranked.slice(0, 3) }])
+  })
+
   test('[O38] timeouts follow the round trips that were measured', () => {
     const node = new TestEngine({ alpha: 1 })
     const from = near(node, 10)
