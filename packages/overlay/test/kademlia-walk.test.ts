@@ -336,6 +336,26 @@ describe('kademlia: get', () => {
     ])
   })
 
+  test('[O43] one node at two endpoints is one holder', () => {
+    const node = new TestEngine()
+    const twice = [node.contact(idOf(0xf1), '50.0.0.1'), node.contact(idOf(0xf1), '60.0.0.1')]
+    const [old, fresh] = [signed(1, 1), signed(1, 2)]
+    const key = keyOf(old)
+    node.meet(node.contact(idOf(0x81)))
+    const first = only(node.command({ type: 'get', key }).outputs)
+    const honest = [node.contact(idOf(0x41)), node.contact(idOf(0x42))]
+    const open = sends(node.answer(first, [...twice, ...honest]))
+    open.sort((a, b) => honest.indexOf(a.to) - honest.indexOf(b.to))
+    const answers: KademliaOutput[] = []
+    for (let next = open.shift(); next !== undefined; next = open.shift()) {
+      const outputs = node.answer(next, [], twice.includes(next.to) ? old : fresh)
+      answers.push(...outputs)
+      open.push(...sends(outputs, 'find-value'))
+    }
+    expect(replies(answers)).toMatchObject([{ type: 'found-value', record: fresh }])
+    expect(sends(answers, 'store').length).toBe(1)
+  })
+
   test('[O43] fewer than three holders: the newest at the end of the walk', () => {
     const node = new TestEngine({ alpha: 1 })
     for (let rank = 1; rank < 3; rank++) node.meet(near(node, rank))

@@ -66,6 +66,8 @@ export class GetWalk extends Walk {
       this.#found(record.slice())
       return true
     }
+    // One node at two endpoints is one holder of the quorum.
+    if (this.#versions.some((version) => this.#isSameNode(version.from, from))) return true
     this.#versions.push({ from, token: token.slice(), record: record.slice(), sequence: checked.sequence })
     if (this.#versions.length >= this.core.config.replicationFactor) this.#conclude()
     return true
@@ -83,6 +85,10 @@ export class GetWalk extends Walk {
     }
     this.finish()
     this.#reply({ type: 'failed', error: { type: 'not-found', cost: this.cost() } })
+  }
+
+  #isSameNode(a: ContactRef, b: ContactRef): boolean {
+    return this.core.contacts.compareDistances(this.target, a, b) === 0
   }
 
   #found(record: Uint8Array): void {
