@@ -20,10 +20,11 @@ export class ReplacementCache {
       this.#buckets.set(bucket, [ref])
       return
     }
-    const at = refs.indexOf(ref)
-    if (at >= 0) refs.splice(at, 1)
-    else if (refs.length === this.#sizeMax) refs.pop()
-    refs.unshift(ref)
+    const known = refs.indexOf(ref)
+    if (known < 0 && refs.length < this.#sizeMax) refs.push(ref)
+    // In front of all before its place, or before the last one's, which goes.
+    refs.copyWithin(1, 0, known < 0 ? refs.length - 1 : known)
+    refs[0] = ref
   }
 
   /** Most recent first. */

@@ -290,12 +290,7 @@ export class RoutingTable {
   offerReplacement(ref: ContactRef): void {
     this.#replacements ??= new ReplacementCache(this.#replacementsMax)
     const bucket = this.bucketOf(ref)
-    const prefix = this.#contacts.prefix(ref)
-    const sameNetwork = this.#replacements
-      .list(bucket)
-      .filter((other) => prefix !== 0 && other !== ref && this.#contacts.prefix(other) === prefix)
-    const oldest = sameNetwork.at(-1)
-    if (oldest !== undefined && sameNetwork.length >= this.#prefixMax) this.#replacements.remove(bucket, oldest)
+    if (this.#contacts.prefix(ref) !== 0) this.#makeRoomForReplacement(bucket, ref)
     this.#replacements.offer(bucket, ref)
   }
 
@@ -339,6 +334,14 @@ export class RoutingTable {
   markRoots(mark: (ref: ContactRef) => void): void {
     for (let row = 0; row < this.#size; row++) mark(this.#refAt(row))
     this.#replacements?.mark(mark)
+  }
+
+  /** At most `prefixMax` replacements of one network a bucket: the oldest gives way. */
+  #makeRoomForReplacement(bucket: number, ref: ContactRef): void {
+    const prefix = this.#contacts.prefix(ref)
+    const others = this.replacements(bucket).filter((other) => other !== ref && this.#contacts.prefix(other) === prefix)
+    const oldest = others.at(-1)
+    if (oldest !== undefined && others.length >= this.#prefixMax) this.#replacements?.remove(bucket, oldest)
   }
 
   #addKnown(row: number, ref: ContactRef, now: number): AddResult {
