@@ -1,7 +1,7 @@
 import type { KademliaReply } from '../../../packages/overlay/src/kademlia/interface.ts'
 import type { Goal } from '../report/result.ts'
 import { summarise } from '../report/samples.ts'
-import { watch } from '../world/checker.ts'
+import { type Checker, watch } from '../world/checker.ts'
 import type { World } from '../world/world.ts'
 import { runGets } from './lookup.ts'
 import { buildNetwork } from './network-builder.ts'
@@ -31,8 +31,7 @@ export const join: Scenario = {
     const builder = new ResultBuilder('join', options)
     const records = putRecords(world, 50, world.stream('puts'))
     const newcomers = Array.from({ length: count }, (_, i) => options.nodes + i)
-    const joins = joinAll(world, newcomers)
-    for (const node of newcomers.slice(0, 16)) checker.watch(node)
+    const joins = joinAll(world, newcomers, checker)
     progress.step(`${count} joins`)
     world.run(world.time + settleMs)
     const tables = newcomers.map((node) => world.engines[node]?.info().contacts ?? 0)
@@ -61,13 +60,17 @@ function isClient(i: number): boolean {
   return i % clientEvery === clientEvery - 1
 }
 
-function joinAll(world: World, newcomers: readonly number[]): Outcome[] {
+/** Newcomers that are watched, from their first datagram on: who has proven itself before would be missed. */
+const newcomersWatched = 16
+
+function joinAll(world: World, newcomers: readonly number[], checker: Checker): Outcome[] {
   const random = world.stream('joins')
   return runOperations(world, newcomers.length, (i, end) => {
     const node = newcomers[i] ?? 0
     const contacts = Array.from({ length: bootstrapContacts }, () => world.population.ref(pickNode(world, random)))
     if (isClient(i)) world.network.putBehindNat(node)
     world.start(node, isClient(i) ? 'client' : 'server')
+    if (i < newcomersWatched) checker.watch(node)
     world.command(node, { type: 'bootstrap', contacts }, (reply: KademliaReply) => {
       end({ isFound: reply.type === 'bootstrapped', cost: reply.type === 'bootstrapped' ? reply.cost : undefined })
     })
