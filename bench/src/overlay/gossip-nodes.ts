@@ -113,8 +113,10 @@ export class GossipNode {
     const isData = peekGossipId(bytes) !== undefined
     if (isData) this.copies += 1
     else this.controls += 1
-    if (this.floods && isData) this.#flood(from, bytes)
-    else this.gossip({ type: 'message', from: from as string as NeighbourId, bytes })
+    if (this.floods) {
+      // The engine sees none of this data: what neighbours announce of it would count as promises that nobody keeps.
+      if (isData) this.#flood(from, bytes)
+    } else this.gossip({ type: 'message', from: from as string as NeighbourId, bytes })
   }
 
   #flood(from: PeerId, bytes: Uint8Array): void {
