@@ -37,8 +37,8 @@ export const mutants: readonly Mutant[] = [
     row: 'A',
     name: 'a replacement cache without an end',
     file: `${kademlia}/replacement-cache.ts`,
-    find: 'else if (refs.length === this.#sizeMax) refs.pop()',
-    replacement: '',
+    find: 'if (known < 0 && refs.length < this.#sizeMax) refs.push(ref)',
+    replacement: 'if (known < 0) refs.push(ref)',
     killers: [`${overlayTests}/routing-table.test.ts`],
   },
   {
