@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { defaultKademliaConfig } from '../src/kademlia/config.ts'
 import type { ContactRef } from '../src/kademlia/interface.ts'
+import { done, Path, walking } from '../src/kademlia/path.ts'
 import { answered, asked, failed, Shortlist } from '../src/kademlia/shortlist.ts'
+import type { Walk } from '../src/kademlia/walk.ts'
 import { idOf, TestEngine } from './kademlia-engine.ts'
 
 const target = idOf(0)
@@ -57,5 +60,29 @@ describe('kademlia: the candidates of a path', () => {
     expect(list.insert(at(50), 1)).toBe(false)
     expect(list.insert(at(5), 1)).toBe(true)
     expect(all()).toEqual([5, 10, 20, 30])
+  })
+})
+
+describe('kademlia: a path', () => {
+  test('[O40] another way goes past those whom the paths before have asked; a disjoint path leaves them their places', () => {
+    for (const isOtherWay of [false, true]) {
+      const node = new TestEngine()
+      const config = { ...defaultKademliaConfig, k: 2 }
+      const requests: ContactRef[] = []
+      const at = (distance: number) => node.contact(idOf(distance))
+      const walk = {
+        core: { contacts: node.contacts, config },
+        target,
+        claim: (ref: ContactRef) => ref !== at(10) && ref !== at(20),
+        isWithin: (live: number) => live < 2,
+        ask: (_path: Path, ref: ContactRef) => requests.push(ref) > 0,
+      }
+      const path = new Path(walk as unknown as Walk, 3)
+      path.isOtherWay = isOtherWay
+      for (const distance of [10, 20, 30, 40, 50]) path.list.insert(at(distance), 1)
+      path.step()
+      expect(requests).toEqual(isOtherWay ? [at(30), at(40)] : [])
+      expect(path.status()).toBe(isOtherWay ? walking : done)
+    }
   })
 })

@@ -15,6 +15,8 @@ const spareFactor = 6
 /** One of a walk's disjoint paths: a shortlist, and the requests in flight along it. */
 export class Path implements RequestOwner {
   readonly list: Shortlist
+  /** Those whom other paths asked led nowhere: this one does not arrive where they are. */
+  isOtherWay = false
   /** Asked instead of the walk's own question: a path to elsewhere, whose nodes the walk learns of. */
   readonly detour: Uint8Array | undefined
   readonly #walk: Walk
@@ -45,7 +47,7 @@ export class Path implements RequestOwner {
       const at = this.#next()
       if (at < 0) return
       const to = this.list.ref(at)
-      if (this.detour === undefined && !this.#walk.claim(to)) this.list.setState(at, taken)
+      if (this.detour === undefined && !this.#walk.claim(to)) this.list.setState(at, this.isOtherWay ? failed : taken)
       else if (this.#walk.ask(this, to)) this.#isAsked(at)
       else if (this.#walk.isBusy()) {
         // Goes on with the next answer.

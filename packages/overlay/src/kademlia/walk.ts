@@ -313,6 +313,7 @@ export abstract class Walk {
     if (others.length === 0) return false
     core.counters.add(reason)
     const added = Array.from({ length: count }, () => new Path(this, alpha))
+    for (const path of added) path.isOtherWay = this.insists() && reason === 'walks-too-sparse'
     others.forEach((ref, i) => {
       added[i % count]?.list.insert(ref, 1)
     })
