@@ -3,7 +3,7 @@ import { defaultKademliaConfig } from '../src/kademlia/config.ts'
 import type { ContactRef } from '../src/kademlia/interface.ts'
 import { done, Path, walking } from '../src/kademlia/path.ts'
 import { answered, asked, failed, Shortlist } from '../src/kademlia/shortlist.ts'
-import type { Walk } from '../src/kademlia/walk.ts'
+import { Walk } from '../src/kademlia/walk.ts'
 import { idOf, TestEngine } from './kademlia-engine.ts'
 
 const target = idOf(0)
@@ -70,14 +70,14 @@ describe('kademlia: a path', () => {
       const config = { ...defaultKademliaConfig, k: 2 }
       const requests: ContactRef[] = []
       const at = (distance: number) => node.contact(idOf(distance))
-      const walk = {
+      const walk: Walk = Object.assign(Object.create(Walk.prototype), {
         core: { contacts: node.contacts, config },
         target,
         claim: (ref: ContactRef) => ref !== at(10) && ref !== at(20),
         isWithin: (live: number) => live < 2,
         ask: (_path: Path, ref: ContactRef) => requests.push(ref) > 0,
-      }
-      const path = new Path(walk as unknown as Walk, 3)
+      })
+      const path = new Path(walk, 3)
       path.isOtherWay = isOtherWay
       for (const distance of [10, 20, 30, 40, 50]) path.list.insert(at(distance), 1)
       path.step()
