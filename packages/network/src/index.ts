@@ -1,3 +1,11 @@
+export type {
+  CircuitsInput,
+  CircuitsOutput,
+  IceServerUrl,
+  RelayServiceInput,
+  RelayServiceOutput,
+  RelayView,
+} from './circuit/interface.ts'
 export type { NetworkOptions } from './connection-manager.ts'
 export { Network } from './connection-manager.ts'
 export type { DatagramsLimits } from './datagrams/datagrams-limits.ts'
@@ -20,6 +28,7 @@ export { Link } from './link.ts'
 export type { LinkIdentity, LinkIdentity as NetworkIdentity, LinkPeer } from './link-handshake.ts'
 export type { LinkLimits } from './link-limits.ts'
 export { defaultLinkLimits } from './link-limits.ts'
+export type { ConnectivityCandidate, ConnectivityReport, NatType, ServerReport } from './nat/interface.ts'
 export type { NetworkLimits } from './network-limits.ts'
 export { defaultNetworkLimits } from './network-limits.ts'
 export { shouldInitiateConnection } from './network-state.ts'

@@ -2,7 +2,7 @@ import type { Result } from '@miaou/core'
 import { assert, ByteReader, equalBytes, err, ok } from '@miaou/core'
 import { codeToName } from './structure.ts'
 
-/** Rows B08–B12 and DECISIONS (fragments, overlay). */
+/** Rows B08–B12 and DECISIONS (fragments, overlay, relays). */
 export const frameTypes = {
   handshake: 0x01,
   handshakeAck: 0x02,
@@ -20,6 +20,9 @@ export const frameTypes = {
   typing: 0x41,
   gossip: 0x50,
   overlayContact: 0x51,
+  contactWays: 0x52,
+  relayControl: 0x60,
+  circuitData: 0x61,
 } as const
 
 export type FrameTypeName = keyof typeof frameTypes

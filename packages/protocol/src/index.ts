@@ -11,6 +11,27 @@ export {
   signPseudonymCertificate,
   verifyCertificate,
 } from './certificate.ts'
+export type { CircuitAddress, RelayAddress } from './circuit/circuit-address.ts'
+export {
+  circuitScheme,
+  formatCircuitAddress,
+  formatRelayAddress,
+  isRelayUrl,
+  parseCircuitAddress,
+  parseRelayAddress,
+  relayIdOf,
+  relayIdSize,
+  relayUrlLengthMax,
+  reservationIdOf,
+  reservationIdSize,
+} from './circuit/circuit-address.ts'
+export type {
+  CircuitCloseReason,
+  RelayIceServer,
+  RelayMessage,
+  RelayRefusal,
+  RelayTerms,
+} from './circuit/relay-message.ts'
 export type { Content, ContentBody, ReceiptStatus, RefusalReason } from './content.ts'
 export {
   contentBodySizeMax,

@@ -1,0 +1,82 @@
+import type { CircuitAddress, RelayAddress, RelayTerms } from '@miaou/protocol'
+import type { ChannelIndex, PipeId, TransportEvent } from '../ports.ts'
+
+/** A STUN or TURN server, as W3C WebRTC writes it. */
+export interface IceServerUrl {
+  readonly urls: string
+  readonly username?: string
+  readonly credential?: string
+}
+
+/** Where a relay stands in our use of it, as shown. */
+export interface RelayView {
+  readonly relay: RelayAddress
+  readonly state: 'connecting' | 'connected' | 'reserved' | 'refused' | 'unreachable'
+  /** Own way through it while `reserved`. */
+  readonly address?: CircuitAddress
+  readonly latencyMs?: number
+  readonly terms?: RelayTerms
+  /** The relay's wall clock minus ours, ms, less half a round trip. */
+  readonly clockOffsetMs?: number
+  /** Where the relay sees us from (`203.0.113.5:4000`). */
+  readonly observed?: string
+  /** Why it is not `reserved`, for people. */
+  readonly error?: string
+  /** Monotonic ms. */
+  readonly nextTryAt?: number
+  readonly circuits: number
+}
+
+/** The client's half of circuits: links with relays, reservations there, and circuits as pipes for `Network`. */
+export type CircuitsInput =
+  /** Relays at which a reservation is wanted, best first; the whole list. The first `reservationsMax` that answer are kept. */
+  | { readonly type: 'relays'; readonly relays: readonly RelayAddress[] }
+  /** Events of the pipes that this engine dialled (`CircuitsOutput` `relay-dial`). */
+  | { readonly type: 'transport'; readonly event: TransportEvent }
+  /** What `Network` asks of the transport `circuit`. */
+  | { readonly type: 'dial'; readonly pipe: PipeId; readonly address: string }
+  | { readonly type: 'write'; readonly pipe: PipeId; readonly channel: ChannelIndex; readonly bytes: Uint8Array }
+  | { readonly type: 'close'; readonly pipe: PipeId }
+  /** Measures the way to a relay that is linked (round trip, bandwidth down and up): answered by `measured`. */
+  | { readonly type: 'measure'; readonly id: number; readonly relay: RelayAddress }
+  /** Sleep, wake or a changed network: every link with a relay is doubted, everything is tried again at once. */
+  | { readonly type: 'network-changed' }
+  | { readonly type: 'wake' }
+  | { readonly type: 'stop' }
+
+export type CircuitsOutput =
+  /** A WebSocket with the relays' subprotocol; its pipe belongs to this engine. */
+  | { readonly type: 'relay-dial'; readonly pipe: PipeId; readonly url: string }
+  | { readonly type: 'write'; readonly pipe: PipeId; readonly channel: ChannelIndex; readonly bytes: Uint8Array }
+  | { readonly type: 'close'; readonly pipe: PipeId }
+  /** For `Network`: `opened` (transport `circuit`, 1 channel, padded), `message`, `closed` of a circuit. */
+  | { readonly type: 'event'; readonly event: TransportEvent }
+  /** Own reservations or their addresses changed; the whole list, best first. */
+  | { readonly type: 'reservations'; readonly addresses: readonly CircuitAddress[] }
+  /** STUN and TURN servers that relays offer now; the whole list. */
+  | { readonly type: 'ice-servers'; readonly servers: readonly IceServerUrl[] }
+  | {
+      readonly type: 'measured'
+      readonly id: number
+      readonly result:
+        | {
+            readonly ok: true
+            readonly latencyMs: number
+            readonly downBytesPerSecond: number
+            readonly upBytesPerSecond: number
+          }
+        | { readonly ok: false; readonly detail: string }
+    }
+
+/** The relay's half: forwards bytes between two peers that each hold a link with it, and can read none of them. */
+export type RelayServiceInput =
+  /** Events of pipes that came in with the relays' subprotocol. */
+  | { readonly type: 'transport'; readonly event: TransportEvent }
+  /** Bytes that still wait in the socket of a pipe, told when they fall under the mark the engine was made with. */
+  | { readonly type: 'drained'; readonly pipe: PipeId }
+  | { readonly type: 'wake' }
+  | { readonly type: 'stop' }
+
+export type RelayServiceOutput =
+  | { readonly type: 'write'; readonly pipe: PipeId; readonly channel: ChannelIndex; readonly bytes: Uint8Array }
+  | { readonly type: 'close'; readonly pipe: PipeId }
