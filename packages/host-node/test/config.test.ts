@@ -36,10 +36,40 @@ describe('config.json of a home', () => {
     ['a port that is text', '{"port": "9999"}'],
     ['a server of another scheme', '{"iceServers": [{"urls": "http://x"}]}'],
     ['a TURN server without credentials', '{"iceServers": [{"urls": "turn:x:3478"}]}'],
+    ['a relay that is only a host', '{"relays": ["wss://relay.example.org"]}'],
+    ['too many relays', JSON.stringify({ relays: Array(9).fill('AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org') })],
+    ['relays that are no list', '{"relays": "AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org"}'],
+    ['a flag that is text', '{"relayOnly": "yes"}'],
+    ['a service that does not exist', '{"serve": {"mailbox": true}}'],
+    ['a quota that does not exist', '{"serve": {"relay": {"circuit": 3}}}'],
+    ['a quota below zero', '{"serve": {"relay": {"circuits": -1}}}'],
+    ['a public address that is no WebSocket', '{"publicUrl": "https://relay.example.org"}'],
+    ['a certificate without its key', '{"tls": {"cert": "cert.pem"}}'],
+    ['a STUN port out of range', '{"stunPort": 70000}'],
     ['too many servers', JSON.stringify({ iceServers: Array(9).fill({ urls: 'stun:x:3478' }) })],
   ])('%s is refused with the path and the reason', (_, text) => {
     const config = parseConfig(text, '/home/config.json')
     expect(config).toMatchObject({ ok: false, error: { type: 'bad-config', path: '/home/config.json' } })
+  })
+
+  test('the settings of relays and routers', () => {
+    const settings = {
+      relays: ['AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org', 'AQEBAQEBAQEBAQEBAQEBAQ@ws://203.0.113.5:9999'],
+      relayOnly: true,
+      serve: { relay: { circuits: 10, bytesPerDay: 1_000_000 } },
+      publicUrl: 'wss://relay.example.org',
+      tls: { cert: 'cert.pem', key: 'key.pem' },
+      behindProxy: true,
+      stunPort: 0,
+      portMapping: false,
+    }
+    const relays = [
+      { url: 'wss://relay.example.org', relayId: new Uint8Array(16) },
+      { url: 'ws://203.0.113.5:9999', relayId: new Uint8Array(16).fill(1) },
+    ]
+    expect(parseConfig(JSON.stringify(settings), 'x')).toEqual({ ok: true, value: { ...settings, relays } })
+    expect(parseConfig('{"serve": {"relay": true}}', 'x')).toEqual({ ok: true, value: { serve: { relay: {} } } })
+    expect(parseConfig('{"serve": {"relay": false}}', 'x')).toEqual({ ok: true, value: { serve: {} } })
   })
 
   test('[D20] the reason a file is refused does not quote the passwords in it', () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { err, ok, type Result } from '@miaou/core'
 import { type OverlaySettings, parseOverlaySettings } from '../overlay/settings.ts'
+import { parseReachSettings, type ReachSettings, reachSettingNames } from './reach-settings.ts'
 
 /** One STUN or TURN server (rows D03, D20), as RTCConfiguration writes it. */
 export interface IceServer {
@@ -11,7 +12,7 @@ export interface IceServer {
 }
 
 /** What `config.json` in a home may set. Everything is optional, and no host is contacted that is not named here. */
-export interface Config {
+export interface Config extends ReachSettings {
   /** Port to listen on, 1–65535; 0 for any free one. */
   readonly port?: number
   /** Talk to this machine only, mDNS included: for trying Miaou out without touching a network. */
@@ -24,7 +25,7 @@ export interface Config {
 export type ConfigError = { readonly type: 'bad-config'; readonly path: string; readonly detail: string }
 
 const iceServersMax = 8
-const settingNames: readonly string[] = ['port', 'loopbackOnly', 'iceServers', 'overlay']
+const settingNames: readonly string[] = ['port', 'loopbackOnly', 'iceServers', 'overlay', ...reachSettingNames]
 const urlsPattern = /^(stun|stuns|turn|turns):[^\s/?]+(\?transport=(udp|tcp))?$/
 
 export function configPath(home: string): string {
@@ -76,11 +77,14 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
   }
   const overlay = document.overlay === undefined ? ok(undefined) : parseOverlaySettings(document.overlay)
   if (!overlay.ok) return bad(overlay.error)
+  const reach = parseReachSettings(document)
+  if (!reach.ok) return bad(reach.error)
   return ok({
     ...(port === undefined ? {} : { port: Number(port) }),
     ...(loopbackOnly === undefined ? {} : { loopbackOnly }),
     ...(iceServers === undefined ? {} : { iceServers: servers }),
     ...(overlay.value === undefined ? {} : { overlay: overlay.value }),
+    ...reach.value,
   })
 }
 
@@ -104,6 +108,14 @@ interface JsonObject {
   readonly loopbackOnly?: unknown
   readonly iceServers?: unknown
   readonly overlay?: unknown
+  readonly relays?: unknown
+  readonly relayOnly?: unknown
+  readonly serve?: unknown
+  readonly publicUrl?: unknown
+  readonly tls?: unknown
+  readonly behindProxy?: unknown
+  readonly stunPort?: unknown
+  readonly portMapping?: unknown
   readonly urls?: unknown
   readonly username?: unknown
   readonly credential?: unknown

@@ -1,0 +1,143 @@
+import { err, ok, type Result } from '@miaou/core'
+import { isRelayUrl, parseRelayAddress, type RelayAddress } from '@miaou/protocol'
+
+/** What this peer gives others as a relay (spec/relay-service): 0 or absent where a bound keeps its default. */
+export interface RelayQuotas {
+  /** Reservations kept, in all. */
+  readonly reservations?: number
+  /** Circuits at a time, in all. */
+  readonly circuits?: number
+  /** Bytes a second passed on, in all. */
+  readonly bytesPerSecond?: number
+  /** Bytes a day passed on, in all. */
+  readonly bytesPerDay?: number
+}
+
+/** The settings by which others reach this peer, and it them, through routers and relays. */
+export interface ReachSettings {
+  /** Relays to keep a reservation at, best first. */
+  readonly relays?: readonly RelayAddress[]
+  /** Never show the own network address to another peer: everything goes through relays. */
+  readonly relayOnly?: boolean
+  readonly serve?: { readonly relay?: RelayQuotas }
+  /** Where others dial this peer's listener, when that is not where it listens: behind a proxy, or by a name. */
+  readonly publicUrl?: string
+  /** Files (PEM) of a certificate and its key: the listener speaks TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** A proxy on this machine hands connections on, and its X-Forwarded-For is believed. */
+  readonly behindProxy?: boolean
+  /** UDP port at which a relay answers STUN; 0: it does not. */
+  readonly stunPort?: number
+  /** Whether a router is asked to let others in (PCP, NAT-PMP, UPnP). */
+  readonly portMapping?: boolean
+}
+
+/** Own choice: three reservations are kept, the others stand in. */
+export const configuredRelaysMax = 8
+export const reachSettingNames: readonly string[] = [
+  'relays',
+  'relayOnly',
+  'serve',
+  'publicUrl',
+  'tls',
+  'behindProxy',
+  'stunPort',
+  'portMapping',
+]
+const quotaNames = ['reservations', 'circuits', 'bytesPerSecond', 'bytesPerDay'] as const
+
+interface Fields {
+  readonly relays?: unknown
+  readonly relayOnly?: unknown
+  readonly serve?: unknown
+  readonly publicUrl?: unknown
+  readonly tls?: unknown
+  readonly behindProxy?: unknown
+  readonly stunPort?: unknown
+  readonly portMapping?: unknown
+}
+
+/** Takes the settings named above out of a configuration; the error is in words and quotes no secret. */
+export function parseReachSettings(fields: Fields): Result<ReachSettings, string> {
+  const { publicUrl, stunPort } = fields
+  for (const name of ['relayOnly', 'behindProxy', 'portMapping'] as const) {
+    if (fields[name] !== undefined && typeof fields[name] !== 'boolean') return err(`"${name}" must be true or false`)
+  }
+  if (publicUrl !== undefined && !(typeof publicUrl === 'string' && isRelayUrl(publicUrl))) {
+    return err('"publicUrl" must be a WebSocket address without a slash at its end, such as "wss://relay.example.org"')
+  }
+  if (stunPort !== undefined && !isCount(stunPort, 65_535)) {
+    return err('"stunPort" must be a whole number from 0 (no STUN) to 65535')
+  }
+  const relays = parseRelays(fields.relays)
+  if (!relays.ok) return relays
+  const serve = parseServe(fields.serve)
+  if (!serve.ok) return serve
+  const tls = parseTls(fields.tls)
+  if (!tls.ok) return tls
+  return ok({
+    ...flag('relayOnly', fields.relayOnly),
+    ...flag('behindProxy', fields.behindProxy),
+    ...flag('portMapping', fields.portMapping),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(stunPort === undefined ? {} : { stunPort }),
+    ...(relays.value === undefined ? {} : { relays: relays.value }),
+    ...(serve.value === undefined ? {} : { serve: serve.value }),
+    ...(tls.value === undefined ? {} : { tls: tls.value }),
+  })
+}
+
+function parseRelays(value: unknown): Result<readonly RelayAddress[] | undefined, string> {
+  if (value === undefined) return ok(undefined)
+  if (!(Array.isArray(value) && value.length <= configuredRelaysMax)) {
+    return err(`"relays" must be a list of at most ${configuredRelaysMax}`)
+  }
+  const relays: RelayAddress[] = []
+  for (const text of value as unknown[]) {
+    const relay = typeof text === 'string' ? parseRelayAddress(text) : undefined
+    if (relay === undefined) {
+      return err('each of "relays" must be an address as its owner shows it: "<22 characters>@wss://relay.example.org"')
+    }
+    relays.push(relay)
+  }
+  return ok(relays)
+}
+
+function parseServe(value: unknown): Result<ReachSettings['serve'], string> {
+  if (value === undefined) return ok(undefined)
+  if (!isRecord(value)) return err('"serve" must be an object such as { "relay": true }')
+  const unknown = Object.keys(value).find((name) => name !== 'relay')
+  if (unknown !== undefined) return err(`"${unknown}" cannot be served; there is: relay`)
+  const { relay } = value as { readonly relay?: unknown }
+  if (relay === undefined || relay === false) return ok({})
+  if (relay === true) return ok({ relay: {} })
+  if (!isRecord(relay)) return err('"relay" of "serve" must be true, or an object of quotas')
+  const quotas: { -readonly [Name in keyof RelayQuotas]: number } = {}
+  for (const [name, quota] of Object.entries(relay)) {
+    const known = quotaNames.find((quotaName) => quotaName === name)
+    if (known === undefined) return err(`"${name}" is no quota of "relay"; there are: ${quotaNames.join(', ')}`)
+    if (!isCount(quota, Number.MAX_SAFE_INTEGER)) return err(`"${name}" of "relay" must be a whole number, 0 or more`)
+    quotas[known] = quota
+  }
+  return ok({ relay: quotas })
+}
+
+function parseTls(value: unknown): Result<ReachSettings['tls'], string> {
+  if (value === undefined) return ok(undefined)
+  const { cert, key } = (isRecord(value) ? value : {}) as { readonly cert?: unknown; readonly key?: unknown }
+  const isWhole = typeof cert === 'string' && cert !== '' && typeof key === 'string' && key !== ''
+  return isWhole ? ok({ cert, key }) : err('"tls" needs "cert" and "key", the paths of two PEM files')
+}
+
+function flag<const Name extends string>(name: Name, value: unknown): { readonly [key in Name]?: boolean } {
+  // The computed key has this one name; TypeScript widens it to any string.
+  return (value === undefined ? {} : { [name]: value }) as { readonly [key in Name]?: boolean }
+}
+
+function isCount(value: unknown, max: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max
+}
+
+function isRecord(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
