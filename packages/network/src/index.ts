@@ -1,4 +1,5 @@
 export type {
+  CircuitsEngine,
   CircuitsInput,
   CircuitsOutput,
   IceServerUrl,

@@ -1,6 +1,14 @@
 import type { PeerId } from '@miaou/core'
 import type { CommandError, CommandResults, FleetingEvent, MessagingCommand, StoredEvent } from '@miaou/messaging'
-import type { Advertisement, DiscoveredPeer, NetworkEvent, NetworkInput, NetworkOutput } from '@miaou/network'
+import type {
+  Advertisement,
+  CircuitsInput,
+  CircuitsOutput,
+  DiscoveredPeer,
+  NetworkEvent,
+  NetworkInput,
+  NetworkOutput,
+} from '@miaou/network'
 import type { GossipCommand, GossipNews, GossipResult } from './gossip-interface.ts'
 import type { OverlayHint, OwnOverlayNode } from './overlay-telling.ts'
 
@@ -8,6 +16,11 @@ import type { OverlayHint, OwnOverlayNode } from './overlay-telling.ts'
 export type PeerInput =
   /** Everything about pipes, and what a person asks of the network. */
   | { readonly type: 'network'; readonly input: NetworkInput }
+  /** Relays and the pipes to them; circuits themselves are the peer's own affair. */
+  | {
+      readonly type: 'circuits'
+      readonly input: Extract<CircuitsInput, { readonly type: 'relays' | 'transport' | 'measure' }>
+    }
   | { readonly type: 'command'; readonly id: number; readonly command: MessagingCommand }
   /** The whole list a discovery holds now. */
   | { readonly type: 'discovered'; readonly peers: readonly DiscoveredPeer[] }
@@ -24,6 +37,8 @@ export type PeerOutput =
       NetworkOutput,
       { readonly type: 'dial' | 'write' | 'close' | 'offer' | 'accept' | 'answer' | 'add-candidate' | 'pong' }
     >
+  /** `write` and `close` of such a pipe are those above. */
+  | Extract<CircuitsOutput, { readonly type: 'relay-dial' | 'reservations' | 'ice-servers' | 'measured' }>
   | {
       readonly type: 'reply'
       readonly id: number

@@ -11,18 +11,21 @@ import {
 } from '@miaou/messaging'
 import {
   type Advertisement,
+  type CircuitsEngine,
+  type CircuitsInput,
   type ConnectionView,
   Network,
   type NetworkIdentity,
   type NetworkInput,
-  type NetworkOutput,
   type PipeId,
+  type RelayView,
 } from '@miaou/network'
 import { frameTypes } from '@miaou/protocol'
 import { ContactLinks, type ContactLinksInput, type ContactLinksOutput } from './contact-links.ts'
 import type { GossipEngine, GossipView } from './gossip-interface.ts'
 import type { PeerInput, PeerOutput } from './interface.ts'
 import { Neighbourhood, type SeenPeer, type Sightings } from './neighbourhood.ts'
+import { RelayedNetwork, type RelayedOutput } from './relayed-network.ts'
 
 /** Row C04: what a peer says of itself on the LAN. */
 export const advertisedVersion = '0.2.0'
@@ -52,6 +55,8 @@ export interface PeerOptions {
   readonly webrtc: boolean
   /** Numbers for pipes that this peer opens; shared with the transports. */
   readonly nextPipe: () => PipeId
+  /** Makes circuits through relays; undefined for a peer that uses none. */
+  readonly circuits?: CircuitsEngine
   /** Where `features` has `gossip`: the engine, made with `linkedGossipOptions`. */
   readonly gossip?: GossipEngine
 }
@@ -63,7 +68,7 @@ export interface PeerOptions {
  */
 export class Peer {
   readonly #store: Store
-  readonly #network: Network
+  readonly #network: RelayedNetwork
   readonly #messaging: Messaging
   readonly #neighbourhood: Neighbourhood
   readonly #contactLinks: ContactLinks
@@ -80,9 +85,9 @@ export class Peer {
   constructor(options: PeerOptions) {
     const { crypto, random, jitter, store, features, webrtc } = options
     this.#store = store
-    this.#network = new Network(
-      { crypto, random, jitter, identity: options.network, features, webrtc },
-      options.nextPipe,
+    this.#network = new RelayedNetwork(
+      new Network({ crypto, random, jitter, identity: options.network, features, webrtc }, options.nextPipe),
+      options.circuits,
     )
     this.#messaging = new Messaging({ crypto, random, jitter, store, identity: options.messaging })
     this.#neighbourhood = new Neighbourhood(crypto, random, {
@@ -123,6 +128,11 @@ export class Peer {
     return this.#network.view(peerId)
   }
 
+  /** The relays in use, best first. */
+  relays(): readonly RelayView[] {
+    return this.#network.relays()
+  }
+
   seenPeers(): readonly SeenPeer[] {
     return this.#neighbourhood.seenPeers()
   }
@@ -152,6 +162,9 @@ export class Peer {
     switch (input.type) {
       case 'network':
         this.#drive(now, input.input, outputs, messagingInputs)
+        return
+      case 'circuits':
+        this.#driveCircuits(now, input.input, outputs, messagingInputs)
         return
       case 'command':
         messagingInputs.push(input)
@@ -221,7 +234,11 @@ export class Peer {
     for (const output of this.#network.handle(now, input)) this.#route(output, outputs, messagingInputs)
   }
 
-  #route(output: NetworkOutput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
+  #driveCircuits(now: Now, input: CircuitsInput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
+    for (const output of this.#network.handleCircuits(now, input)) this.#route(output, outputs, messagingInputs)
+  }
+
+  #route(output: RelayedOutput, outputs: PeerOutput[], messagingInputs: MessagingInput[]): void {
     switch (output.type) {
       case 'link-up': {
         const { type, peerId, accountKey, features } = output

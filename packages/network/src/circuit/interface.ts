@@ -1,3 +1,4 @@
+import type { Now } from '@miaou/core'
 import type { CircuitAddress, RelayAddress, RelayTerms } from '@miaou/protocol'
 import type { ChannelIndex, PipeId, TransportEvent } from '../ports.ts'
 
@@ -67,6 +68,17 @@ export type CircuitsOutput =
           }
         | { readonly ok: false; readonly detail: string }
     }
+
+/** What a peer needs of the engine that makes circuits. */
+export interface CircuitsEngine {
+  handle(now: Now, input: CircuitsInput): CircuitsOutput[]
+  /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
+  deadline(): number
+  /** Whether a pipe is a circuit of this engine, dialled or come in: from its dial or `opened` to its `closed`. */
+  owns(pipe: PipeId): boolean
+  views(): readonly RelayView[]
+  counters(): Readonly<Record<string, number>>
+}
 
 /** The relay's half: forwards bytes between two peers that each hold a link with it, and can read none of them. */
 export type RelayServiceInput =
