@@ -25,12 +25,37 @@ export {
   reservationIdOf,
   reservationIdSize,
 } from './circuit/circuit-address.ts'
+export type { CircuitData } from './circuit/circuit-data.ts'
+export {
+  circuitChunkCost,
+  circuitChunkCostMin,
+  circuitChunkSizeMax,
+  circuitDataHeaderSize,
+  decodeCircuitData,
+  encodeCircuitData,
+  fillerCircuit,
+  writeCircuit,
+} from './circuit/circuit-data.ts'
 export type {
   CircuitCloseReason,
   RelayIceServer,
   RelayMessage,
   RelayRefusal,
   RelayTerms,
+} from './circuit/relay-message.ts'
+export {
+  circuitCloseReasons,
+  circuitWindowSize,
+  decodeRelayMessage,
+  encodeRelayMessage,
+  measureBytesMax,
+  relayIceSchemes,
+  relayIceSecretSizeMax,
+  relayIceServersMax,
+  relayIceTransports,
+  relayMessageKinds,
+  relayMessageSizeMax,
+  relayRefusals,
 } from './circuit/relay-message.ts'
 export type { Content, ContentBody, ReceiptStatus, RefusalReason } from './content.ts'
 export {
