@@ -272,5 +272,27 @@ export type { Presence, Status } from './status.ts'
 export { decodeStatus, encodeStatus, presences } from './status.ts'
 export type { DecodeError } from './structure.ts'
 export { criticalTagBit, extensionsSizeMax, structureSuite, structureVersion, tailSizeMax } from './structure.ts'
+export type { StunAttribute, StunClass, StunError, StunMessage } from './stun/stun-message.ts'
+export {
+  decodeStunMessage,
+  encodeStunMessage,
+  hasUnknownRequired,
+  looksLikeStun,
+  stunAttribute,
+  stunAttributes,
+  stunAttributesMax,
+  stunChangeRequest,
+  stunEndpoint,
+  stunEndpointAttribute,
+  stunErrorAttribute,
+  stunErrorCode,
+  stunHeaderSize,
+  stunMappedAddress,
+  stunMessageSizeMax,
+  stunMethods,
+  stunText,
+  stunTextLengthMax,
+  stunTransactionSize,
+} from './stun/stun-message.ts'
 export type { Typing } from './typing.ts'
 export { decodeTyping, encodeTyping } from './typing.ts'

@@ -68,6 +68,7 @@ import {
 } from '@miaou/protocol'
 import { overlayTargets } from './overlay-targets.ts'
 import { createWireSamples, type WireSamples } from './samples.ts'
+import { stunTargets } from './stun-targets.ts'
 import { defineTarget, type FuzzTarget, type Outcome } from './target.ts'
 
 /** Every decoder of the protocol package. */
@@ -82,6 +83,7 @@ export function protocolTargets(crypto: Crypto): readonly FuzzTarget[] {
     reassemblyTarget(crypto),
     deviceListTarget(crypto, samples),
     ...overlayTargets(crypto),
+    ...stunTargets(),
   ]
 }
 
