@@ -45,5 +45,16 @@ export type { WebRtcTransportOptions } from './webrtc/webrtc-transport.ts'
 export { createWebRtcTransport } from './webrtc/webrtc-transport.ts'
 export { WeriftTransport } from './webrtc/werift-transport.ts'
 export { localAddresses, parseWebSocketAddress, webSocketAddress } from './websocket/addresses.ts'
-export type { WebSocketTransportOptions } from './websocket/websocket-transport.ts'
-export { defaultWebSocketTransportOptions, WebSocketTransport } from './websocket/websocket-transport.ts'
+export type { TlsPair, TlsReader } from './websocket/tls-files.ts'
+export { tlsFromFiles } from './websocket/tls-files.ts'
+export type {
+  WebSocketChannel,
+  WebSocketChannelLimits,
+  WebSocketChannelOptions,
+  WebSocketTransportOptions,
+} from './websocket/websocket-transport.ts'
+export {
+  defaultWebSocketChannelLimits,
+  defaultWebSocketTransportOptions,
+  WebSocketTransport,
+} from './websocket/websocket-transport.ts'

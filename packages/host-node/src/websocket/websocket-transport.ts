@@ -1,9 +1,8 @@
-import type { Socket } from 'node:net'
 import { ok, type Result } from '@miaou/core'
 import type { ChannelIndex, PipeId, Transport, TransportError, TransportHost } from '@miaou/network'
-import { WebSocket } from 'ws'
-import { parseWebSocketAddress, webSocketAddress } from './addresses.ts'
-import { WebSocketListener } from './websocket-listener.ts'
+import type { TlsReader } from './tls-files.ts'
+import { type ListenerRoute, WebSocketListener } from './websocket-listener.ts'
+import { WebSocketPipes, type WebSocketPipesLimits } from './websocket-pipes.ts'
 
 export interface WebSocketTransportOptions {
   /** Whether it listens at all; a peer that only dials sets false. */
@@ -42,6 +41,16 @@ export interface WebSocketTransportOptions {
   readonly bufferedMax: number
   /** Bytes that may wait in all; beyond it a pipe is given up that has more than its share. Guess. */
   readonly bufferedTotalMax: number
+  /**
+   * Certificate and key: TLS is taken on the same port, beside plain HTTP. Read when it starts, where it must be usable,
+   * and again every `tlsPollMs`.
+   */
+  readonly tls: TlsReader | undefined
+  readonly tlsPollMs: number
+  /** A certificate that was renewed cannot be used (a sentence): the former one stays. */
+  readonly onTlsError: ((detail: string) => void) | undefined
+  /** Addresses of proxies whose `X-Forwarded-For` is believed. Empty: nobody's. */
+  readonly trustedProxies: readonly string[]
 }
 
 export const defaultWebSocketTransportOptions: WebSocketTransportOptions = {
@@ -62,82 +71,124 @@ export const defaultWebSocketTransportOptions: WebSocketTransportOptions = {
   closeTimeoutMs: 5_000,
   bufferedMax: 16 * 1024 * 1024,
   bufferedTotalMax: 128 * 1024 * 1024,
+  tls: undefined,
+  // Guess: certificates are renewed weeks before they end.
+  tlsPollMs: 60_000,
+  onTlsError: undefined,
+  trustedProxies: [],
 }
 
-interface Pipe {
-  readonly id: PipeId
-  readonly webSocket: WebSocket
-  state: 'opening' | 'open' | 'closing'
-  socket: Socket | undefined
-  isCorked: boolean
-  error: TransportError | undefined
+/** Bounds of one channel: as those of the transport, for another subprotocol. */
+export interface WebSocketChannelLimits extends WebSocketPipesLimits {
+  readonly socketsPerAddressMax: number
+  readonly socketsBurst: number
+  readonly socketsPerSecond: number
+}
+
+/** Of a relay's channel (spec/relay-service.md, R10). */
+export const defaultWebSocketChannelLimits: WebSocketChannelLimits = {
+  messageSizeMax: 65_536,
+  // Own choice: with the reservations that a relay gives by default, and half as many that only call.
+  pipesMax: 6_144,
+  // Guess: behind one address of a carrier's NAT there are hundreds, who must not shut each other out.
+  socketsPerAddressMax: 1_024,
+  socketsBurst: 256,
+  socketsPerSecond: 32,
+  dialTimeoutMs: 10_000,
+  closeTimeoutMs: 5_000,
+  // Own choice: far above what the service lets wait for one pipe (`unsentMax`).
+  bufferedMax: 4 * 1024 * 1024,
+  bufferedTotalMax: 256 * 1024 * 1024,
+}
+
+export interface WebSocketChannelOptions {
+  /** Name both ends must speak. */
+  readonly subprotocol: string
+  /** Whether sockets of others are taken; at most one channel of a subprotocol does. */
+  readonly accepts: boolean
+  /** Takes the events of this channel's pipes. */
+  readonly host: TransportHost
+  /** Told at the end of a turn in which something was sent on a pipe, or later, once at most `drainedMark` bytes wait. */
+  readonly onDrained?: (pipe: PipeId) => void
+  /** Bytes; default 65,536. */
+  readonly drainedMark?: number
+  readonly limits?: Partial<WebSocketChannelLimits>
+}
+
+/** Another subprotocol on the listener of a transport, with pipes and an owner of its own. */
+export interface WebSocketChannel {
+  dial(pipe: PipeId, url: string): void
+  send(pipe: PipeId, channel: ChannelIndex, bytes: Uint8Array): void
+  close(pipe: PipeId): void
+  /** Takes no further socket and closes its pipes; the transport goes on. */
+  stop(): Promise<void>
 }
 
 /** Transport over RFC 6455: binary messages, one channel, sizes visible on the wire (hence `padded`). */
 export class WebSocketTransport implements Transport {
   readonly kind = 'websocket'
   readonly #options: WebSocketTransportOptions
-  readonly #pipes = new Map<PipeId, Pipe>()
-  #host: TransportHost | undefined
+  readonly #routes = new Map<string, ListenerRoute>()
+  /** Of the channels. */
+  readonly #others = new Set<WebSocketPipes>()
+  #pipes: WebSocketPipes | undefined
   #listener: WebSocketListener | undefined
-  #whenEmpty: (() => void) | undefined
-  #isStopping = false
 
   constructor(options: Partial<WebSocketTransportOptions> = {}) {
     this.#options = { ...defaultWebSocketTransportOptions, ...options }
   }
 
   async start(host: TransportHost): Promise<Result<readonly string[], TransportError>> {
-    this.#host = host
-    if (!this.#options.listens) return ok([])
-    const listener = new WebSocketListener(this.#options, (webSocket, socket, remoteAddress) => {
-      if (this.#isStopping) return webSocket.terminate()
-      const pipe = this.#add(host.nextPipe(), webSocket, socket)
-      this.#open(pipe, 'in', webSocketAddress(remoteAddress, socket.remotePort ?? 0))
+    const { listens, subprotocol } = this.#options
+    const pipes = new WebSocketPipes({
+      subprotocol,
+      limits: this.#options,
+      host,
+      onDrained: undefined,
+      drainedMark: 0,
     })
+    this.#pipes = pipes
+    if (!listens) return ok([])
+    const listener = new WebSocketListener(this.#options)
+    listener.addRoute(routeTo(pipes, subprotocol, this.#options))
+    for (const route of this.#routes.values()) listener.addRoute(route)
     const listening = await listener.listen()
     if (listening.ok) this.#listener = listener
     return listening
   }
 
-  dial(pipe: PipeId, address: string): void {
-    const url = parseWebSocketAddress(address)
-    if (url === undefined) {
-      queueMicrotask(() => this.#host?.emit({ type: 'closed', pipe, error: { type: 'bad-address', address } }))
-      return
+  /** Speaks another subprotocol as well. To be called before or after `start`; where nothing listens it only dials. */
+  channel(options: WebSocketChannelOptions): WebSocketChannel {
+    const { subprotocol, accepts, host, onDrained, drainedMark = 65_536 } = options
+    const limits = { ...defaultWebSocketChannelLimits, ...options.limits }
+    const pipes = new WebSocketPipes({ subprotocol, limits, host, onDrained, drainedMark })
+    this.#others.add(pipes)
+    if (accepts) {
+      const route = routeTo(pipes, subprotocol, limits)
+      this.#routes.set(subprotocol, route)
+      this.#listener?.addRoute(route)
     }
-    const { subprotocol, messageSizeMax, dialTimeoutMs, closeTimeoutMs } = this.#options
-    // Named beside the call: the typings do not know `closeTimeout` yet.
-    const clientOptions = {
-      perMessageDeflate: false,
-      followRedirects: false,
-      maxPayload: messageSizeMax,
-      handshakeTimeout: dialTimeoutMs,
-      closeTimeout: closeTimeoutMs,
+    return {
+      dial: (pipe, url) => pipes.dial(pipe, url),
+      send: (pipe, channel, bytes) => pipes.send(pipe, channel, bytes),
+      close: (pipe) => pipes.close(pipe),
+      stop: async () => {
+        if (accepts) {
+          this.#routes.delete(subprotocol)
+          this.#listener?.removeRoute(subprotocol)
+        }
+        await pipes.stop()
+        this.#others.delete(pipes)
+      },
     }
-    const webSocket = new WebSocket(url, [subprotocol], clientOptions)
-    const added = this.#add(pipe, webSocket, undefined)
-    webSocket.once('upgrade', (response) => {
-      added.socket = response.socket
-    })
-    webSocket.once('open', () => this.#open(added, 'out', address))
   }
 
-  send(id: PipeId, channel: ChannelIndex, bytes: Uint8Array): void {
-    const pipe = this.#pipes.get(id)
-    if (pipe?.state !== 'open' || channel !== 0) return
-    const { messageSizeMax, bufferedMax } = this.#options
-    if (bytes.length > messageSizeMax) {
-      this.#fail(pipe, { type: 'too-large', size: bytes.length, sizeMax: messageSizeMax })
-      return
-    }
-    this.#cork(pipe)
-    pipe.webSocket.send(bytes, { binary: true })
-    const { bufferedAmount } = pipe.webSocket
-    if (bufferedAmount > bufferedMax || this.#isCrowding(bufferedAmount)) {
-      this.#fail(pipe, { type: 'broken', detail: `the other end left ${bufferedAmount} bytes unread` })
-      pipe.webSocket.terminate()
-    }
+  dial(pipe: PipeId, address: string): void {
+    this.#pipes?.dial(pipe, address)
+  }
+
+  send(pipe: PipeId, channel: ChannelIndex, bytes: Uint8Array): void {
+    this.#pipes?.send(pipe, channel, bytes)
   }
 
   /** The addresses others can dial now; they change with the machine's interfaces. */
@@ -145,113 +196,31 @@ export class WebSocketTransport implements Transport {
     return this.#listener?.addresses() ?? []
   }
 
-  /** Whether too much waits in all, and so many bytes are more than a pipe's share of it. */
-  #isCrowding(bufferedAmount: number): boolean {
-    const { bufferedTotalMax, pipesMax } = this.#options
-    if (bufferedAmount <= bufferedTotalMax / pipesMax) return false
-    let total = 0
-    for (const { webSocket } of this.#pipes.values()) total += webSocket.bufferedAmount
-    return total > bufferedTotalMax
-  }
-
-  close(id: PipeId): void {
-    const pipe = this.#pipes.get(id)
-    if (pipe === undefined || pipe.state === 'closing') return
-    pipe.state = 'closing'
-    pipe.webSocket.close(1000)
+  close(pipe: PipeId): void {
+    this.#pipes?.close(pipe)
   }
 
   async stop(): Promise<void> {
-    this.#isStopping = true
-    for (const pipe of this.#pipes.values()) {
-      pipe.state = 'closing'
-      pipe.webSocket.close(1001)
-    }
-    if (this.#pipes.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenEmpty = resolve
-      })
-    }
+    const pipes = this.#pipes === undefined ? [...this.#others] : [this.#pipes, ...this.#others]
+    await Promise.all(pipes.map((each) => each.stop()))
     await this.#listener?.stop()
     this.#listener = undefined
-    this.#host = undefined
-  }
-
-  #add(id: PipeId, webSocket: WebSocket, socket: Socket | undefined): Pipe {
-    const pipe: Pipe = { id, webSocket, socket, state: 'opening', isCorked: false, error: undefined }
-    this.#pipes.set(id, pipe)
-    webSocket.on('message', (data, isBinary) => this.#receive(pipe, data as Buffer, isBinary))
-    webSocket.on('error', (error: NodeJS.ErrnoException) => {
-      if (pipe.state === 'closing') return
-      pipe.error ??= socketError(error, pipe.state, this.#options)
-      // Who breaks the protocol is not waited for.
-      if (pipe.state === 'open') webSocket.terminate()
-    })
-    webSocket.on('close', (code) => this.#forget(pipe, code))
-    return pipe
-  }
-
-  #open(pipe: Pipe, direction: 'in' | 'out', remoteAddress: string): void {
-    if (pipe.state !== 'opening') return
-    pipe.state = 'open'
-    pipe.socket?.setNoDelay(true)
-    this.#host?.emit({
-      type: 'opened',
-      pipe: pipe.id,
-      transport: 'websocket',
-      direction,
-      channels: 1,
-      padded: true,
-      remoteAddress,
-    })
-  }
-
-  #receive(pipe: Pipe, data: Buffer, isBinary: boolean): void {
-    if (pipe.state === 'opening' || pipe.error !== undefined) return
-    if (!isBinary) {
-      this.#fail(pipe, { type: 'broken', detail: 'the other end sent text' })
-      return
-    }
-    // A plain view: `slice` of a Buffer would share memory where that of a Uint8Array copies.
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length)
-    this.#host?.emit({ type: 'message', pipe: pipe.id, channel: 0, bytes })
-  }
-
-  // Joins the messages of one tick into one write.
-  #cork(pipe: Pipe): void {
-    if (pipe.isCorked || pipe.socket === undefined) return
-    pipe.isCorked = true
-    pipe.socket.cork()
-    queueMicrotask(() => {
-      pipe.isCorked = false
-      pipe.socket?.uncork()
-    })
-  }
-
-  #fail(pipe: Pipe, error: TransportError): void {
-    pipe.error ??= error
-    pipe.state = 'closing'
-    pipe.webSocket.close(error.type === 'broken' ? 1003 : 1000)
-  }
-
-  #forget(pipe: Pipe, code: number): void {
-    this.#pipes.delete(pipe.id)
-    // 1000 normal, 1001 going away, 1005 no code given: RFC 6455 §7.4.1. A close of ours before opening has 1006.
-    const isOrderly = code === 1000 || code === 1001 || code === 1005 || (pipe.state === 'closing' && !pipe.socket)
-    const error =
-      pipe.error ?? (isOrderly ? undefined : { type: 'broken' as const, detail: `the socket closed with code ${code}` })
-    this.#host?.emit({ type: 'closed', pipe: pipe.id, ...(error === undefined ? {} : { error }) })
-    if (this.#pipes.size === 0) this.#whenEmpty?.()
+    this.#pipes = undefined
   }
 }
 
-function socketError(
-  error: NodeJS.ErrnoException,
-  state: Pipe['state'],
-  options: WebSocketTransportOptions,
-): TransportError {
-  if (error.message === 'Opening handshake has timed out') return { type: 'timeout', afterMs: options.dialTimeoutMs }
-  // An AggregateError (several addresses tried) has an empty message and a code.
-  const detail = error.message !== '' ? error.message : (error.code ?? 'unknown error')
-  return state === 'opening' ? { type: 'unreachable', detail } : { type: 'broken', detail }
+function routeTo(
+  pipes: WebSocketPipes,
+  subprotocol: string,
+  limits: Pick<WebSocketChannelLimits, 'pipesMax' | 'socketsPerAddressMax' | 'socketsBurst' | 'socketsPerSecond'>,
+): ListenerRoute {
+  const { pipesMax, socketsPerAddressMax, socketsBurst, socketsPerSecond } = limits
+  return {
+    subprotocol,
+    pipesMax,
+    socketsPerAddressMax,
+    socketsBurst,
+    socketsPerSecond,
+    onWebSocket: (webSocket, socket, address, port) => pipes.admit(webSocket, socket, address, port),
+  }
 }
