@@ -64,9 +64,9 @@ const fingerprintSize = 8
 const malformed: Result<never, StunError> = err({ type: 'malformed', what: 'STUN message' })
 const classes: readonly StunClass[] = ['request', 'indication', 'success', 'error']
 
-/** Whether a datagram could be STUN (RFC 7983 §7): zero bits in front, and the magic cookie. For sockets of many uses. */
+/** Whether a datagram could be STUN (RFC 8489 §5): two zero bits and the magic cookie. For sockets of many uses. */
 export function looksLikeStun(bytes: Uint8Array): boolean {
-  return bytes.length >= stunHeaderSize && (bytes[0] as number) < 4 && readU32(bytes, 4) === magicCookie
+  return bytes.length >= stunHeaderSize && (bytes[0] as number) < 0x40 && readU32(bytes, 4) === magicCookie
 }
 
 /**
