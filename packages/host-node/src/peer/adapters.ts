@@ -1,4 +1,7 @@
+import { networkInterfaces } from 'node:os'
 import type { Discovery, PipeId, SignalledTransport, Transport, TransportEvent, TransportHost } from '@miaou/network'
+import { tlsFromFiles } from '../websocket/tls-files.ts'
+import type { WebSocketChannel, WebSocketChannelOptions } from '../websocket/websocket-transport.ts'
 import type { IceServer } from './config.ts'
 import { SilentDiscovery, SilentTransport } from './offline.ts'
 
@@ -16,13 +19,29 @@ export interface AdapterOptions {
   readonly webrtc?: WebRtcLibrary
   /** None by default: no host that is not ours is contacted. */
   readonly iceServers?: readonly IceServer[]
+  /** Nobody is dialled or answered directly: no listener, no LAN, WebRTC through TURN alone. */
+  readonly relayOnly?: boolean
+  /** Paths of a certificate and its key (PEM): the listener speaks TLS beside plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** A proxy on this machine names in X-Forwarded-For who it speaks for. */
+  readonly behindProxy?: boolean
+  /** A renewed certificate cannot be used; the former one stays. */
+  readonly onTlsError?: (detail: string) => void
 }
 
 /** `warmUp`: gets ready to make a pipe, for a transport that needs time for its first. */
 export type WebRtcTransport = SignalledTransport & { warmUp?(): void }
 
 /** `addresses`: what others can dial now, for a transport that listens on interfaces that come and go. */
-export type WebSocketSide = Transport & { readonly kind: 'websocket'; addresses?(): readonly string[] }
+export type WebSocketSide = Transport & {
+  readonly kind: 'websocket'
+  addresses?(): readonly string[]
+  /** Speaks another subprotocol as well; a peer that stays offline has none. */
+  channel?(options: WebSocketChannelOptions): WebSocketChannel
+}
+
+/** Where the bytes of a pipe go. */
+export type PipeOwner = Pick<Transport, 'send' | 'close'>
 
 /** The platform's side of one peer: its transports and its discovery. */
 export class Adapters {
@@ -31,7 +50,7 @@ export class Adapters {
   readonly webrtcLibrary: WebRtcLibrary
   readonly iceServersCount: number
   readonly discovery: Discovery
-  readonly #owners = new Map<PipeId, Transport>()
+  readonly #owners = new Map<PipeId, PipeOwner>()
   #isStopping = false
 
   constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'iceServersCount' | 'discovery'>) {
@@ -43,7 +62,7 @@ export class Adapters {
   }
 
   /** A host for `transport` that remembers whose each pipe is. */
-  hostFor(transport: Transport, host: TransportHost): TransportHost {
+  hostFor(transport: PipeOwner, host: TransportHost): TransportHost {
     const emit = (event: TransportEvent): void => {
       if (event.type === 'opened') {
         this.#owners.set(event.pipe, transport)
@@ -57,7 +76,7 @@ export class Adapters {
   }
 
   /** The transport to open a pipe with. */
-  claim(pipe: PipeId, transport: Transport): void {
+  claim(pipe: PipeId, transport: PipeOwner): void {
     this.#owners.set(pipe, transport)
   }
 
@@ -78,7 +97,7 @@ export class Adapters {
     await Promise.all([this.discovery.stop(), this.websocket.stop(), this.webrtc.stop()])
   }
 
-  of(pipe: PipeId): Transport | undefined {
+  of(pipe: PipeId): PipeOwner | undefined {
     return this.#owners.get(pipe)
   }
 }
@@ -86,6 +105,7 @@ export class Adapters {
 /** Loads what it makes: a peer that stays offline starts in a third of the time. */
 export async function createAdapters(options: AdapterOptions): Promise<Adapters> {
   const { offline = false, loopbackOnly = false, port, portIsExact = false, iceServers = [] } = options
+  const { relayOnly = false, tls, behindProxy = false, onTlsError } = options
   if (offline) {
     return new Adapters({
       websocket: new SilentTransport('websocket'),
@@ -101,16 +121,27 @@ export async function createAdapters(options: AdapterOptions): Promise<Adapters>
     import('../mdns/mdns-discovery.ts'),
   ])
   const websocket = new WebSocketTransport({
-    host: loopbackOnly ? '127.0.0.1' : '0.0.0.0',
+    listens: !relayOnly,
+    host: loopbackOnly ? '127.0.0.1' : everyInterface(),
     portIsExact,
+    tls: tls && tlsFromFiles(tls.cert, tls.key),
+    onTlsError,
+    trustedProxies: behindProxy ? ['127.0.0.1', '::1'] : [],
     ...(port === undefined ? {} : { port }),
   })
   const library = options.webrtc ?? (hasWrtcBinary() ? 'wrtc' : 'werift')
   return new Adapters({
     websocket,
-    webrtc: createWebRtcTransport({ library, loopbackOnly, iceServers }),
+    webrtc: createWebRtcTransport({ library, loopbackOnly, iceServers, icePolicy: relayOnly ? 'relay' : 'all' }),
     webrtcLibrary: library,
     iceServersCount: iceServers.length,
-    discovery: new MdnsDiscovery({ loopbackOnly }),
+    // Who hides its address from peers does not call out on the LAN either.
+    discovery: relayOnly ? new SilentDiscovery() : new MdnsDiscovery({ loopbackOnly }),
   })
+}
+
+/** Both families where the machine has IPv6 at all: a listener on `::` takes IPv4, too. */
+function everyInterface(): string {
+  const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ family }) => family === 'IPv6'))
+  return hasIpv6 ? '::' : '0.0.0.0'
 }
