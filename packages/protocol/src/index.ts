@@ -171,6 +171,7 @@ export {
   inviteCheckSize,
   inviteLengthLimit,
   inviteNameSizeMax,
+  inviteNameSizeMin,
   invitePayloadSizeMax,
   invitePrefix,
   isInviteAddress,
@@ -195,7 +196,13 @@ export {
   unpackEndpoint,
 } from './overlay/endpoint.ts'
 export { decodeOverlayContact, encodeOverlayContact, overlayContactsMax } from './overlay/overlay-contact.ts'
-export type { OverlayMessage, OverlayMessageError, StoreStatus } from './overlay/overlay-message.ts'
+export type {
+  OverlayMessage,
+  OverlayMessageError,
+  PunchStatus,
+  RendezvousStatus,
+  StoreStatus,
+} from './overlay/overlay-message.ts'
 export {
   decodeOverlayMessage,
   encodeOverlayMessage,
@@ -255,6 +262,52 @@ export {
 } from './query.ts'
 export type { Reassembled, ReassemblerOptions, ReassemblyError } from './reassembler.ts'
 export { defaultReassemblerOptions, Reassembler } from './reassembler.ts'
+export type { ContactWays } from './records/contact-ways.ts'
+export {
+  contactServicesMax,
+  contactWaysSizeMax,
+  contactWaysTags,
+  decodeContactWays,
+  encodeContactWays,
+} from './records/contact-ways.ts'
+export type { DeviceRecord, DeviceRecordError, RecordEntry } from './records/device-record.ts'
+export {
+  decodeDeviceRecord,
+  deviceRecordAddressesMax,
+  deviceRecordCircuitsMax,
+  deviceRecordSizeMax,
+  deviceRecordUrlLengthMax,
+  isRecordFresh,
+  recordEntriesMax,
+  recordLifetimeMs,
+  recordSkewMs,
+  signDeviceRecord,
+  verifyDeviceRecord,
+} from './records/device-record.ts'
+export type { RecordLocator, SealedRecordError } from './records/sealed-record.ts'
+export {
+  deriveRecordLocator,
+  locatorKeySize,
+  openDeviceRecord,
+  sealDeviceRecord,
+  sealedRecordOverhead,
+  sealedRecordSize,
+} from './records/sealed-record.ts'
+export type { ServiceRecord, ServiceRecordError } from './records/service-record.ts'
+export {
+  decodeServiceRecord,
+  isServiceFresh,
+  relayOfService,
+  serviceKinds,
+  serviceRecordKey,
+  serviceRecordSalt,
+  serviceRecordSizeMax,
+  serviceRegionSizeMax,
+  serviceUrlsMax,
+  signServiceRecord,
+  verifyServiceRecord,
+} from './records/service-record.ts'
+export { encodeWay, isWay, readWay, wayForms, wayScope } from './records/way.ts'
 export type { Signal } from './signal.ts'
 export {
   candidateLengthMax,

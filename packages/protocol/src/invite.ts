@@ -1,7 +1,6 @@
 import type { ByteReader, Result } from '@miaou/core'
 import {
   assert,
-  ByteWriter,
   base64urlToBytes,
   bytesToBase64url,
   bytesToText,
@@ -11,7 +10,9 @@ import {
   ok,
   textToBytes,
 } from '@miaou/core'
+import { circuitScheme } from './circuit/circuit-address.ts'
 import { isName } from './name.ts'
+import { encodeWay, isWay, readWay, wayForms } from './records/way.ts'
 import { decodeStructure, startStructure, writeExtensions } from './structure.ts'
 
 /** What a person hands to another so that the two can meet (spec/invite V1). */
@@ -21,7 +22,7 @@ export interface Invite {
   readonly deviceKey: Uint8Array
   /** What the person calls themselves; in an invite at most 30 bytes of UTF-8, cut at a character. */
   readonly name: string
-  /** `ws://…` or `wss://…`, at most 64 characters each, at most 6. */
+  /** `ws://…`, `wss://…` or `circuit:…`, their URLs at most 64 characters each, at most 6. */
   readonly addresses: readonly string[]
   /** 32 bytes: where the account's records are found. */
   readonly locatorKey: Uint8Array
@@ -43,35 +44,34 @@ export const inviteLengthLimit = 300
 /** Most bytes behind the base64url of 299 − 13 characters. */
 export const invitePayloadSizeMax = 214
 export const inviteAddressesMax = 6
+/** Characters of an address, of its relay's URL for a circuit. */
 export const inviteAddressLengthMax = 64
-/** So that six IPv4 addresses, or one of 64 characters, fit beside the name. */
+/** So that six IPv4 addresses, or one of 64 characters, or a circuit at a relay of 20, fit beside the name. */
 export const inviteNameSizeMax = 30
+/** To what a name is cut at most, so that one circuit and one address fit beside it (own choice: most given names). */
+export const inviteNameSizeMin = 12
 /** First bytes of SHA-256 over all that comes before. */
 export const inviteCheckSize = 4
-/** Form byte of an address. */
-export const inviteAddressForms = { ipv4: 1, ws: 2, wss: 3 } as const
+/** Form byte of an address: as in records. */
+export const inviteAddressForms: typeof wayForms = wayForms
 
 // What a mail program may add around a link is far less than this.
 const inviteTextLengthMax = 4096
-const addressPattern = /^wss?:\/\/[A-Za-z0-9.:[\]%/_~-]+$/
-const ipv4Pattern = /^ws:\/\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3}):(\d{1,5})$/
 
 /** Whether an address may stand in an invite. */
 export function isInviteAddress(address: string): boolean {
-  return address.length <= inviteAddressLengthMax && addressPattern.test(address)
+  return isWay(address, inviteAddressLengthMax)
 }
 
-/** The invite link. A name longer than 30 bytes is cut; addresses that do not fit are left out, the last ones first. */
+/**
+ * The invite link. A name longer than 30 bytes is cut. Addresses that do not fit are left out, the last ones first, but one
+ * circuit and one address of a listener stay as long as cutting the name to 12 bytes makes room for them.
+ */
 export function encodeInvite(invite: Invite, sha256: Sha256): string {
   assert(isName(invite.name), 'a name is checked before it is written')
   assert(invite.addresses.every(isInviteAddress), 'addresses are checked before they are written')
-  const name = cutName(invite.name)
-  let addresses = invite.addresses.slice(0, inviteAddressesMax)
-  let payload = encodePayload(invite, name, addresses)
-  while (payload.length + inviteCheckSize > invitePayloadSizeMax) {
-    addresses = addresses.slice(0, -1)
-    payload = encodePayload(invite, name, addresses)
-  }
+  const { name, addresses } = fit(invite)
+  const payload = encodePayload(invite, name, addresses)
   const check = sha256(payload).subarray(0, inviteCheckSize)
   return invitePrefix + bytesToBase64url(concatBytes(payload, check))
 }
@@ -101,10 +101,33 @@ function findPayload(text: string): string | undefined {
   return /^https?:\/\//i.test(compact) && hash > 0 ? compact.slice(hash + 1) : undefined
 }
 
-function cutName(name: string): string {
+/** What of the name and of the addresses goes in. Whoever is on another network needs a circuit, and it comes first. */
+function fit(invite: Invite): { readonly name: string; readonly addresses: readonly string[] } {
+  const isCircuit = (address: string): boolean => address.startsWith(circuitScheme)
+  const all = [...new Set(invite.addresses)]
+  const firsts = [all.find(isCircuit), all.find((address) => !isCircuit(address))]
+  const order = [...new Set([...firsts.filter((address) => address !== undefined), ...all])]
+  const fixedSize = encodePayload(invite, '', []).length + inviteCheckSize
+  const sizeOf = (address: string): number => encodeWay(address).length
+  let room = invitePayloadSizeMax - fixedSize - inviteNameSizeMin
+  // The two that matter are chosen beside the shortest name, all others beside the name that is then left.
+  const chosen = new Set<string>()
+  const choose = (address: string): void => {
+    if (chosen.size === inviteAddressesMax || sizeOf(address) > room) return
+    chosen.add(address)
+    room -= sizeOf(address)
+  }
+  for (const address of order.slice(0, 2)) if (firsts.includes(address)) choose(address)
+  const name = cutName(invite.name, Math.min(inviteNameSizeMax, room + inviteNameSizeMin))
+  room += inviteNameSizeMin - textToBytes(name).length
+  for (const address of order) if (!chosen.has(address)) choose(address)
+  return { name, addresses: all.filter((address) => chosen.has(address)) }
+}
+
+function cutName(name: string, sizeMax: number): string {
   let cut = ''
   for (const character of name) {
-    if (textToBytes(cut + character).length > inviteNameSizeMax) break
+    if (textToBytes(cut + character).length > sizeMax) break
     cut += character
   }
   return cut
@@ -117,39 +140,8 @@ function encodePayload(invite: Invite, name: string, addresses: readonly string[
   const nameBytes = textToBytes(name)
   const writer = startStructure().bytes(accountKey).bytes(deviceKey).bytes(locatorKey).bytes(token)
   writer.u8(nameBytes.length).bytes(nameBytes).u8(addresses.length)
-  for (const address of addresses) writeAddress(writer, address)
+  for (const address of addresses) writer.bytes(encodeWay(address))
   return writeExtensions(writer).finish()
-}
-
-function writeAddress(writer: ByteWriter, address: string): void {
-  const ipv4 = ipv4ToBytes(address)
-  if (ipv4 !== undefined) {
-    writer.u8(inviteAddressForms.ipv4).u8(ipv4.length).bytes(ipv4)
-    return
-  }
-  const isSecure = address.startsWith('wss://')
-  const rest = textToBytes(address.slice(isSecure ? 6 : 5))
-  writer
-    .u8(isSecure ? inviteAddressForms.wss : inviteAddressForms.ws)
-    .u8(rest.length)
-    .bytes(rest)
-}
-
-function ipv4ToBytes(address: string): Uint8Array | undefined {
-  const fields = ipv4Pattern.exec(address)?.slice(1).map(Number)
-  if (fields === undefined) return undefined
-  const [a = 0, b = 0, c = 0, d = 0, port = 0] = fields
-  const bytes = new ByteWriter(6).u8(a).u8(b).u8(c).u8(d).u16(port).finish()
-  // Leading zeros and numbers that do not fit have another spelling: those keep their text form.
-  return bytesToAddress(inviteAddressForms.ipv4, bytes) === address ? bytes : undefined
-}
-
-function bytesToAddress(form: number, bytes: Uint8Array): string | undefined {
-  if (form === inviteAddressForms.ipv4) {
-    const [a = 0, b = 0, c = 0, d = 0, high = 0, low = 0] = bytes
-    return bytes.length === 6 ? `ws://${a}.${b}.${c}.${d}:${high * 256 + low}` : undefined
-  }
-  return `${form === inviteAddressForms.wss ? 'wss' : 'ws'}://${bytesToText(bytes) ?? ' '}`
 }
 
 function read(reader: ByteReader): Invite {
@@ -163,13 +155,9 @@ function read(reader: ByteReader): Invite {
   if (count > inviteAddressesMax) reader.fail()
   const addresses: string[] = []
   for (let index = 0; index < count && !reader.failed; index++) {
-    const form = reader.u8()
-    const bytes = reader.bytes(reader.u8())
     // A form that only a newer program knows: one way less to reach them.
-    if (form < inviteAddressForms.ipv4 || form > inviteAddressForms.wss) continue
-    const address = bytesToAddress(form, bytes)
-    if (address !== undefined && isInviteAddress(address)) addresses.push(address)
-    else reader.fail()
+    const address = readWay(reader, inviteAddressLengthMax)
+    if (address !== undefined) addresses.push(address)
   }
   return { accountKey, deviceKey, name: name ?? '', addresses, locatorKey, token }
 }
