@@ -1,6 +1,7 @@
 import { type AccountId, equalBytes, keyToAccountId, type Now, type PeerId } from '@miaou/core'
 import type { ContactView } from '@miaou/messaging'
 import { decodeOverlayContact, type FrameType, frameTypes, gossipKinds } from '@miaou/protocol'
+import { type AcceptedDevices, acceptedDevices } from './accepted-devices.ts'
 import type { GossipCommand, GossipEngine, GossipNews, GossipResult, GossipView } from './gossip-interface.ts'
 import { gossipFeature } from './gossip-interface.ts'
 import { LinkGossip, type LinkGossipOutput } from './link-gossip.ts'
@@ -125,7 +126,7 @@ export class ContactLinks {
   /** Contacts came, went, were accepted or blocked. */
   refresh(now: Now): ContactLinksOutput[] {
     if (this.#links.size > 0) {
-      const accepted = this.#accepted()
+      const accepted = acceptedDevices(this.#contacts())
       for (const [peerId, link] of this.#links) this.#judge(now, peerId, link, accepted)
     }
     return this.#take()
@@ -163,23 +164,14 @@ export class ContactLinks {
       hintsWholeAt: now.mono,
     }
     this.#links.set(peerId, link)
-    this.#judge(now, peerId, link, this.#accepted())
+    this.#judge(now, peerId, link, acceptedDevices(this.#contacts()))
   }
 
   #down(now: Now, peerId: PeerId): void {
     if (this.#links.delete(peerId)) this.#perform(this.#gossip?.part(now, peerId))
   }
 
-  /** The devices of contacts, and whose each is: a list may name a device that shows another account. */
-  #accepted(): ReadonlyMap<AccountId, ReadonlySet<PeerId>> {
-    const accepted = new Map<AccountId, ReadonlySet<PeerId>>()
-    for (const { account, devices, state } of this.#contacts()) {
-      if (state === 'contact') accepted.set(account, new Set(devices))
-    }
-    return accepted
-  }
-
-  #judge(now: Now, peerId: PeerId, link: Link, accepted: ReadonlyMap<AccountId, ReadonlySet<PeerId>>): void {
+  #judge(now: Now, peerId: PeerId, link: Link, accepted: AcceptedDevices): void {
     const isAccepted = accepted.get(link.account)?.has(peerId) ?? false
     if (isAccepted === link.isAccepted) return
     link.isAccepted = isAccepted

@@ -1,3 +1,5 @@
+export type { ContactWaysInput, ContactWaysOutput, HeardWays, OwnWays } from './contact-ways.ts'
+export { ContactWaysExchange, defaultContactWaysLimits } from './contact-ways.ts'
 export type {
   GossipCommand,
   GossipEngine,
