@@ -1,0 +1,139 @@
+import { equalBytes, err, ok, type Result } from '@miaou/core'
+import type { CircuitsOutput, PipeId, RelayView, TransportEvent } from '@miaou/network'
+import type { PeerInput } from '@miaou/peer'
+import { type CircuitAddress, formatRelayAddress, type RelayAddress } from '@miaou/protocol'
+import type { WebSocketChannel } from '../websocket/websocket-transport.ts'
+import type { Adapters, WebSocketSide } from './adapters.ts'
+import type { AddedRelays, AddRelayError } from './added-relays.ts'
+import type { RelayEntry, RelayMeasurement, RelaySource, Stopped } from './handle.ts'
+import { Pending } from './pending.ts'
+
+/** Subprotocol of links with relays (spec/circuits). */
+export const relaySubprotocol = 'miaou-relay-v0.2.0'
+
+/** Guess: half a megabyte each way over a slow line. */
+const measureTimeoutMs = 30_000
+/** Relays named to the engine: those behind are not reached before the ones in front have failed. Own choice. */
+const relaysMax = 16
+
+type Measured = Result<RelayMeasurement, Stopped | { readonly type: 'unavailable'; readonly detail: string }>
+
+/** A relay that somebody else named: `source` says who. */
+export interface LearntRelay {
+  readonly relay: RelayAddress
+  readonly source: Exclude<RelaySource, 'config' | 'added'>
+}
+
+export interface RelayUseOptions {
+  readonly configured: readonly RelayAddress[]
+  readonly added: AddedRelays
+  /** Relays of the invite, of contacts and of the overlay, best first. */
+  readonly learnt: () => readonly LearntRelay[]
+  readonly adapters: Adapters
+  readonly nextPipe: () => PipeId
+  readonly push: (input: PeerInput) => void
+}
+
+/** The relays that this peer uses: who they are, the pipes to them, and what is asked about them. */
+export class RelayUse {
+  readonly #options: RelayUseOptions
+  readonly #measurements = new Pending<Measured>()
+  #channel: WebSocketChannel | undefined
+  #named: readonly { readonly relay: RelayAddress; readonly source: RelaySource }[] = []
+  #reservations: readonly CircuitAddress[] = []
+  #told = ''
+
+  constructor(options: RelayUseOptions) {
+    this.#options = options
+  }
+
+  /** Own ways through relays, best first. */
+  get reservations(): readonly CircuitAddress[] {
+    return this.#reservations
+  }
+
+  start(websocket: WebSocketSide): void {
+    const { nextPipe, push } = this.#options
+    const emit = (event: TransportEvent): void => push({ type: 'circuits', input: { type: 'transport', event } })
+    this.#channel = websocket.channel?.({ subprotocol: relaySubprotocol, accepts: false, host: { emit, nextPipe } })
+    this.refresh()
+  }
+
+  /** Names the relays anew, where the list has changed. */
+  refresh(): void {
+    const { configured, added, learnt, push } = this.#options
+    if (this.#channel === undefined) return
+    this.#named = unique([
+      ...added.all.map((relay) => ({ relay, source: 'added' as const })),
+      ...configured.map((relay) => ({ relay, source: 'config' as const })),
+      ...learnt(),
+    ]).slice(0, relaysMax)
+    const text = this.#named.map(({ relay }) => formatRelayAddress(relay)).join()
+    if (text === this.#told) return
+    this.#told = text
+    push({ type: 'circuits', input: { type: 'relays', relays: this.#named.map(({ relay }) => relay) } })
+  }
+
+  /** What the circuits engine wants done; the rest is the caller's. */
+  perform(output: Extract<CircuitsOutput, { readonly type: 'relay-dial' | 'reservations' | 'measured' }>): void {
+    switch (output.type) {
+      case 'relay-dial':
+        if (this.#channel === undefined) return
+        this.#options.adapters.claim(output.pipe, this.#channel)
+        this.#channel.dial(output.pipe, output.url)
+        return
+      case 'reservations':
+        this.#reservations = output.addresses
+        return
+      case 'measured': {
+        const { result } = output
+        const { ok: isMeasured } = result
+        this.#measurements.settle(
+          output.id,
+          isMeasured ? ok(result) : err({ type: 'unavailable', detail: result.detail }),
+        )
+      }
+    }
+  }
+
+  /** With who named each; one that only a circuit led to has its invite to thank. */
+  views(views: readonly RelayView[]): RelayEntry[] {
+    return views.map((view) => ({
+      ...view,
+      source: this.#named.find(({ relay }) => isSame(relay, view.relay))?.source ?? 'invite',
+    }))
+  }
+
+  measure(relay: RelayAddress): Promise<Measured> {
+    return this.#measurements.wait(
+      (id) => this.#options.push({ type: 'circuits', input: { type: 'measure', id, relay } }),
+      measureTimeoutMs,
+      () => err({ type: 'unavailable', detail: `no answer within ${measureTimeoutMs} ms` }),
+    )
+  }
+
+  add(relay: RelayAddress): Result<undefined, AddRelayError> {
+    const added = this.#options.added.add(relay)
+    this.refresh()
+    return added
+  }
+
+  remove(relay: RelayAddress): Result<boolean, AddRelayError> {
+    const removed = this.#options.added.remove(relay)
+    this.refresh()
+    return removed
+  }
+
+  async stop(): Promise<void> {
+    this.#measurements.settleAll(err({ type: 'stopped' }))
+    await this.#channel?.stop()
+  }
+}
+
+function unique<T extends { readonly relay: RelayAddress }>(named: readonly T[]): T[] {
+  return named.filter(({ relay }, index) => named.findIndex((other) => isSame(other.relay, relay)) === index)
+}
+
+function isSame(a: RelayAddress, b: RelayAddress): boolean {
+  return equalBytes(a.relayId, b.relayId)
+}
