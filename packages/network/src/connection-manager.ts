@@ -10,7 +10,7 @@ import { defaultLinkLimits, type LinkLimits } from './link-limits.ts'
 import { Linking } from './linking.ts'
 import { defaultNetworkLimits, type NetworkLimits } from './network-limits.ts'
 import { NetworkState } from './network-state.ts'
-import type { ChannelIndex, PipeId, TransportError, TransportEvent } from './ports.ts'
+import type { ChannelIndex, PipeId, PipePath, TransportError, TransportEvent } from './ports.ts'
 import { Upgrading } from './upgrading.ts'
 
 export interface NetworkOptions {
@@ -25,6 +25,11 @@ export interface NetworkOptions {
   readonly webrtc: boolean
   /** Whether peers may show a pseudonym instead of a device; false by default. */
   readonly pseudonymsAdmitted?: boolean
+  /**
+   * Whether this host hides its address from peers: no WebSocket with a peer, told, dialled or taken, and WebRTC only by
+   * TURN; false by default (spec/links L67, L78).
+   */
+  readonly relayOnly?: boolean
   readonly limits?: Partial<NetworkLimits>
   readonly linkLimits?: Partial<LinkLimits>
 }
@@ -44,7 +49,8 @@ export class Network {
 
   /** `nextPipe`: a number for a pipe that this engine opens, unique among all pipes of the process. */
   constructor(options: NetworkOptions, nextPipe: () => PipeId) {
-    const { crypto, random, jitter, identity, features, webrtc, pseudonymsAdmitted = false } = options
+    const { crypto, random, jitter, identity, features, webrtc } = options
+    const { pseudonymsAdmitted = false, relayOnly = false } = options
     this.#state = new NetworkState({
       crypto,
       random,
@@ -53,6 +59,7 @@ export class Network {
       features,
       webrtc,
       pseudonymsAdmitted,
+      relayOnly,
       limits: { ...defaultNetworkLimits, ...options.limits },
       linkLimits: { ...defaultLinkLimits, ...options.linkLimits },
       nextPipe,
@@ -169,6 +176,9 @@ export class Network {
       case 'candidate':
         if (connection?.upgrade?.pipe === pipe) this.#upgrading.tellCandidate(now, connection, event.candidate)
         return undefined
+      case 'path':
+        this.#learnPath(now, pipe, event.path)
+        return undefined
     }
   }
 
@@ -178,10 +188,12 @@ export class Network {
       this.#state.count('unknown-pipe')
       return undefined
     }
+    const wasSuspect = pipe.link.isSuspect
     this.#state.relay(pipe, pipe.link.receive(now, channel, bytes))
     const connection = this.#state.connectionOf(pipe)
     if (connection !== undefined) connection.bytesReceived += bytes.length
-    return pipe
+    // A link that is suspect no more ends the race beside it.
+    return wasSuspect ? undefined : pipe
   }
 
   #opened(now: Now, event: Extract<TransportEvent, { type: 'opened' }>): void {
@@ -191,6 +203,13 @@ export class Network {
       // It was given up while it opened.
       this.#state.count('unknown-pipe')
       if (known === undefined) this.#state.emit({ type: 'close', pipe: event.pipe })
+      return
+    }
+    if (this.#state.settings.relayOnly && event.transport === 'websocket') {
+      // Whoever came in knows our address already; who hides it has no such link all the same.
+      this.#state.count('links-refused')
+      if (known === undefined) this.#state.emit({ type: 'close', pipe: event.pipe })
+      else this.#linking.over(now, known, 'protocol-error', { type: 'unreachable', detail: 'only relays are used' })
       return
     }
     const pipe = known ?? this.#inboundPipe(now, event)
@@ -220,6 +239,16 @@ export class Network {
     this.#state.relay(pipe, pipe.link.start(now))
   }
 
+  #learnPath(now: Now, pipe: Pipe, path: PipePath): void {
+    pipe.path = path
+    const { relayOnly } = this.#state.settings
+    const { localCandidate } = path
+    if (!relayOnly || localCandidate === undefined || localCandidate.startsWith('relay')) return
+    // The transport should not have come so far: its path shows our address.
+    this.#state.count('candidates-withheld')
+    this.#linking.over(now, pipe, 'protocol-error', { type: 'broken', detail: 'a path that does not go by a relay' })
+  }
+
   #inboundPipe(now: Now, event: Extract<TransportEvent, { type: 'opened' }>): Pipe {
     const pipe: Pipe = {
       id: event.pipe,
@@ -234,6 +263,8 @@ export class Network {
       upOrder: 0,
       upAt: 0,
       endBy: Number.POSITIVE_INFINITY,
+      path: undefined,
+      isLost: false,
     }
     const { handshakesIn, pipes, settings } = this.#state
     if (handshakesIn.size >= settings.limits.handshakesInMax) {
@@ -316,8 +347,8 @@ export class Network {
   #learn(now: Now, peerId: PeerId, addresses: readonly string[]): void {
     if (peerId === this.#state.settings.identity.peerId) return
     const connection = this.#state.connectionWith(peerId)
-    this.#dialling.learn(connection, addresses)
-    this.#dialling.hasten(now, connection)
+    const isFresh = this.#dialling.learn(connection, addresses)
+    this.#dialling.hasten(now, connection, isFresh)
   }
 
   #connect(now: Now, peerId: PeerId, addresses: readonly string[]): void {
@@ -338,6 +369,11 @@ export class Network {
     if (addressToTransport(address) === undefined) {
       this.#state.count('bad-address')
       this.#refuseDial(address, 'no transport knows this form of address')
+      return
+    }
+    if (!this.#dialling.isDialable(address)) {
+      this.#state.count('refused-dial')
+      this.#refuseDial(address, 'only relays are used, and this address goes straight to the peer')
       return
     }
     let dials = 0
@@ -370,10 +406,8 @@ export class Network {
       if (pipe.link !== undefined) this.#state.relay(pipe, pipe.link.doubt(now))
     }
     for (const connection of this.#state.connections.values()) {
-      connection.failures = 0
-      connection.upgradeFailures = 0
-      connection.nextUpgradeAt = now.mono
-      if (connection.nextTryAt !== undefined) connection.nextTryAt = now.mono
+      this.#upgrading.networkChanged(now, connection)
+      this.#dialling.networkChanged(now, connection)
     }
   }
 
@@ -413,6 +447,7 @@ export class Network {
         this.#linking.wake(now, connection)
         this.#dialling.advance(now, connection)
         this.#dialling.startDue(now, connection)
+        this.#dialling.startBackground(now, connection)
         this.#upgrading.wake(now, connection)
       }
       this.#linking.drain(now)
@@ -423,7 +458,9 @@ export class Network {
     for (const connection of this.#state.connections.values()) {
       this.#deadline = Math.min(this.#deadline, this.#timersOf(connection))
       // Without a turn a due dial waits for the end of another, not for a time.
-      if (hasTurn) this.#deadline = Math.min(this.#deadline, connection.nextTryAt ?? Number.POSITIVE_INFINITY)
+      if (!hasTurn) continue
+      const dialAt = Math.min(connection.nextTryAt ?? Number.POSITIVE_INFINITY, this.#dialling.backgroundAt(connection))
+      this.#deadline = Math.min(this.#deadline, dialAt)
     }
   }
 

@@ -1,8 +1,17 @@
 import type { PeerId } from '@miaou/core'
-import type { FrameType } from '@miaou/protocol'
-import type { ConnectionState, ConnectionStats, ConnectionView, LinkError } from './interface.ts'
+import { type FrameType, parseCircuitAddress, parseRelayAddress } from '@miaou/protocol'
+import { addressScope, hostOfAddress } from './candidates.ts'
+import type { ConnectionState, ConnectionStats, ConnectionView, LinkError, WhyNotBetter } from './interface.ts'
 import type { Link } from './link.ts'
-import type { PipeId, TransportKind } from './ports.ts'
+import type { PipeId, PipePath, TransportKind } from './ports.ts'
+
+/** ARCHITECTURE, "Links": webrtc > websocket > circuit. */
+export const transportRanks: Readonly<Record<TransportKind, number>> = {
+  webrtc: 3,
+  websocket: 2,
+  memory: 2,
+  circuit: 1,
+}
 
 /** One raw pipe that the engine dialled, offered, or was given. Times in monotonic ms. */
 export interface Pipe {
@@ -24,6 +33,10 @@ export interface Pipe {
   upAt: number
   /** When the engine loses patience: with a pipe that does not open, with a replaced link that does not end. */
   endBy: number
+  /** As its transport told. */
+  path: PipePath | undefined
+  /** It was replaced because its other end is not to be reached on it: nothing waits for its end. */
+  isLost: boolean
 }
 
 /** A race of dials to the addresses of one peer (RFC 8305 "happy eyeballs"). */
@@ -45,6 +58,10 @@ export interface Upgrade {
   readonly deadline: number
   isAnswered: boolean
   candidates: number
+  /** Private addresses (of a stranger: all) among them, and local names. */
+  readonly hosts: Set<string>
+  /** The other end has told its last candidate. */
+  hasEnded: boolean
 }
 
 export interface HeldFrame {
@@ -75,8 +92,18 @@ export class Connection {
   failures = 0
   lastTryAt: number = Number.NEGATIVE_INFINITY
   nextTryAt: number | undefined
+  /** Dials beside a suspect link: how many in a row, and from when on the next may begin. */
+  rescues = 0
+  nextRescueAt: number = Number.NEGATIVE_INFINITY
+  /** Dials of straight addresses beside a circuit. */
+  betterFailures = 0
+  betterTriedAt: number = Number.NEGATIVE_INFINITY
+  nextBetterAt: number = Number.NEGATIVE_INFINITY
+  /** Why the last attempt at a better link failed. */
+  notBetter: LinkError | undefined
   upgrade: Upgrade | undefined
   upgradeFailures = 0
+  upgradeTriedAt: number = Number.NEGATIVE_INFINITY
   nextUpgradeAt: number = Number.NEGATIVE_INFINITY
   /** When the allowance for their offers would be whole again. */
   offersRefilledAt: number = Number.NEGATIVE_INFINITY
@@ -128,6 +155,8 @@ export class Connection {
   view(): ConnectionView {
     const { active, error, nextTryAt } = this
     const latencyMs = active?.link?.latencyMs
+    const path = active === undefined ? undefined : pathOf(active)
+    const isUpgradable = active !== undefined && active.transport !== 'webrtc'
     return {
       peerId: this.peerId,
       state: this.state,
@@ -139,6 +168,40 @@ export class Connection {
       ...(latencyMs === undefined ? {} : { latencyMs }),
       ...(error === undefined ? {} : { error }),
       ...(nextTryAt === undefined || active !== undefined ? {} : { nextTryAt }),
+      ...(path === undefined ? {} : { path }),
+      ...(active?.link?.isSuspect ? { isSuspect: true } : {}),
+      ...(isUpgradable ? { whyNotBetter: this.#whyNotBetter() } : {}),
     }
   }
+
+  #whyNotBetter(): WhyNotBetter {
+    const { notBetter, upgrade, upgradeFailures, nextUpgradeAt, offers } = this
+    return {
+      failures: upgradeFailures,
+      ...(notBetter === undefined ? {} : { error: notBetter }),
+      ...(upgrade === undefined && offers && notBetter !== undefined ? { nextTryAt: nextUpgradeAt } : {}),
+    }
+  }
+}
+
+/** Where a pipe goes to, as a host: the peer, or the relay of a circuit. Undefined where nothing tells. */
+export function hostOfPipe({ transport, address }: Pipe): string | undefined {
+  return hostOfAddress(transport === 'circuit' ? (relayUrlOf(address) ?? address) : address)
+}
+
+/** How a pipe goes: as its transport told, else what its kind and its address tell. */
+export function pathOf(pipe: Pipe): PipePath | undefined {
+  if (pipe.path !== undefined) return pipe.path
+  if (pipe.transport === 'circuit') {
+    const via = relayUrlOf(pipe.address)
+    return via === undefined ? { kind: 'relayed' } : { kind: 'relayed', via }
+  }
+  const host = pipe.transport === 'websocket' ? hostOfPipe(pipe) : undefined
+  if (host === undefined) return undefined
+  const scope = addressScope(host)
+  return { kind: scope === 'public' || scope === 'unusable' ? 'direct' : 'lan' }
+}
+
+function relayUrlOf(address: string): string | undefined {
+  return (parseCircuitAddress(address)?.relay ?? parseRelayAddress(address))?.url
 }

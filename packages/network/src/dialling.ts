@@ -1,6 +1,7 @@
 import type { Now, PeerId } from '@miaou/core'
+import { circuitScheme, parseCircuitAddress } from '@miaou/protocol'
 import { backoff } from './backoff.ts'
-import type { Connection, DialRace, Pipe } from './connection.ts'
+import { type Connection, type DialRace, type Pipe, transportRanks } from './connection.ts'
 import type { LinkError } from './interface.ts'
 import type { NetworkState } from './network-state.ts'
 import type { TransportKind } from './ports.ts'
@@ -31,11 +32,10 @@ export class Dialling {
    * or was met there. Anybody on the LAN can tell others, which push out each other but not these.
    */
   learn(connection: Connection, addresses: readonly string[], isTrusted = false): boolean {
-    const { addressesMax } = this.#state.settings.limits
+    const { addressesMax, circuitAddressesMin } = this.#state.settings.limits
     const known = addresses.filter((address) => {
-      const isDialable = addressToTransport(address) !== undefined
-      if (!isDialable) this.#state.count('bad-address')
-      return isDialable
+      if (addressToTransport(address) === undefined) this.#state.count('bad-address')
+      return this.isDialable(address)
     })
     const dialable = known.slice(0, addressesMax)
     const fresh = dialable.filter((address) => !connection.addresses.includes(address))
@@ -44,8 +44,9 @@ export class Dialling {
       connection.trusted = [...new Set([...dialable, ...connection.trusted])].slice(0, trustedMax)
     }
     const all = [...new Set([...dialable, ...connection.addresses])]
+    const circuits = all.filter(isCircuit).slice(0, circuitAddressesMin)
     while (all.length > addressesMax) {
-      const last = all.findLastIndex((address) => !connection.trusted.includes(address))
+      const last = all.findLastIndex((address) => !connection.trusted.includes(address) && !circuits.includes(address))
       all.splice(last < 0 ? -1 : last, 1)
     }
     connection.addresses = all
@@ -56,10 +57,23 @@ export class Dialling {
     return fresh.length > 0
   }
 
-  /** Dials a wanted peer as soon as it may: at once, or after a failure that is not a second old. */
-  hasten(now: Now, connection: Connection): void {
+  /** Whether this host dials such addresses: one that hides its own knows no straight way. */
+  isDialable(address: string): boolean {
+    const transport = addressToTransport(address)
+    return transport !== undefined && !(this.#state.settings.relayOnly && transport === 'websocket')
+  }
+
+  /**
+   * Dials a wanted peer as soon as it may: at once, or after a failure that is not a second old. One that is linked by a
+   * circuit is dialled straight when something new is known of it (`isFresh`).
+   */
+  hasten(now: Now, connection: Connection, isFresh = true): void {
+    const { backoffMinMs } = this.#state.settings.limits
+    if (isFresh && connection.active !== undefined) {
+      connection.nextBetterAt = Math.max(now.mono, connection.betterTriedAt + backoffMinMs)
+    }
     if (!this.#isDialled(connection)) return
-    const earliest = connection.lastTryAt + this.#state.settings.limits.backoffMinMs
+    const earliest = connection.lastTryAt + backoffMinMs
     connection.nextTryAt = Math.max(now.mono, earliest)
     this.startDue(now, connection)
   }
@@ -86,7 +100,7 @@ export class Dialling {
     this.#races += 1
     connection.race = {
       startedAt: now.mono,
-      queue: [...connection.addresses],
+      queue: this.#queue(connection),
       pipes: new Set(),
       nextStartAt: now.mono,
       error: undefined,
@@ -96,6 +110,7 @@ export class Dialling {
 
   /** Dials the next address when its time has come, and ends the race when nothing is left of it. */
   advance(now: Now, connection: Connection): void {
+    this.prune(connection)
     const { race } = connection
     if (race === undefined) return
     while (race.queue.length > 0 && now.mono >= race.nextStartAt) {
@@ -104,7 +119,81 @@ export class Dialling {
       race.pipes.add(this.dial(now, address, 'dial', connection.peerId))
       race.nextStartAt = now.mono + this.#state.settings.limits.staggerMs
     }
-    if (race.queue.length === 0 && race.pipes.size === 0) this.#fail(now, connection, race)
+    if (race.queue.length > 0 || race.pipes.size > 0) return
+    if (connection.active === undefined) this.#fail(now, connection, race)
+    else {
+      this.end(connection)
+      if (!connection.active.link?.isSuspect) connection.notBetter ??= race.error
+    }
+  }
+
+  /**
+   * While a link stands that can be trusted, only those dials of a race go on that lead to a better one; a race that has
+   * none is over, and nobody's failure.
+   */
+  prune(connection: Connection): void {
+    const { race, active } = connection
+    if (race === undefined || active === undefined || active.link?.isSuspect || active.link?.isRemoteRetired) return
+    const rank = transportRanks[active.transport]
+    const queue = race.queue.filter((address) => rankOf(address) > rank)
+    race.queue.splice(0, race.queue.length, ...queue)
+    for (const pipe of race.pipes) {
+      if (transportRanks[pipe.transport] > rank && !pipe.link?.isUp) continue
+      race.pipes.delete(pipe)
+      if (!(pipe.link?.isConfirming || pipe.link?.isUp)) this.#state.drop(pipe)
+    }
+    if (race.queue.length === 0 && race.pipes.size === 0) this.end(connection)
+  }
+
+  /**
+   * When a peer that is linked is dialled all the same, monotonic ms: because its link is suspect, or because it goes by
+   * a relay while a straight address is known. Infinity for never.
+   */
+  backgroundAt(connection: Connection): number {
+    const { active, race, isWanted, isHeld, addresses } = connection
+    const never = Number.POSITIVE_INFINITY
+    if (active === undefined || race !== undefined || !isWanted || isHeld || addresses.length === 0) return never
+    if (active.link?.isRemoteRetired) return never
+    if (active.link?.isSuspect) return connection.nextRescueAt
+    const hasBetter = active.transport === 'circuit' && addresses.some((address) => !isCircuit(address))
+    return hasBetter ? connection.nextBetterAt : never
+  }
+
+  /** Starts the race of a linked peer whose time has come, if it is its turn. The waits double: nothing here can storm. */
+  startBackground(now: Now, connection: Connection): void {
+    if (now.mono < this.backgroundAt(connection) || !this.hasTurn()) return
+    const { limits } = this.#state.settings
+    if (connection.active?.link?.isSuspect) {
+      this.#state.count('rescues')
+      // A calm time forgets the rescues before it.
+      if (now.mono - connection.nextRescueAt > limits.rescueBackoffMaxMs) connection.rescues = 0
+      connection.rescues += 1
+      connection.nextRescueAt = now.mono + this.#backoff(connection.rescues, limits.rescueBackoffMaxMs)
+    } else {
+      connection.betterFailures += 1
+      connection.betterTriedAt = now.mono
+      const { upgradeBackoffMinMs: minMs, upgradeBackoffMaxMs: maxMs, backoffJitter: jitterShare } = limits
+      const wait = backoff(connection.betterFailures, { minMs, maxMs, jitterShare }, this.#state.settings.jitter)
+      connection.nextBetterAt = now.mono + wait
+    }
+    this.start(now, connection)
+  }
+
+  /** The network changed: what is under way left by the old one, and begins anew. */
+  networkChanged(now: Now, connection: Connection): void {
+    const { staggerMs, backoffMinMs } = this.#state.settings.limits
+    connection.failures = 0
+    connection.rescues = 0
+    connection.betterFailures = 0
+    // The standing link is the first runner of the race: most survive what looks like a change.
+    connection.nextRescueAt = now.mono + staggerMs
+    connection.nextBetterAt = Math.max(now.mono, connection.betterTriedAt + backoffMinMs)
+    const { race } = connection
+    if (race !== undefined && now.mono - race.startedAt >= staggerMs) {
+      this.end(connection)
+      if (connection.active === undefined) this.start(now, connection)
+    }
+    if (connection.nextTryAt !== undefined) connection.nextTryAt = now.mono
   }
 
   dial(now: Now, address: string, source: 'dial' | 'address', peerId: PeerId | undefined): Pipe {
@@ -122,6 +211,8 @@ export class Dialling {
       upOrder: 0,
       upAt: 0,
       endBy: now.mono + this.#state.settings.limits.openTimeoutMs,
+      path: undefined,
+      isLost: false,
     }
     this.#state.pipes.set(pipe.id, pipe)
     this.#state.emit({ type: 'dial', pipe: pipe.id, transport, address })
@@ -139,13 +230,17 @@ export class Dialling {
     this.advance(now, connection)
   }
 
-  /** The race is decided: every pipe of it but `winner` is closed. It is over once that link is up. */
+  /**
+   * The race is decided: every pipe of it but `winner`, and those that lead to a better transport, is closed. It is over
+   * once that link is up, and nothing better is under way.
+   */
   decide(connection: Connection, winner: Pipe): void {
     const { race } = connection
     if (race === undefined) return
-    race.queue.length = 0
+    const rank = transportRanks[winner.transport]
+    race.queue.splice(0, race.queue.length, ...race.queue.filter((address) => rankOf(address) > rank))
     for (const pipe of race.pipes) {
-      if (pipe === winner) continue
+      if (pipe === winner || transportRanks[pipe.transport] > rank) continue
       race.pipes.delete(pipe)
       this.#state.drop(pipe)
     }
@@ -181,9 +276,30 @@ export class Dialling {
     this.schedule(now, connection, false)
   }
 
-  #backoff(failures: number): number {
+  /**
+   * The order in which the addresses of a peer are tried: straight ones and circuits by turns, so that neither waits for
+   * a list of the other that leads nowhere. The way of the suspect link itself comes last, and the other ways by its
+   * relay before it.
+   */
+  #queue({ active, addresses }: Connection): string[] {
+    const suspect = active?.address
+    const relay = suspect === undefined ? undefined : parseCircuitAddress(suspect)?.relay.url
+    const doubt = (address: string): number => {
+      if (address === suspect) return 2
+      return relay !== undefined && parseCircuitAddress(address)?.relay.url === relay ? 1 : 0
+    }
+    const sorted = [...addresses].sort((a, b) => doubt(a) - doubt(b))
+    const circuits = sorted.filter(isCircuit)
+    const straight = sorted.filter((address) => !isCircuit(address))
+    const turns = Math.max(circuits.length, straight.length)
+    return Array.from({ length: turns }, (_, i) => [straight[i], circuits[i]])
+      .flat()
+      .filter((address) => address !== undefined)
+  }
+
+  #backoff(failures: number, maxMs = this.#state.settings.limits.backoffMaxMs): number {
     const { limits, jitter } = this.#state.settings
-    const options = { minMs: limits.backoffMinMs, maxMs: limits.backoffMaxMs, jitterShare: limits.backoffJitter }
+    const options = { minMs: limits.backoffMinMs, maxMs, jitterShare: limits.backoffJitter }
     return backoff(failures, options, jitter)
   }
 
@@ -196,5 +312,15 @@ export class Dialling {
 export function addressToTransport(address: string): TransportKind | undefined {
   if (/^wss?:\/\//.test(address)) return 'websocket'
   if (/^memory:/.test(address)) return 'memory'
+  if (parseCircuitAddress(address) !== undefined) return 'circuit'
   return undefined
+}
+
+function isCircuit(address: string): boolean {
+  return address.startsWith(circuitScheme)
+}
+
+/** Rank of the link that an address leads to. */
+function rankOf(address: string): number {
+  return transportRanks[isCircuit(address) ? 'circuit' : 'websocket']
 }

@@ -23,6 +23,7 @@ export type {
   NetworkEvent,
   NetworkInput,
   NetworkOutput,
+  WhyNotBetter,
 } from './interface.ts'
 export type { Leftover, LinkOptions, LinkOutput } from './link.ts'
 export { Link } from './link.ts'
@@ -42,6 +43,7 @@ export type {
   DiscoveryError,
   IceCandidate,
   PipeId,
+  PipePath,
   SessionDescription,
   SignalledTransport,
   Transport,

@@ -1,6 +1,14 @@
 import type { PeerId } from '@miaou/core'
 import type { FrameType } from '@miaou/protocol'
-import type { ChannelIndex, IceCandidate, PipeId, SessionDescription, TransportEvent, TransportKind } from './ports.ts'
+import type {
+  ChannelIndex,
+  IceCandidate,
+  PipeId,
+  PipePath,
+  SessionDescription,
+  TransportEvent,
+  TransportKind,
+} from './ports.ts'
 
 /** Life of the connection with one peer, as shown (rows D08, X07). */
 export type ConnectionState = 'idle' | 'dialing' | 'handshaking' | 'connected' | 'upgrading' | 'waiting' | 'closed'
@@ -46,6 +54,16 @@ export interface ConnectionStats {
   readonly currentState: ConnectionState
 }
 
+/** Why no better path carries a connection that stands: the last attempt that failed, and when the next one is. */
+export interface WhyNotBetter {
+  /** Absent before the first attempt failed. */
+  readonly error?: LinkError
+  /** Attempts in a row that failed. */
+  readonly failures: number
+  /** Monotonic ms; absent while an attempt is under way, and where the other end begins them. */
+  readonly nextTryAt?: number
+}
+
 /** Row C17, for one peer the engine knows of. */
 export interface ConnectionView {
   readonly peerId: PeerId
@@ -60,6 +78,12 @@ export interface ConnectionView {
   readonly error?: LinkError
   /** Monotonic ms. */
   readonly nextTryAt?: number
+  /** How the link goes, where that is known. */
+  readonly path?: PipePath
+  /** The link is suspect: something is unanswered for too long, or the network changed, and other ways are tried. */
+  readonly isSuspect?: boolean
+  /** Of a link that is not WebRTC. */
+  readonly whyNotBetter?: WhyNotBetter
 }
 
 /** Row D27. */

@@ -119,6 +119,11 @@ export class Link {
     return this.#state === 'confirming'
   }
 
+  /** Something is unanswered for longer than it should be, or the network changed, and nothing was heard since. */
+  get isSuspect(): boolean {
+    return this.#state === 'up' && this.#liveness.isSuspect
+  }
+
   get isRetired(): boolean {
     return this.#state === 'retired'
   }

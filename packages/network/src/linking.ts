@@ -1,15 +1,11 @@
 import { assert, type Now } from '@miaou/core'
 import { type FrameType, frameTypes } from '@miaou/protocol'
-import type { Connection, Pipe } from './connection.ts'
+import { type Connection, type Pipe, transportRanks } from './connection.ts'
 import type { Dialling } from './dialling.ts'
 import type { CloseReason, LinkError } from './interface.ts'
 import type { LinkPeer } from './link-handshake.ts'
 import type { LinkNews, NetworkState } from './network-state.ts'
-import type { TransportKind } from './ports.ts'
 import type { Upgrading } from './upgrading.ts'
-
-/** ARCHITECTURE, "Links": webrtc > websocket > circuit. */
-const transportRanks: Readonly<Record<TransportKind, number>> = { webrtc: 3, websocket: 2, memory: 2, circuit: 1 }
 
 // 2^9 times the first wait is above the longest one.
 const blockedFailures = 10
@@ -92,10 +88,13 @@ export class Linking {
     return undefined
   }
 
-  /** Whether the initiator has a link as good already: then it ends here, before the other end knows of the new one. */
+  /**
+   * Whether the initiator has a link as good already: then it ends here, before the other end knows of the new one. A
+   * suspect link is not as good as any.
+   */
   #isSuperfluous(pipe: Pipe, connection: Connection): boolean {
     const { active } = connection
-    if (active !== undefined && !active.link?.isRemoteRetired) {
+    if (active !== undefined && !active.link?.isRemoteRetired && !active.link?.isSuspect) {
       if (transportRanks[active.transport] >= transportRanks[pipe.transport]) return true
     }
     for (const other of this.#state.pipes.values()) {
@@ -126,6 +125,7 @@ export class Linking {
     if (connection.upgrade?.pipe === pipe) {
       this.#upgrading.end(connection)
       connection.upgradeFailures = 0
+      connection.notBetter = undefined
     }
     if (pipe.address !== '' && pipe.role === 'initiator') this.#dialling.learn(connection, [pipe.address], true)
     connection.features = pipe.link.peer?.features ?? []
@@ -133,7 +133,11 @@ export class Linking {
     if (active === undefined) this.#first(now, pipe, connection)
     else if (this.#supersedes(pipe, active)) this.#replace(now, pipe, active, connection)
     else this.#retire(now, pipe, connection, 'duplicate')
-    this.#dialling.end(connection)
+    if (connection.active === pipe && pipe.transport === 'circuit') {
+      // The other end dials, too: a moment later only what it could not reach is left.
+      connection.nextBetterAt = Math.max(connection.nextBetterAt, now.mono + this.#state.settings.limits.backoffMinMs)
+    }
+    this.#dialling.prune(connection)
     this.#cutExcess(now, connection)
   }
 
@@ -202,18 +206,35 @@ export class Linking {
 
   #replace(now: Now, pipe: Pipe, old: Pipe, connection: Connection): void {
     const isStaleOld = isStale(old, pipe) && transportRanks[pipe.transport] <= transportRanks[old.transport]
+    // We dialled because the old one was suspect, and it still is.
+    const isRescue = pipe.source === 'dial' && old.link?.isSuspect === true
     const reason = pipe.transport === old.transport ? 'duplicate' : 'upgraded'
     connection.active = pipe
     connection.error = undefined
     this.#retire(now, old, connection, reason, pipe)
-    if (isStaleOld) {
-      // Nothing more can come on a link that the other end has lost: nothing waits for its end.
-      if (connection.retiring.size <= 1) this.#release(now, connection)
-      // What was sent on it may be lost: the layers above must hear of it, so that they send again before what is new.
-      this.#state.emit({ type: 'link-down', peerId: connection.peerId, reason: 'pipe-lost' })
-      this.#linkUp(pipe, connection)
+    if (isStaleOld || isRescue) {
+      // Nothing more is awaited on a link that an end has lost.
+      old.isLost = true
+      this.#releaseWhenAlone(now, connection)
+      this.#tellLoss(connection)
+      this.#upgrading.linkLost(now, connection, old)
     }
     this.#established(pipe, connection, now.mono - pipe.startedAt)
+  }
+
+  /** What was sent on a replaced link may be lost: the layers above send it again, before what is new. */
+  #tellLoss(connection: Connection): void {
+    const { active, peerId } = connection
+    if (!active?.link?.isUp) return
+    this.#state.emit({ type: 'link-down', peerId, reason: 'pipe-lost' })
+    this.#linkUp(active, connection)
+  }
+
+  /** How long frames of a new link wait for the next one of the old `pipe`: by a relay that may be gone, not long. */
+  #patience({ transport, link }: Pipe): number {
+    const { limits, linkLimits } = this.#state.settings
+    if (transport !== 'circuit') return limits.holdMs
+    return Math.min(limits.holdMs, Math.max(linkLimits.probeRttFactor * (link?.latencyMs ?? 0), linkLimits.probeMs))
   }
 
   /** Says the last word on `pipe`; what it had not begun to send goes to `heir`. */
@@ -227,11 +248,10 @@ export class Linking {
       if (heir?.link?.isUp) this.#state.relay(heir, heir.link.send(now, frameType, payload, false) ?? [])
     }
     for (const id of leftover.pingIds) if (heir?.link?.isUp) this.#state.relay(heir, heir.link.ping(now, id) ?? [])
-    const { retireMs, holdMs } = this.#state.settings.limits
-    pipe.endBy = now.mono + retireMs
+    pipe.endBy = now.mono + this.#state.settings.limits.retireMs
     connection.retiring.add(pipe)
     if (link.isRemoteRetired) this.over(now, pipe, reason, undefined)
-    else connection.holdUntil = now.mono + holdMs
+    else connection.holdUntil = now.mono + this.#patience(pipe)
   }
 
   #remoteRetired(now: Now, pipe: Pipe, reason: CloseReason): void {
@@ -254,8 +274,8 @@ export class Linking {
     const connection = this.#state.connectionOf(pipe)
     if (connection === undefined) return
     // What was sent before still comes: what was sent after goes on waiting (until the old link is cut).
-    if (connection.holdUntil !== undefined && connection.retiring.has(pipe)) {
-      connection.holdUntil = now.mono + this.#state.settings.limits.holdMs
+    if (connection.holdUntil !== undefined && connection.retiring.has(pipe) && !pipe.isLost) {
+      connection.holdUntil = Math.max(connection.holdUntil, now.mono + this.#patience(pipe))
     }
     const isHeld = connection.active === pipe || connection.held.some((frame) => frame.pipe === pipe)
     if (connection.holdUntil === undefined || !isHeld || channel !== 0) {
@@ -294,7 +314,7 @@ export class Linking {
 
   /** Whether frames sent before those of the link in use may still come: on a replaced link, or on a lesser new one. */
   #isAwaiting({ active, retiring, peerId }: Connection): boolean {
-    if (retiring.size > 0) return true
+    for (const { isLost } of retiring) if (!isLost) return true
     for (const pipe of this.#state.pipes.values()) {
       if (pipe === active || pipe.peerId !== peerId || !pipe.link?.isConfirming || active === undefined) continue
       if (transportRanks[pipe.transport] <= transportRanks[active.transport]) return true
@@ -314,6 +334,9 @@ export class Linking {
   wake(now: Now, connection: Connection): void {
     if (connection.holdUntil !== undefined && now.mono >= connection.holdUntil) {
       if (connection.held.length > 0) this.#state.count('hold-timeout')
+      const silent = [...connection.retiring].filter(({ isLost, link }) => !isLost && !link?.isRemoteRetired)
+      for (const pipe of silent) pipe.isLost = true
+      if (silent.length > 0) this.#tellLoss(connection)
       this.#release(now, connection)
     }
   }
@@ -323,6 +346,7 @@ export class Linking {
    * open in time. Everything that hung on it is settled here.
    */
   over(now: Now, pipe: Pipe, reason: CloseReason, error: LinkError | undefined, isClosed = false): void {
+    const wasRetiredThere = pipe.link?.isRemoteRetired === true
     if (isClosed) {
       this.#state.pipes.delete(pipe.id)
       this.#state.handshakesIn.delete(pipe)
@@ -332,6 +356,8 @@ export class Linking {
     if (connection?.active === pipe) this.#lost(now, pipe, connection, reason, error)
     else if (connection?.retiring.delete(pipe)) {
       this.#closed(pipe, connection, reason)
+      // It ended before the other end had said its last word there.
+      if (!pipe.isLost && !wasRetiredThere) this.#tellLoss(connection)
       this.#releaseWhenAlone(now, connection)
     } else {
       this.#neverUp(now, pipe, connection, reason, error)
@@ -343,17 +369,21 @@ export class Linking {
     connection.active = undefined
     this.#release(now, connection)
     if (error !== undefined) this.#state.report(error, pipe, connection)
-    if (now.mono - pipe.upAt >= this.#state.settings.limits.steadyAfterMs) connection.failures = 0
+    const { backoffMinMs, steadyAfterMs } = this.#state.settings.limits
+    const lifeMs = now.mono - pipe.upAt
+    if (lifeMs >= steadyAfterMs) connection.failures = 0
     // A link that we ended at its last sequence number, or that another should have replaced, failed nobody; a short
-    // life is a failure all the same, or two peers who disagree would dial without end.
-    const { backoffMinMs } = this.#state.settings.limits
-    const atOnce = error === undefined && reason !== 'pipe-lost' && now.mono - pipe.upAt >= backoffMinMs
+    // life is a failure all the same, or two peers who disagree would dial without end. One that stood long and broke is
+    // missed: somebody may be in the middle of a word.
+    const isBroken = error === undefined ? reason === 'pipe-lost' : error.type === 'broken' || error.type === 'silent'
+    const atOnce = isBroken ? lifeMs >= steadyAfterMs : error === undefined && lifeMs >= backoffMinMs
     if (!atOnce) connection.failures += 1
     // Asking often changes nothing there.
     if (reason === 'blocked') connection.failures = Math.max(connection.failures, blockedFailures)
     this.#closed(pipe, connection, reason)
     this.#state.emit({ type: 'link-down', peerId: connection.peerId, reason })
     connection.connectedAt = undefined
+    this.#upgrading.linkLost(now, connection, pipe)
     this.#dialling.schedule(now, connection, atOnce)
   }
 
@@ -399,6 +429,8 @@ export class Linking {
       this.#upgrading.end(connection)
       this.#state.drop(pipe)
     }
+    // Nobody sends anything again to a peer that is left.
+    for (const pipe of connection.retiring) pipe.isLost = true
     for (const pipe of [...this.#state.pipes.values()]) {
       if (pipe.peerId !== connection.peerId) continue
       this.#relayWrites(pipe, now, reason)

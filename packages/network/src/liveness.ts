@@ -28,6 +28,11 @@ export class Liveness {
     return this.#rtt
   }
 
+  /** Whether a probe is unanswered: what was sent before it waits for longer than it should. */
+  get isSuspect(): boolean {
+    return !this.#isOff && this.#waitingSince !== undefined && this.#probes > 0
+  }
+
   /** For how long the other end has left something unanswered. */
   silentFor(now: number): number {
     return this.#waitingSince === undefined ? 0 : now - this.#waitingSince

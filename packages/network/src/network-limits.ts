@@ -8,6 +8,8 @@ export interface NetworkLimits {
   readonly handshakesInMax: number
   /** Addresses kept and tried for one peer. */
   readonly addressesMax: number
+  /** Of them, circuits that no other address pushes out, the newest. */
+  readonly circuitAddressesMin: number
   /** Between the starts of two dials to one peer, unless the one before failed. */
   readonly staggerMs: number
   /** From a dial to its open pipe. */
@@ -17,6 +19,8 @@ export interface NetworkLimits {
   /** First wait before a peer is dialled again; it doubles with every failure. */
   readonly backoffMinMs: number
   readonly backoffMaxMs: number
+  /** Longest wait between races beside a link that is suspect again and again; the first is `backoffMinMs`. */
+  readonly rescueBackoffMaxMs: number
   /** Share of a wait that is drawn by lot, in [0, 1]: ± half of it. */
   readonly backoffJitter: number
   /** A link that stood so long clears the failures before it. */
@@ -32,6 +36,9 @@ export interface NetworkLimits {
   readonly offerRefillMs: number
   /** ICE candidates passed on for one attempt. */
   readonly candidatesMax: number
+  /** Private addresses and local names that a contact may name in one attempt; addresses of a stranger at all. */
+  readonly privateHostsMax: number
+  readonly strangerHostsMax: number
   /** How long frames of a new link wait for the end of the old one, from the last frame that came on it. */
   readonly holdMs: number
   readonly holdFramesMax: number
@@ -52,6 +59,8 @@ export const defaultNetworkLimits: NetworkLimits = {
   handshakesInMax: 64,
   // The `Discovery` port gives at most 16.
   addressesMax: 16,
+  // Own choice: one more than the relays at which a peer keeps reservations.
+  circuitAddressesMin: 4,
   // RFC 8305 §5: the recommended Connection Attempt Delay.
   staggerMs: 250,
   // Guess: a TCP connection that took longer would carry no conversation.
@@ -61,6 +70,8 @@ export const defaultNetworkLimits: NetworkLimits = {
   // Issue 2, "Connection manager": 1 s, 2 s, 4 s … 5 min.
   backoffMinMs: 1_000,
   backoffMaxMs: 300_000,
+  // Guess: a link that is suspect so often works, slowly; its peer is not to be dialled all the time.
+  rescueBackoffMaxMs: 60_000,
   backoffJitter: 0.5,
   // Guess: as long as a silent link takes to be noticed.
   steadyAfterMs: 10_000,
@@ -76,6 +87,10 @@ export const defaultNetworkLimits: NetworkLimits = {
   offerRefillMs: 5_000,
   // Guess: a host with many interfaces and relays gathers some 20.
   candidatesMax: 64,
+  // Guess: a laptop with Wi-Fi, a cable, a VPN and containers, each with IPv4 and IPv6.
+  privateHostsMax: 8,
+  // Guess: one address of each family, one from a STUN server and one of a TURN server.
+  strangerHostsMax: 4,
   // Guess: many round trips.
   holdMs: 2_000,
   // Own choice: above what messaging has under way to a device without a receipt (512 messages, 1 MiB of text).

@@ -18,6 +18,7 @@ export interface NetworkSettings {
   readonly features: readonly string[]
   readonly webrtc: boolean
   readonly pseudonymsAdmitted: boolean
+  readonly relayOnly: boolean
   readonly limits: NetworkLimits
   readonly linkLimits: LinkLimits
   readonly nextPipe: () => PipeId
@@ -86,6 +87,7 @@ export class NetworkState {
     const known = this.connections.get(peerId)
     if (known !== undefined) return known
     const connection = new Connection(peerId, this.connectionIdWith(peerId), this.offersTo(peerId))
+    if (!this.settings.webrtc) connection.notBetter = { type: 'unreachable', detail: 'WebRTC is switched off here' }
     const forgettable = [...this.connections.values()].filter(({ isForgettable }) => isForgettable)
     if (forgettable.length >= this.settings.limits.rememberedMax) {
       const [oldest] = forgettable

@@ -55,6 +55,21 @@ export type TransportEvent =
   /** What the other end must be told over another link. */
   | { readonly type: 'description'; readonly pipe: PipeId; readonly description: SessionDescription }
   | { readonly type: 'candidate'; readonly pipe: PipeId; readonly candidate: IceCandidate }
+  /** How an open pipe goes: once after `opened`, and again when that changes. Transports that cannot tell never say. */
+  | { readonly type: 'path'; readonly pipe: PipeId; readonly path: PipePath }
+
+/**
+ * How a pipe goes, as far as its transport can tell. `lan`: straight, between own addresses of one network or machine;
+ * `direct`: straight through NATs or between public addresses; `relayed`: a TURN server or a relay carries it.
+ */
+export interface PipePath {
+  readonly kind: 'lan' | 'direct' | 'relayed'
+  /** Who carries it: the URL of the relay, or of the TURN server where the transport knows it. */
+  readonly via?: string
+  /** The pair in use, as `<host|srflx|prflx|relay> <udp|tcp> <address>:<port>`; IPv6 in brackets. WebRTC only. */
+  readonly localCandidate?: string
+  readonly remoteCandidate?: string
+}
 
 export interface TransportHost {
   /** Takes every event, in order, never within a call into the transport. */

@@ -1,12 +1,25 @@
 import type { Now } from '@miaou/core'
 import { candidateLengthMax, decodeSignal, encodeSignal, frameTypes, type Signal, sdpLengthMax } from '@miaou/protocol'
 import { backoff } from './backoff.ts'
+import {
+  addressScope,
+  type CandidateFacts,
+  filterSdp,
+  isEndOfCandidates,
+  parseCandidate,
+  withoutOrigin,
+  withoutRelated,
+} from './candidates.ts'
 import type { Connection, Pipe, Upgrade } from './connection.ts'
+import { hostOfPipe } from './connection.ts'
 import type { LinkError } from './interface.ts'
 import type { NetworkState } from './network-state.ts'
 import type { IceCandidate, SessionDescription } from './ports.ts'
 
-/** WebRTC links made by signalling over the links that stand (spec/links L70–L78). */
+/** Why an answerer takes its answer back (spec/signals S5). */
+export const networkChangedReason = 'network-changed'
+
+/** WebRTC links made by signalling over the links that stand (spec/links L70–L79). */
 export class Upgrading {
   readonly #state: NetworkState
   #nextAttempt = 1
@@ -19,12 +32,57 @@ export class Upgrading {
   /** When an offer is due for a connection: monotonic ms, Infinity for never. */
   dueAt(connection: Connection): number {
     const { active, retiring, upgrade } = connection
-    const { webrtc } = this.#state.settings
-    if (!webrtc || active === undefined || upgrade !== undefined || retiring.size > 0) return Number.POSITIVE_INFINITY
-    if (active.transport === 'webrtc' || active.link?.isRemoteRetired || !this.#hasRoom(connection)) {
-      return Number.POSITIVE_INFINITY
+    const never = Number.POSITIVE_INFINITY
+    if (!this.#state.settings.webrtc || !connection.offers || active === undefined || upgrade !== undefined)
+      return never
+    if (active.transport === 'webrtc' || !this.#hasRoom(connection)) return never
+    // An offer on a link that is ending, or suspect, would be lost.
+    if (active.link?.isRemoteRetired || active.link?.isSuspect) return never
+    for (const { isLost } of retiring) if (!isLost) return never
+    return connection.nextUpgradeAt
+  }
+
+  /** The network changed: what was gathered for an attempt is of the old one. */
+  networkChanged(now: Now, connection: Connection): void {
+    connection.upgradeFailures = 0
+    connection.nextUpgradeAt = now.mono
+    const attempt = connection.upgrade?.attempt ?? 0
+    this.#abandon(connection)
+    if (connection.offers || connection.active === undefined || connection.active.transport === 'webrtc') return
+    const { connectionId } = connection
+    this.#send(now, connection, { type: 'refuse', connectionId, attempt, reason: networkChangedReason })
+  }
+
+  /** The answerer's network changed: what it told of the old one is of no use. */
+  #otherChanged(now: Now, connection: Connection): void {
+    this.#abandon(connection)
+    connection.upgradeFailures = 0
+    const { offerRefillMs } = this.#state.settings.limits
+    connection.nextUpgradeAt = Math.max(now.mono, connection.upgradeTriedAt + offerRefillMs)
+  }
+
+  /**
+   * A link is gone. An attempt that waits for an answer has lost its documents, perhaps: it begins anew on the next link.
+   * The fall of a WebRTC link that stood long is nobody's failure.
+   */
+  linkLost(now: Now, connection: Connection, pipe: Pipe): void {
+    const { steadyAfterMs, upgradeBackoffMinMs } = this.#state.settings.limits
+    if (connection.upgrade?.role === 'offerer' && !connection.upgrade.isAnswered) this.#abandon(connection)
+    if (pipe.transport === 'webrtc' && now.mono - pipe.upAt < steadyAfterMs) {
+      connection.upgradeFailures += 1
+      connection.nextUpgradeAt = now.mono + this.#backoff(connection)
+    } else {
+      // Another link may mean another network at the other end.
+      const earliest = connection.upgradeTriedAt + (pipe.transport === 'webrtc' ? 0 : upgradeBackoffMinMs)
+      connection.nextUpgradeAt = Math.min(connection.nextUpgradeAt, Math.max(now.mono, earliest))
     }
-    return connection.offers ? connection.nextUpgradeAt : Number.POSITIVE_INFINITY
+  }
+
+  #abandon(connection: Connection): void {
+    if (connection.upgrade === undefined) return
+    const { pipe } = connection.upgrade
+    this.end(connection)
+    this.#state.drop(pipe)
   }
 
   /** Strangers fill at most half of the room: some could open attempts and never finish them. */
@@ -50,6 +108,7 @@ export class Upgrading {
       this.fail(now, connection, { type: 'unreachable', detail: `no WebRTC link within ${upgradeTimeoutMs} ms` })
     }
     if (now.mono < this.dueAt(connection)) return
+    connection.upgradeTriedAt = now.mono
     const attempt = this.#nextAttempt
     this.#nextAttempt = (this.#nextAttempt + 1) >>> 0
     const { pipe } = this.#begin(now, connection, 'offerer', attempt)
@@ -68,16 +127,21 @@ export class Upgrading {
       this.#receiveOffer(now, connection, signal.attempt, { type: 'offer', sdp: signal.sdp })
       return
     }
+    if (signal.type === 'refuse' && signal.reason === networkChangedReason && connection.offers) {
+      this.#otherChanged(now, connection)
+      return
+    }
     const { upgrade } = connection
     // Late documents of an attempt that was given up are common, and harmless.
     if (upgrade === undefined || upgrade.attempt !== signal.attempt) return
-    if (signal.type === 'candidate') this.#receiveCandidate(upgrade, signal)
+    if (signal.type === 'candidate') this.#receiveCandidate(connection, upgrade, signal)
     else if (upgrade.role !== 'offerer' || upgrade.isAnswered) this.#state.count('bad-signal')
     else if (signal.type === 'refuse') {
       this.fail(now, connection, { type: 'unreachable', detail: `WebRTC refused: ${signal.reason}` })
     } else {
       upgrade.isAnswered = true
-      this.#state.emit({ type: 'answer', pipe: upgrade.pipe.id, answer: { type: 'answer', sdp: signal.sdp } })
+      const sdp = this.#theirSdp(connection, upgrade, signal.sdp)
+      this.#state.emit({ type: 'answer', pipe: upgrade.pipe.id, answer: { type: 'answer', sdp } })
     }
   }
 
@@ -85,17 +149,35 @@ export class Upgrading {
   describe(now: Now, connection: Connection, description: SessionDescription): void {
     const { upgrade } = connection
     if (upgrade === undefined) return
-    if (description.sdp.length > sdpLengthMax) {
-      this.fail(now, connection, { type: 'broken', detail: `an SDP of ${description.sdp.length} characters` })
+    const sdp = this.#ownSdp(description.sdp)
+    if (sdp.length > sdpLengthMax) {
+      this.fail(now, connection, { type: 'broken', detail: `an SDP of ${sdp.length} characters` })
       return
     }
-    this.#send(now, connection, { ...this.#base(connection, upgrade), ...description })
+    this.#send(now, connection, { ...this.#base(connection, upgrade), type: description.type, sdp })
   }
 
   tellCandidate(now: Now, connection: Connection, candidate: IceCandidate): void {
     const { upgrade } = connection
     if (upgrade === undefined || candidate.candidate.length > candidateLengthMax) return
-    this.#send(now, connection, { ...this.#base(connection, upgrade), ...candidate, type: 'candidate' })
+    const line = isEndOfCandidates(candidate) ? '' : this.#ownCandidate(candidate.candidate)
+    if (line === undefined) return
+    const { sdpMid, sdpMLineIndex } = candidate
+    const told = { type: 'candidate', candidate: line, sdpMid, sdpMLineIndex } as const
+    this.#send(now, connection, { ...this.#base(connection, upgrade), ...told })
+  }
+
+  /** What of our own candidate is told; undefined for nothing: who hides behind relays tells relays' addresses only. */
+  #ownCandidate(candidate: string): string | undefined {
+    if (!this.#state.settings.relayOnly) return candidate
+    if (parseCandidate(candidate)?.type === 'relay') return withoutRelated(candidate)
+    this.#state.count('candidates-withheld')
+    return undefined
+  }
+
+  #ownSdp(sdp: string): string {
+    if (!this.#state.settings.relayOnly) return sdp
+    return withoutOrigin(filterSdp(sdp, (candidate) => this.#ownCandidate(candidate)))
   }
 
   /** The attempt led nowhere: the link that stands stays, another attempt follows later. */
@@ -105,14 +187,15 @@ export class Upgrading {
     this.end(connection)
     this.#state.drop(pipe)
     connection.upgradeFailures += 1
+    connection.notBetter = error
     this.#state.report(error, pipe, connection)
+    connection.nextUpgradeAt = now.mono + this.#backoff(connection)
+  }
+
+  #backoff({ upgradeFailures }: Connection): number {
     const { limits, jitter } = this.#state.settings
-    const wait = backoff(
-      connection.upgradeFailures,
-      { minMs: limits.upgradeBackoffMinMs, maxMs: limits.upgradeBackoffMaxMs, jitterShare: limits.backoffJitter },
-      jitter,
-    )
-    connection.nextUpgradeAt = now.mono + wait
+    const { upgradeBackoffMinMs: minMs, upgradeBackoffMaxMs: maxMs, backoffJitter: jitterShare } = limits
+    return backoff(upgradeFailures, { minMs, maxMs, jitterShare }, jitter)
   }
 
   /** The attempt is over; its pipe is the caller's. */
@@ -144,18 +227,71 @@ export class Upgrading {
       this.#send(now, connection, { type: 'refuse', connectionId: connection.connectionId, attempt, reason: refusal })
       return
     }
-    const { pipe } = this.#begin(now, connection, 'answerer', attempt)
-    this.#state.emit({ type: 'accept', pipe: pipe.id, offer })
+    const upgrade = this.#begin(now, connection, 'answerer', attempt)
+    const sdp = this.#theirSdp(connection, upgrade, offer.sdp)
+    this.#state.emit({ type: 'accept', pipe: upgrade.pipe.id, offer: { type: 'offer', sdp } })
   }
 
-  #receiveCandidate(upgrade: Upgrade, signal: IceCandidate): void {
-    if (upgrade.candidates >= this.#state.settings.limits.candidatesMax) {
-      this.#state.count('candidates-dropped')
-      return
-    }
-    upgrade.candidates += 1
+  #theirSdp(connection: Connection, upgrade: Upgrade, sdp: string): string {
+    return filterSdp(sdp, (candidate) => (this.#admits(connection, upgrade, candidate) ? candidate : undefined))
+  }
+
+  #receiveCandidate(connection: Connection, upgrade: Upgrade, signal: IceCandidate): void {
+    if (isEndOfCandidates(signal)) {
+      if (upgrade.hasEnded) return
+      upgrade.hasEnded = true
+    } else if (!this.#admits(connection, upgrade, signal.candidate)) return
     const { candidate, sdpMid, sdpMLineIndex } = signal
     this.#state.emit({ type: 'add-candidate', pipe: upgrade.pipe.id, candidate: { candidate, sdpMid, sdpMLineIndex } })
+  }
+
+  /** Whether a candidate of theirs may be used; every other is counted (spec/links L75–L77). */
+  #admits(connection: Connection, upgrade: Upgrade, candidate: string): boolean {
+    if (upgrade.candidates >= this.#state.settings.limits.candidatesMax) {
+      this.#state.count('candidates-dropped')
+      return false
+    }
+    upgrade.candidates += 1
+    const facts = parseCandidate(candidate)
+    if (facts !== undefined && this.#isPlausible(connection, upgrade, facts)) return true
+    this.#state.count('candidates-refused')
+    return false
+  }
+
+  /**
+   * Checking a candidate sends datagrams to it. So a stranger names few addresses, and of a private network only the one
+   * from which it talks to us; a contact a few private ones, since only the two together know which network they share.
+   */
+  #isPlausible(
+    { active, isWanted }: Connection,
+    { hosts }: Upgrade,
+    { address, scope, protocol, port }: CandidateFacts,
+  ): boolean {
+    const place = active === undefined ? undefined : hostOfPipe(active)
+    const placeScope = place === undefined ? undefined : addressScope(place)
+    const { privateHostsMax, strangerHostsMax } = this.#state.settings.limits
+    switch (scope) {
+      case 'unusable':
+        return false
+      case 'loopback':
+      case 'link-local':
+        // From the same machine, or the same cable.
+        if (placeScope !== scope) return false
+        break
+      case 'private':
+        if (!isWanted && place !== address) return false
+        break
+      case 'local-name':
+        if (!isWanted && placeScope !== 'private' && placeScope !== 'loopback') return false
+        break
+      case 'public':
+        if (isWanted) return port > 0
+    }
+    // Connecting by TCP is a step that a stranger does not get for nothing.
+    if (port === 0 || (!isWanted && protocol === 'tcp')) return false
+    if (!hosts.has(address) && hosts.size >= (isWanted ? privateHostsMax : strangerHostsMax)) return false
+    hosts.add(address)
+    return true
   }
 
   #begin(now: Now, connection: Connection, role: 'offerer' | 'answerer', attempt: number): Upgrade {
@@ -174,10 +310,21 @@ export class Upgrading {
       upOrder: 0,
       upAt: 0,
       endBy: Number.POSITIVE_INFINITY,
+      path: undefined,
+      isLost: false,
     }
     this.#state.pipes.set(pipe.id, pipe)
     this.#count += 1
-    connection.upgrade = { attempt, role, pipe, deadline, isAnswered: false, candidates: 0 }
+    connection.upgrade = {
+      attempt,
+      role,
+      pipe,
+      deadline,
+      isAnswered: false,
+      candidates: 0,
+      hosts: new Set(),
+      hasEnded: false,
+    }
     return connection.upgrade
   }
 

@@ -482,8 +482,9 @@ describe('upgrades', () => {
     expect(signal({ type: 'offer', sdp: 'v=0' })).toEqual([
       { type: 'accept', pipe: 1, offer: { type: 'offer', sdp: 'v=0' } },
     ])
-    expect(signal({ type: 'candidate', candidate: 'c', sdpMid: null, sdpMLineIndex: null })).toEqual([
-      { type: 'add-candidate', pipe: 1, candidate: { candidate: 'c', sdpMid: null, sdpMLineIndex: null } },
+    const candidate = 'candidate:1 1 udp 2122260223 203.0.113.7 4000 typ srflx raddr 10.0.0.7 rport 4000'
+    expect(signal({ type: 'candidate', candidate, sdpMid: null, sdpMLineIndex: null })).toEqual([
+      { type: 'add-candidate', pipe: 1, candidate: { candidate, sdpMid: null, sdpMLineIndex: null } },
     ])
     // A new attempt replaces the one before.
     expect(typesOf(signal({ type: 'offer', sdp: 'v=0', attempt: 2 }))).toEqual(['close', 'accept'])
@@ -543,10 +544,12 @@ describe('upgrades', () => {
 
   test('[L72] one attempt passes on at most 64 candidates', () => {
     const { host, signal } = signalled(bob, alice)
+    host.want([alice.peerId])
     signal({ type: 'offer', sdp: 'v=0' })
     let passed = 0
     for (let i = 0; i < 100; i++) {
-      passed += signal({ type: 'candidate', candidate: `c${i}`, sdpMid: '0', sdpMLineIndex: 0 }).length
+      const candidate = `candidate:1 1 udp 1 203.0.113.7 ${4_000 + i} typ srflx`
+      passed += signal({ type: 'candidate', candidate, sdpMid: '0', sdpMLineIndex: 0 }).length
     }
     expect(passed).toBe(64)
     expect(host.counter('candidates-dropped')).toBe(36)
