@@ -55,6 +55,8 @@ export interface PeerOptions {
   readonly webrtc: boolean
   /** Numbers for pipes that this peer opens; shared with the transports. */
   readonly nextPipe: () => PipeId
+  /** Whether this host hides its address from peers; false by default. */
+  readonly relayOnly?: boolean
   /** Makes circuits through relays; undefined for a peer that uses none. */
   readonly circuits?: CircuitsEngine
   /** Where `features` has `gossip`: the engine, made with `linkedGossipOptions`. */
@@ -83,10 +85,10 @@ export class Peer {
   #advertised: string | undefined
 
   constructor(options: PeerOptions) {
-    const { crypto, random, jitter, store, features, webrtc } = options
+    const { crypto, random, jitter, store, features, webrtc, relayOnly = false } = options
     this.#store = store
     this.#network = new RelayedNetwork(
-      new Network({ crypto, random, jitter, identity: options.network, features, webrtc }, options.nextPipe),
+      new Network({ crypto, random, jitter, identity: options.network, features, webrtc, relayOnly }, options.nextPipe),
       options.circuits,
     )
     this.#messaging = new Messaging({ crypto, random, jitter, store, identity: options.messaging })
