@@ -38,11 +38,14 @@ export type RelayMessage =
   | { readonly type: 'close'; readonly circuit: number; readonly reason: CircuitCloseReason }
   /** Both directions, passed on by the relay: so many more bytes (`circuitChunkCost`) may be sent to me there. */
   | { readonly type: 'credit'; readonly circuit: number; readonly bytes: number }
-  /** Client: send me so many bytes of filler (`circuitData` on circuit 0), at most `measureBytesMax`. */
+  /**
+   * Client: send me so many bytes of filler (`circuitData` on circuit 0), at most `measureBytesMax`. The relay may send
+   * fewer; its `measured` with this request and the bytes it sent ends them.
+   */
   | { readonly type: 'measure-down'; readonly request: number; readonly bytes: number }
   /** Client, after its filler on circuit 0; the relay answers `measured`. */
   | { readonly type: 'measure-up'; readonly request: number }
-  /** `bytes`: filler received since the last `measured`. */
+  /** `bytes`: filler sent for `measure-down`; for `measure-up` that received since the last `measured`. */
   | { readonly type: 'measured'; readonly request: number; readonly bytes: number }
 
 /** What a relay gives each of those who reserve: told so that a client can say why something is slow. */
