@@ -1,9 +1,10 @@
 import type { AccountId, MessageId, PeerId, Result } from '@miaou/core'
 import { err, keyToAccountId, ok, parseAccountId, parseMessageId, textToBytes } from '@miaou/core'
 import { safetyNumber } from '@miaou/crypto'
-import { inviteAddressesMax, isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
+import { isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
+import { learnFromInvite } from './device-ways.ts'
 import type { History } from './history.ts'
 import type { Inbox } from './inbox.ts'
 import type { CommandError, CommandResults, MessagingCommand } from './interface.ts'
@@ -36,8 +37,6 @@ type CommandResult<T> = Result<T, CommandError>
 const eventsPerReplyMax = 1000
 const inviteUsesMax = 1000
 const idempotencyKeyLengthMax = 64
-// Ways to reach one device: those of its last two invites.
-const addressesMax = 2 * inviteAddressesMax
 
 /** What a person asks. Each command is one function; errors are facts, the words for them are others' matter. */
 export class Commands {
@@ -129,7 +128,7 @@ export class Commands {
     const { contacts, links } = this.#parts
     const invite = parseInvite(text, (bytes) => this.#context.crypto.sha256(bytes))
     if (!invite.ok) return invite
-    const { accountKey, deviceKey, addresses, token } = invite.value
+    const { accountKey, deviceKey, addresses, locatorKey, token } = invite.value
     const account = keyToAccountId(accountKey)
     const isAdmissible =
       this.#context.crypto.ed25519IsAdmissible(accountKey) && this.#context.crypto.ed25519IsAdmissible(deviceKey)
@@ -143,7 +142,7 @@ export class Commands {
     const device =
       contact.devices.find(({ key }) => key.every((byte, index) => byte === deviceKey[index])) ??
       contacts.addDevice(contact, deviceKey, 'claimed')
-    device.addresses = [...new Set([...addresses, ...device.addresses])].slice(0, addressesMax)
+    learnFromInvite(device, addresses, locatorKey)
     contacts.saveDevice(device)
     if (contact.state !== 'contact' || contact.hintKey === undefined) contact.inviteToken = token
     const link = links.get(device.peerId)
@@ -186,7 +185,7 @@ export class Commands {
   }
 
   #block(contact: Contact, blocked: boolean): CommandResult<ContactView> {
-    const { links, lanes, contacts } = this.#parts
+    const { links, lanes, contacts, settings } = this.#parts
     if (blocked === (contact.state === 'blocked')) return ok(contactView(contact))
     if (!blocked) {
       // What they were before is not remembered: who is let in again is a contact.
@@ -203,6 +202,8 @@ export class Commands {
     for (const link of links.all()) {
       if (link.account === contact.account) this.#context.output({ type: 'unlink', peerId: link.peerId })
     }
+    // They knew where our records are found.
+    settings.renewLocatorKey()
     this.#parts.onContactsChanged()
     return this.#changed(contact)
   }

@@ -173,18 +173,28 @@ export class Contacts {
       state,
       sessionKey: undefined,
       addresses: [],
+      ways: [],
+      waysSequence: 0,
+      locatorKey: undefined,
       helloId: undefined,
     })
   }
 
   saveDevice(device: Device): void {
-    this.#context.store.run('UPDATE devices SET state = ?, session_key = ?, addresses = ?, hello_id = ? WHERE id = ?', [
-      deviceCodes[device.state],
-      device.sessionKey ?? null,
-      device.addresses.join('\n'),
-      device.helloId ?? null,
-      device.id,
-    ])
+    this.#context.store.run(
+      `UPDATE devices SET state = ?, session_key = ?, addresses = ?, ways = ?, ways_sequence = ?, locator_key = ?,
+       hello_id = ? WHERE id = ?`,
+      [
+        deviceCodes[device.state],
+        device.sessionKey ?? null,
+        device.addresses.join('\n'),
+        device.ways.join('\n'),
+        device.waysSequence,
+        device.locatorKey ?? null,
+        device.helloId ?? null,
+        device.id,
+      ],
+    )
   }
 
   /** Forgets a device: only one that an invite claimed wrongly. */
@@ -276,9 +286,16 @@ function rowToDevice(row: SqlRow, contact: Contact): Device {
     contact,
     state: deviceNames[numberOf(row, 'state')] ?? 'revoked',
     sessionKey: maybeBytesOf(row, 'session_key'),
-    addresses: textOf(row, 'addresses')
-      .split('\n')
-      .filter((address) => address !== ''),
+    addresses: linesOf(row, 'addresses'),
+    ways: linesOf(row, 'ways'),
+    waysSequence: numberOf(row, 'ways_sequence'),
+    locatorKey: maybeBytesOf(row, 'locator_key'),
     helloId: maybeBytesOf(row, 'hello_id'),
   }
+}
+
+function linesOf(row: SqlRow, column: string): string[] {
+  return textOf(row, column)
+    .split('\n')
+    .filter((line) => line !== '')
 }

@@ -9,6 +9,7 @@ export type {
   MessagingOutput,
   MessagingStats,
   StoredEvent,
+  WantedPeer,
 } from './interface.ts'
 export type { MessagingLimits } from './limits.ts'
 export { defaultMessagingLimits } from './limits.ts'

@@ -132,7 +132,29 @@ export type MessagingInput =
   | { readonly type: 'link-down'; readonly peerId: PeerId }
   | { readonly type: 'frame'; readonly peerId: PeerId; readonly frameType: FrameType; readonly payload: Uint8Array }
   | { readonly type: 'command'; readonly id: number; readonly command: MessagingCommand }
+  /** A device of a contact said in a record that it signed how it is reached. */
+  | {
+      readonly type: 'device-ways'
+      readonly peerId: PeerId
+      /** Of its record; 0: it told of no way. */
+      readonly sequence: number
+      /** Best first; those beyond 12 are not kept. */
+      readonly addresses: readonly string[]
+      /** 32 bytes, when the device's own link told it. */
+      readonly locatorKey?: Uint8Array
+    }
   | { readonly type: 'wake' }
+
+/** A device to stay linked with. */
+export interface WantedPeer {
+  readonly peerId: PeerId
+  /** Best first, at most 16 a device. */
+  readonly addresses: readonly string[]
+  /** Where its records are found; undefined: it never told. */
+  readonly locatorKey: Uint8Array | undefined
+  /** Sequence of the record its addresses are from, 0 for none. */
+  readonly waysSequence: number
+}
 
 export type MessagingOutput =
   /** `fleeting`: goes on the second channel where there is one, and is dropped rather than queued. */
@@ -152,10 +174,12 @@ export type MessagingOutput =
     }
   | { readonly type: 'event'; readonly stored: StoredEvent }
   | { readonly type: 'fleeting'; readonly event: FleetingEvent }
-  /** The devices to stay linked with, and the ways known to reach each: the whole list, whenever it changes. */
+  /** The devices to stay linked with, and what is known of how to reach each: the whole list, whenever it changes. */
   | {
       readonly type: 'wanted'
-      readonly peers: readonly { readonly peerId: PeerId; readonly addresses: readonly string[] }[]
+      readonly peers: readonly WantedPeer[]
+      /** Where the records of this device are found, 32 bytes: contacts are told. Renewed when somebody is blocked. */
+      readonly ownLocatorKey: Uint8Array
     }
   /** Close the links of a device: its account was blocked. */
   | { readonly type: 'unlink'; readonly peerId: PeerId }

@@ -1,4 +1,4 @@
-import { bytesToHex, equalBytes, hexToBytes } from '@miaou/core'
+import { equalBytes } from '@miaou/core'
 import { type ContentBody, encodeInvite, type Invite } from '@miaou/protocol'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
@@ -80,7 +80,7 @@ export class Introductions {
       deviceKey: identity.deviceKey.publicKey,
       name: this.#parts.settings.selfName(),
       addresses,
-      locatorKey: this.#locatorKey(),
+      locatorKey: this.#parts.settings.locatorKey(),
       token,
     }
     return encodeInvite(invite, (bytes) => crypto.sha256(bytes))
@@ -111,16 +111,5 @@ export class Introductions {
     if (changes === 0) this.#context.drop('invite-unknown')
     else store.run('DELETE FROM invites WHERE token = ? AND uses_left = 0', [token])
     return changes > 0
-  }
-
-  /** Where our records will be found: random, the same in every invite until it is rotated. */
-  #locatorKey(): Uint8Array {
-    const { random } = this.#context
-    const known = this.#parts.settings.read('locatorKey')
-    const bytes = known === undefined ? undefined : hexToBytes(known)
-    if (bytes) return bytes
-    const created = random.bytes(32)
-    this.#parts.settings.write('locatorKey', bytesToHex(created))
-    return created
   }
 }

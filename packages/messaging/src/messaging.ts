@@ -4,9 +4,10 @@ import { frameTypes } from '@miaou/protocol'
 import { Commands } from './commands.ts'
 import { Contacts, contactView } from './contacts.ts'
 import { Context, type MessagingIdentity } from './context.ts'
+import { addressesOf, takeDeviceWays } from './device-ways.ts'
 import { History } from './history.ts'
 import { Inbox } from './inbox.ts'
-import type { MessagingCommand, MessagingInput, MessagingOutput } from './interface.ts'
+import type { MessagingCommand, MessagingInput, MessagingOutput, WantedPeer } from './interface.ts'
 import { Introductions } from './introductions.ts'
 import { Journal } from './journal.ts'
 import { Lanes } from './lanes.ts'
@@ -128,6 +129,9 @@ export class Messaging {
         break
       case 'command':
         this.#command(input.id, input.command)
+        break
+      case 'device-ways':
+        if (takeDeviceWays(this.#contacts, input)) this.#isChanged = true
         break
       case 'wake':
         this.#wake()
@@ -258,20 +262,28 @@ export class Messaging {
   /** Whom to stay linked with, and who shall recognise us on the LAN. */
   #tellNetwork(): void {
     this.#isChanged = false
-    const addressesByPeer = new Map<PeerId, readonly string[]>()
+    const wantedByPeer = new Map<PeerId, WantedPeer>()
     const hintKeys: Uint8Array[] = []
     const recognise: { key: Uint8Array; peerId: PeerId }[] = []
     for (const contact of this.#contacts.shown()) {
       if (contact.state !== 'contact') continue
       if (contact.ownHintKey) hintKeys.push(contact.ownHintKey)
-      for (const { peerId, addresses, state } of contact.devices) {
+      for (const device of contact.devices) {
+        const { peerId, state, locatorKey, waysSequence } = device
         if (state === 'revoked') continue
-        addressesByPeer.set(peerId, [...(addressesByPeer.get(peerId) ?? []), ...addresses])
+        // Two accounts may list one key: what one of them knows of it is known.
+        const known = wantedByPeer.get(peerId)
+        wantedByPeer.set(peerId, {
+          peerId,
+          addresses: [...(known?.addresses ?? []), ...addressesOf(device)],
+          locatorKey: locatorKey ?? known?.locatorKey,
+          waysSequence: Math.max(waysSequence, known?.waysSequence ?? 0),
+        })
         if (contact.hintKey) recognise.push({ key: contact.hintKey, peerId })
       }
     }
-    const peers = [...addressesByPeer].map(([peerId, addresses]) => ({ peerId, addresses }))
-    this.#context.output({ type: 'wanted', peers })
+    const ownLocatorKey = this.#settings.locatorKey()
+    this.#context.output({ type: 'wanted', peers: [...wantedByPeer.values()], ownLocatorKey })
     const { discoverable } = this.#settings.get()
     this.#context.output({ type: 'visibility', discoverable, hintKeys, recognise })
   }

@@ -122,8 +122,15 @@ CREATE TABLE events (
 );
 `
 
+// How a device is reached, as it says itself (spec/records), and where its records are found.
+const version2 = `
+ALTER TABLE devices ADD COLUMN ways TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN ways_sequence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN locator_key BLOB;
+`
+
 /** Script i leads from version i to version i + 1. A released script never changes. */
-const scripts: readonly string[] = [version1]
+const scripts: readonly string[] = [version1, version2]
 
 /** The version of the schema this program reads and writes. */
 export const schemaVersion: number = scripts.length

@@ -38,7 +38,14 @@ export interface Device {
   state: 'claimed' | 'listed' | 'revoked'
   /** Pinned: what its first certificate said. */
   sessionKey: Uint8Array | undefined
+  /** As its invites named them, the last one's first. */
   addresses: readonly string[]
+  /** As its latest record named them, best first. */
+  ways: readonly string[]
+  /** Sequence of that record, 0 for none: an older one changes nothing. */
+  waysSequence: number
+  /** Where its records are found; undefined: it never told. */
+  locatorKey: Uint8Array | undefined
   /** Id of the hello we owe it; undefined when it has answered. */
   helloId: Uint8Array | undefined
   /** In order of preference for sending; undefined until read from the store. */

@@ -1,3 +1,4 @@
+import { bytesToHex, hexToBytes } from '@miaou/core'
 import type { Context } from './context.ts'
 import { defaultSettings, type Settings } from './views.ts'
 
@@ -57,6 +58,19 @@ export class SettingsTable {
       [name, value],
     )
     this.#load().set(name, value)
+  }
+
+  /** Where our records are found: 32 random bytes, the same for everybody until they are renewed. */
+  locatorKey(): Uint8Array {
+    const known = this.read('locatorKey')
+    return (known === undefined ? undefined : hexToBytes(known)) ?? this.renewLocatorKey()
+  }
+
+  /** Whoever knows the old one finds nothing new under it. */
+  renewLocatorKey(): Uint8Array {
+    const created = this.#context.random.bytes(32)
+    this.write('locatorKey', bytesToHex(created))
+    return created
   }
 
   #load(): Map<string, string> {

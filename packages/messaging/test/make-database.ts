@@ -23,6 +23,13 @@ befriend(town, alice, bob)
 sendText(town, alice, bob, 'delivered and read')
 unwrap(town.ask<'messages-read'>(bob, { type: 'messages-read', account: alice.account, upTo: 1e9 }))
 sendText(town, bob, alice, 'unread été')
+alice.batch({
+  type: 'device-ways',
+  peerId: bob.peerId,
+  sequence: 7,
+  addresses: ['ws://10.0.0.2:9999'],
+  locatorKey: new Uint8Array(32).fill(7),
+})
 unwrap(alice.ask<'settings-set'>({ type: 'settings-set', settings: { typing: false } }))
 town.unlink(alice, bob)
 sendText(town, alice, bob, 'still queued')

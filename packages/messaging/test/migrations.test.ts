@@ -33,6 +33,10 @@ describe('migrations', () => {
         return home
       })
       if (!alice || !bob) throw new Error('two homes')
+      const told = { addresses: ['ws://10.0.0.2:9999'], waysSequence: 7, locatorKey: new Uint8Array(32).fill(7) }
+      const untold = { addresses: [], waysSequence: 0, locatorKey: undefined }
+      const wanted = alice.batch({ type: 'wake' }).find(({ type }) => type === 'wanted')
+      expect(wanted).toMatchObject({ peers: [{ peerId: bob.peerId, ...(version === 1 ? untold : told) }] })
       expect(messagesOf(alice, bob).map(({ text, state }) => [text, state])).toEqual([
         ['delivered and read', 'read'],
         ['unread été', 'delivered'],
