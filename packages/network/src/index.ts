@@ -1,3 +1,7 @@
+export type { CircuitsOptions } from './circuit/circuits.ts'
+export { Circuits } from './circuit/circuits.ts'
+export type { CircuitsLimits } from './circuit/circuits-limits.ts'
+export { defaultCircuitsLimits, defaultRelayLinkLimits } from './circuit/circuits-limits.ts'
 export type {
   CircuitsEngine,
   CircuitsInput,
@@ -7,6 +11,10 @@ export type {
   RelayServiceOutput,
   RelayView,
 } from './circuit/interface.ts'
+export type { RelayServiceOptions, RelayServiceView } from './circuit/relay-service.ts'
+export { RelayService } from './circuit/relay-service.ts'
+export type { RelayLimits } from './circuit/relay-service-limits.ts'
+export { defaultRelayLimits } from './circuit/relay-service-limits.ts'
 export type { NetworkOptions } from './connection-manager.ts'
 export { Network } from './connection-manager.ts'
 export type { DatagramsLimits } from './datagrams/datagrams-limits.ts'
