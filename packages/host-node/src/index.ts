@@ -28,7 +28,20 @@ export type { AdapterOptions, WebRtcLibrary } from './peer/adapters.ts'
 export type { Config, ConfigError } from './peer/config.ts'
 export { configPath, loadConfig, parseConfig } from './peer/config.ts'
 export type { GossipHandle, GossipInfo } from './peer/gossip-face.ts'
-export type { DiagnosticCheck, NetworkInfo, PeerHandle, PeerView } from './peer/handle.ts'
+export type {
+  Connectivity,
+  DiagnosticCheck,
+  NameReport,
+  NetworkInfo,
+  PeerHandle,
+  PeerView,
+  PortMapping,
+  RelayEntry,
+  RelayMeasurement,
+  RelayServing,
+  RelaySource,
+  Serving,
+} from './peer/handle.ts'
 export type { CreatedHome, CreateHomeError, CreateHomeOptions, HomeState, OpenHomeError } from './peer/home.ts'
 export { checkRecoveryWords, createHome, homeState } from './peer/home.ts'
 export type { StartError, StartPeerOptions } from './peer/peer-host.ts'

@@ -77,8 +77,20 @@ export class MiaouClient {
     connect: (target: string, timeoutMs?: number) => this.#call('network.connect', { target, ...timeout(timeoutMs) }),
     upgraded: (peerId: string, timeoutMs?: number) => this.#call('network.upgraded', { peerId, ...timeout(timeoutMs) }),
     disconnect: (peerId: string) => this.#call('network.disconnect', { peerId }),
-    ping: (peerId: string, timeoutMs?: number) => this.#call('network.ping', { peerId, ...timeout(timeoutMs) }),
-    diagnostics: () => this.#call('network.diagnostics', {}),
+    /** `count`: 1 to 100 round trips, default 1; rejects when all are lost. */
+    ping: (peerId: string, timeoutMs?: number, count?: number) =>
+      this.#call('network.ping', { peerId, ...timeout(timeoutMs), ...(count === undefined ? {} : { count }) }),
+    /** `part`: one part of it; `peer`: the path to this peer instead of to each. */
+    diagnostics: (options: OperationInput<'network.diagnostics'> = {}) => this.#call('network.diagnostics', options),
+  }
+
+  /** Relays carry what cannot go directly, and can read nothing of it. Each call answers with those there are then. */
+  readonly relays = {
+    list: () => this.#call('relays.list', {}),
+    /** `<22 characters>@wss://…`, as the relay's owner hands it out. Kept in the home. */
+    add: (relay: string) => this.#call('relays.add', { relay }),
+    /** An address, or the 22 characters alone. */
+    remove: (relay: string) => this.#call('relays.remove', { relay }),
   }
 
   /** The overlay. Keys, values and names of records are bytes; a text is taken as its UTF-8. */

@@ -79,6 +79,16 @@ export const errorKinds = {
   'bad-topic': { status: 400, facts: ['topic'] },
   'too-fast': { status: 429, facts: ['retryAfterMs'] },
   'no-neighbours': { status: 503, facts: [] },
+  // Relays, and what `up` is told.
+  'bad-relay': { status: 400, facts: ['relay'] },
+  'unknown-relay': { status: 404, facts: ['relay', 'suggestions'] },
+  'configured-relay': { status: 409, facts: ['relay'] },
+  'cannot-serve': { status: 400, facts: ['service'] },
+  'not-served-yet': { status: 400, facts: ['service'] },
+  'bad-public-url': { status: 400, facts: ['url'] },
+  'tls-needs-both': { status: 400, facts: [] },
+  'tls-unreadable': { status: 500, facts: ['path', 'detail'] },
+  'options-conflict': { status: 400, facts: ['first', 'second'] },
   // The home and the start of a peer.
   'no-home': { status: 500, facts: ['home'] },
   'home-exists': { status: 500, facts: ['home'] },

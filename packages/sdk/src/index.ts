@@ -8,6 +8,8 @@ export type { Operation, OperationInput, OperationName, OperationOutput } from '
 export { commonErrors, operationNames, operations } from './operations.ts'
 export type { Contact, ContactState, Identity, Invite, SafetyNumber, Settings } from './schema/contacts.ts'
 export { contactSchema, identitySchema, inviteSchema, safetyNumberSchema, settingsSchema } from './schema/contacts.ts'
+export type { DiagnosisPart, Diagnostic, DiagnosticCode } from './schema/diagnosis.ts'
+export { diagnosisPartSchema, diagnosticCodes, diagnosticSchema, isDiagnosticCode } from './schema/diagnosis.ts'
 export type { EventFrame, FleetingNews, MiaouEvent, NetworkNews, News, StoredNews } from './schema/events.ts'
 export { eventFrameSchema, gossipNewsSchema, miaouEventSchema } from './schema/events.ts'
 export type { GossipInfo, GossipPublished } from './schema/gossip.ts'
@@ -15,27 +17,25 @@ export { gossipInfoSchema, gossipPublishedSchema } from './schema/gossip.ts'
 export { accountIdSchema, messageIdSchema, peerIdSchema, timeSchema, whoSchema } from './schema/ids.ts'
 export type { Key, KeyKind } from './schema/keys.ts'
 export { hexSchema, keyIdSchema, keyKindSchema, keySchema } from './schema/keys.ts'
+export type { CloseReason, LinkFailure } from './schema/link-error.ts'
+export { closeReasonSchema } from './schema/link-error.ts'
 export type { Delivery, Message, MessageState, StateReason } from './schema/messages.ts'
 export { messageSchema, messageStateSchema, stateReasonSchema } from './schema/messages.ts'
 export type {
-  CloseReason,
   Connected,
   ConnectionState,
   ConnectionView,
-  Diagnostic,
-  LinkFailure,
   NetworkInfo,
   PeerView,
   Ping,
   TransportKind,
 } from './schema/network.ts'
 export {
-  closeReasonSchema,
   connectedSchema,
-  diagnosticSchema,
   networkInfoSchema,
   peerViewSchema,
   pingSchema,
+  transportKindSchema,
 } from './schema/network.ts'
 export type {
   BootstrapState,
@@ -66,3 +66,14 @@ export {
   overlaySummarySchema,
   recordKeySchema,
 } from './schema/overlay.ts'
+export type {
+  Bandwidth,
+  Connectivity,
+  NatType,
+  Path,
+  PortMapping,
+  Relay,
+  Serving,
+  WhyNotBetter,
+} from './schema/reach.ts'
+export { natTypeSchema, pathSchema, relayAddressSchema, relaySchema, servingSchema } from './schema/reach.ts'

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import type { ErrorCode } from './error.ts'
 import { contactSchema, identitySchema, inviteSchema, safetyNumberSchema, settingsSchema } from './schema/contacts.ts'
+import { diagnosisPartSchema, diagnosticSchema } from './schema/diagnosis.ts'
 import type { Frozen } from './schema/frozen.ts'
 import { gossipInfoSchema, gossipPublishedSchema, topicSchema } from './schema/gossip.ts'
 import { messageIdSchema, peerIdSchema, whoSchema } from './schema/ids.ts'
 import { hexSchema, keyIdSchema, keyKindSchema, keySchema } from './schema/keys.ts'
 import { messageSchema } from './schema/messages.ts'
-import { connectedSchema, diagnosticSchema, networkInfoSchema, peerViewSchema, pingSchema } from './schema/network.ts'
+import { connectedSchema, networkInfoSchema, peerViewSchema, pingSchema } from './schema/network.ts'
 import {
   nodeAddressSchema,
   overlayClosestSchema,
@@ -19,6 +20,7 @@ import {
   overlayPutSignedSchema,
   recordKeySchema,
 } from './schema/overlay.ts'
+import { relayAddressSchema, relaySchema } from './schema/reach.ts'
 
 export interface Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -60,6 +62,8 @@ const messageId = z.object({ id: messageIdSchema })
 const nameSchema = z.string().min(1).max(256)
 /** Milliseconds that a call may wait: at most two minutes (guess: longer than any ICE attempt). */
 const timeoutSchema = z.number().int().min(1).max(120_000)
+/** Round trips in one call (own choice: a few seconds on an ordinary link). */
+const pingsMax = 100
 /** The messaging engine lists at most 200 at once. */
 const limitSchema = z.number().int().min(1).max(200)
 const contactErrors = ['unknown-contact', 'ambiguous-contact'] as const
@@ -238,14 +242,37 @@ export const operations = {
     input: z.object({ peerId: peerIdSchema }),
     output: z.object({ disconnected: z.literal(true) }),
   }),
-  'network.ping': operation('POST', '/v1/network/ping', 'Measure a round trip', {
-    input: z.object({ peerId: peerIdSchema, timeoutMs: timeoutSchema.exactOptional() }),
+  'network.ping': operation('POST', '/v1/network/ping', 'Measure round trips, one after the other', {
+    input: z.object({
+      peerId: peerIdSchema,
+      count: z.number().int().min(1).max(pingsMax).exactOptional().describe('Default 1'),
+      timeoutMs: timeoutSchema.exactOptional().describe('Of each'),
+    }),
     output: pingSchema,
     errors: linkErrors,
   }),
-  'network.diagnostics': operation('GET', '/v1/network/diagnostics', 'What works and what does not', {
+  'network.diagnostics': operation(
+    'GET',
+    '/v1/network/diagnostics',
+    'What works and what does not, why, and what to do next',
+    {
+      input: z.object({ part: diagnosisPartSchema.exactOptional(), peer: peerIdSchema.exactOptional() }),
+      output: z.array(diagnosticSchema),
+    },
+  ),
+  'relays.list': operation('GET', '/v1/relays', 'Relays in use or tried, best first', {
     input: nothing,
-    output: z.array(diagnosticSchema),
+    output: z.array(relaySchema),
+  }),
+  'relays.add': operation('POST', '/v1/relays', 'Use a relay from now on', {
+    input: z.object({ relay: relayAddressSchema }),
+    output: z.array(relaySchema),
+    errors: ['bad-relay', 'too-many', 'home-unwritable', 'unavailable'],
+  }),
+  'relays.remove': operation('DELETE', '/v1/relays', 'Use an added relay no longer', {
+    input: z.object({ relay: relayAddressSchema }),
+    output: z.array(relaySchema),
+    errors: ['bad-relay', 'unknown-relay', 'configured-relay', 'home-unwritable', 'unavailable'],
   }),
   'overlay.info': operation('GET', '/v1/overlay', 'This node of the overlay', {
     input: nothing,

@@ -13,8 +13,9 @@ import { expect, test } from 'vitest'
 import type { ErrorCode } from '../src/error.ts'
 import type { Settings as ApiSettings, Contact, Identity, Invite, SafetyNumber } from '../src/schema/contacts.ts'
 import type { FleetingNews, NetworkNews, StoredNews } from '../src/schema/events.ts'
+import type { LinkFailure } from '../src/schema/link-error.ts'
 import type { Message } from '../src/schema/messages.ts'
-import type { ConnectionView, LinkFailure } from '../src/schema/network.ts'
+import type { ConnectionView } from '../src/schema/network.ts'
 
 /** A type without brands and readonly: ids are plain text in the API. */
 type Plain<T> = T extends string

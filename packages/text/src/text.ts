@@ -1,14 +1,18 @@
 import { commands as englishCommands } from './en/commands.ts'
+import { diagnosis as englishDiagnosis } from './en/diagnosis.ts'
 import { errors as englishErrors } from './en/errors.ts'
 import { gossip as englishGossip } from './en/gossip.ts'
 import { help as englishHelp } from './en/help.ts'
 import { overlay as englishOverlay } from './en/overlay.ts'
+import { reach as englishReach } from './en/reach.ts'
 import { states as englishStates } from './en/states.ts'
 import { commands as frenchCommands } from './fr/commands.ts'
+import { diagnosis as frenchDiagnosis } from './fr/diagnosis.ts'
 import { errors as frenchErrors } from './fr/errors.ts'
 import { gossip as frenchGossip } from './fr/gossip.ts'
 import { help as frenchHelp } from './fr/help.ts'
 import { overlay as frenchOverlay } from './fr/overlay.ts'
+import { reach as frenchReach } from './fr/reach.ts'
 import { states as frenchStates } from './fr/states.ts'
 import { fill, type Language, type Parameter, type Parameters, type Phrase } from './phrase.ts'
 
@@ -17,6 +21,8 @@ type English = typeof englishErrors &
   typeof englishCommands &
   typeof englishOverlay &
   typeof englishGossip &
+  typeof englishReach &
+  typeof englishDiagnosis &
   typeof englishHelp
 export type PhraseKey = keyof English
 
@@ -24,8 +30,26 @@ type Arguments<K extends PhraseKey> = [keyof Parameters<English[K]>] extends [ne
 
 /** All phrases, by language and key: for the tests that hold both languages together. */
 export const phrases: Readonly<Record<Language, Readonly<Record<PhraseKey, Phrase>>>> = {
-  en: { ...englishErrors, ...englishStates, ...englishCommands, ...englishOverlay, ...englishGossip, ...englishHelp },
-  fr: { ...frenchErrors, ...frenchStates, ...frenchCommands, ...frenchOverlay, ...frenchGossip, ...frenchHelp },
+  en: {
+    ...englishErrors,
+    ...englishStates,
+    ...englishCommands,
+    ...englishOverlay,
+    ...englishGossip,
+    ...englishReach,
+    ...englishDiagnosis,
+    ...englishHelp,
+  },
+  fr: {
+    ...frenchErrors,
+    ...frenchStates,
+    ...frenchCommands,
+    ...frenchOverlay,
+    ...frenchGossip,
+    ...frenchReach,
+    ...frenchDiagnosis,
+    ...frenchHelp,
+  },
 }
 
 export function isLanguage(text: string): text is Language {
@@ -51,8 +75,12 @@ export interface Text {
   reason(reason: string): string
   /** Words for why a connection was closed. */
   closeReason(reason: string): string
-  /** Words for the outcome of a check (`ok`, `failed`, `not-configured`). */
+  /** Words for the outcome of a check (`ok`, `warning`, `failed`, `not-configured`). */
   diagnosis(state: string): string
+  /** Words for what a check of the diagnosis found; an unknown code reads as its `detail`. */
+  finding(code: string, facts: Readonly<Record<string, unknown>>): string
+  /** What somebody can do after it; undefined where nothing is to be done. */
+  advice(code: string, facts: Readonly<Record<string, unknown>>): string | undefined
 }
 
 /** What people read, in one language. `clean` makes what others wrote safe for the place where it is shown. */
@@ -78,6 +106,11 @@ export function createText(language: Language, clean: (text: string) => string =
     reason: (reason: string) => look(`reason.${reason}`, {}) ?? reason,
     closeReason: (reason: string) => look(`close.${reason}`, {}) ?? reason,
     diagnosis: (state: string) => look(`diagnosis.${state}`, {}) ?? state,
+    finding: (code: string, facts: Readonly<Record<string, unknown>>) => {
+      const parameters = toParameters(facts)
+      return look(`check.${code}`, parameters) ?? clean(String(parameters['detail'] ?? code))
+    },
+    advice: (code: string, facts: Readonly<Record<string, unknown>>) => look(`advice.${code}`, toParameters(facts)),
   })
 }
 

@@ -178,7 +178,12 @@ export async function diagnostics(context: Context): Promise<ExitCode> {
     const { out, text } = context
     const checks = await withProgress(context, text('diagnostics.running'), client.network.diagnostics())
     for (const check of checks) out.object(check)
-    const marks = { ok: out.styles.good('✓'), failed: out.styles.bad('✗'), 'not-configured': out.styles.soft('–') }
+    const marks = {
+      ok: out.styles.good('✓'),
+      warning: out.styles.accent('!'),
+      failed: out.styles.bad('✗'),
+      'not-configured': out.styles.soft('–'),
+    }
     out.line(
       formatTable(
         checks.map(({ name, state, ms, detail }) => [

@@ -3,8 +3,11 @@ import type { UserKeyError } from '@miaou/host-node'
 import type { ErrorCode, Key, OperationInput, OperationName, OperationOutput } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle, UserKeyView } from '../peer-handle.ts'
+import { diagnose } from './diagnosis.ts'
 import { gossipHandlers } from './gossip-operations.ts'
-import { overlayHandlers, overlaySummary, withOverlayCheck } from './overlay-operations.ts'
+import { overlayHandlers, overlaySummary } from './overlay-operations.ts'
+import { measurePings } from './pings.ts'
+import { reachInfo, relayHandlers } from './reach-operations.ts'
 import { findContact } from './who.ts'
 
 type Handlers = {
@@ -69,11 +72,17 @@ const handlers: Handlers = {
     const info = peer.network.info()
     const counters = { ...info.counters }
     for (const [reason, count] of Object.entries(stats.dropped)) counters[reason] = (counters[reason] ?? 0) + count
-    return { ...info, counters, queuedMessages: stats.queued, overlay: overlaySummary(peer) }
+    const { peerId, addresses, natType, connectedPeers, uptimeMs, webrtc, discoverable } = info
+    return {
+      ...{ peerId, addresses, natType, connectedPeers, uptimeMs, webrtc, discoverable, counters },
+      queuedMessages: stats.queued,
+      overlay: overlaySummary(peer),
+      ...(await reachInfo(info)),
+    }
   },
   'network.peers': async (peer) => peer.network.peers(),
   'network.connect': async (peer, { target, timeoutMs = connectTimeoutMs }) => {
-    const isAddress = /^wss?:\/\//i.test(target)
+    const isAddress = /^(wss?:\/\/|circuit:)/i.test(target)
     return unwrap(await peer.network.connect(isAddress ? target : toPeerId(target), timeoutMs))
   },
   'network.upgraded': async (peer, { peerId, timeoutMs = connectTimeoutMs }) => ({
@@ -83,12 +92,12 @@ const handlers: Handlers = {
     peer.network.disconnect(toPeerId(peerId))
     return { disconnected: true }
   },
-  'network.ping': async (peer, { peerId, timeoutMs = pingTimeoutMs }) => ({
-    peerId,
-    latencyMs: unwrap(await peer.network.ping(toPeerId(peerId), timeoutMs)).latencyMs,
-  }),
-  'network.diagnostics': (peer) => withOverlayCheck(peer, peer.network.diagnostics()),
+  'network.ping': (peer, { peerId, count = 1, timeoutMs = pingTimeoutMs }) =>
+    measurePings(peer, toPeerId(peerId), count, timeoutMs),
+  'network.diagnostics': (peer, { part, peer: peerId }) =>
+    diagnose(peer, part, peerId === undefined ? undefined : toPeerId(peerId)),
 
+  ...relayHandlers,
   ...overlayHandlers,
   ...gossipHandlers,
 

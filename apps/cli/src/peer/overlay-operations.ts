@@ -1,7 +1,6 @@
 import { bytesToHex, bytesToText, hexToBytes, keyToPeerId, parsePeerId, peerIdToKey, type Result } from '@miaou/core'
-import type { DiagnosticCheck, OverlayContact, OverlayError, OverlayInfo } from '@miaou/host-node'
+import type { OverlayContact, OverlayError, OverlayInfo } from '@miaou/host-node'
 import type {
-  Diagnostic,
   ErrorCode,
   OperationInput,
   OperationName,
@@ -11,7 +10,6 @@ import type {
 } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle } from '../peer-handle.ts'
-import { pause } from '../terminal/progress.ts'
 
 type OverlayOperationName = Extract<OperationName, `overlay.${string}`>
 
@@ -21,9 +19,6 @@ type OverlayHandlers = {
 
 /** Name of the record in which a device publishes a public key (rows I07, I08). */
 const signingName = 'signing'
-/** How long the diagnosis waits for a node that is just joining, ms: a few round trips and timeouts (guess). */
-const joiningMs = 5_000
-const joiningStepMs = 50
 
 /** What each operation of the overlay does with a running peer. The helpers load with the first call: `id` needs none. */
 export const overlayHandlers: OverlayHandlers = {
@@ -75,39 +70,6 @@ export function overlaySummary({ overlay }: PeerHandle): OverlaySummary {
     ...(first === undefined ? {} : { port: first.port }),
     bootstrap: bootstrap.type,
     contacts,
-  }
-}
-
-/** What the host checks, and the overlay: a node that nobody gave a way in is no failure. */
-export async function withOverlayCheck(
-  peer: PeerHandle,
-  checks: Promise<readonly DiagnosticCheck[]>,
-): Promise<readonly Diagnostic[]> {
-  const others = await checks
-  let info = peer.overlay.info()
-  for (let waitedMs = 0; info.bootstrap.type === 'trying' && waitedMs < joiningMs; waitedMs += joiningStepMs) {
-    await pause(joiningStepMs)
-    info = peer.overlay.info()
-  }
-  return [...others, { name: 'overlay', ...overlayDiagnosis(info) }]
-}
-
-function overlayDiagnosis({ state, bootstrap, contacts, endpoints }: OverlayInfo): Omit<Diagnostic, 'name'> {
-  if (state.type === 'unavailable') return { state: 'failed', detail: state.detail }
-  if (state.type !== 'running') return { state: 'not-configured', detail: 'not a node of the overlay' }
-  const where = `UDP port ${endpoints[0]?.port ?? '?'}`
-  switch (bootstrap.type) {
-    case 'bootstrapped':
-      return { state: 'ok', detail: `${where}, ${contacts} nodes known` }
-    case 'alone':
-      return { state: 'not-configured', detail: `${where}, no other node known` }
-    case 'trying':
-      return { state: 'failed', detail: `${where}, still joining: ${bootstrap.asked} asked` }
-    case 'failed':
-      return {
-        state: 'failed',
-        detail: `${where}, none of ${bootstrap.asked + bootstrap.unresolved} nodes answered`,
-      }
   }
 }
 

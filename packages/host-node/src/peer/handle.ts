@@ -1,9 +1,11 @@
 import type { AccountId, PeerId, Result } from '@miaou/core'
 import type { CommandError, CommandResults, MessagingCommand, Settings } from '@miaou/messaging'
-import type { ConnectionView, LinkError } from '@miaou/network'
+import type { ConnectionView, ConnectivityReport, LinkError, NatType, RelayView } from '@miaou/network'
 import type { PeerEvent } from '@miaou/peer'
+import type { CircuitAddress, RelayAddress } from '@miaou/protocol'
 import type { OverlayHandle } from '../overlay/handle.ts'
 import type { WebRtcLibrary } from './adapters.ts'
+import type { AddRelayError } from './added-relays.ts'
 import type { GossipHandle } from './gossip-face.ts'
 import type { UserKeys } from './user-keys.ts'
 
@@ -12,14 +14,68 @@ export interface NetworkInfo {
   readonly peerId: PeerId
   /** What others can dial. */
   readonly addresses: readonly string[]
-  /** Known once NAT detection exists; a peer of this version never claims to know. */
-  readonly natType: 'unknown'
+  /** Row D13; `unknown` until enough servers were asked. */
+  readonly natType: NatType
   readonly connectedPeers: number
   readonly uptimeMs: number
   /** Dropped input and failures by reason, since the start. */
   readonly counters: Readonly<Record<string, number>>
   readonly webrtc: WebRtcLibrary
   readonly discoverable: Settings['discoverable']
+  /** Relays in use or tried, best first. */
+  readonly relays?: readonly RelayEntry[]
+  /** Own ways through relays, as they stand in invites, best first. */
+  readonly reservations?: readonly CircuitAddress[]
+  /** The own network address is shown to no peer. */
+  readonly relayOnly?: boolean
+  /** What this peer does for others; absent where it does nothing. */
+  readonly serving?: Serving
+  readonly portMapping?: PortMapping
+  /** Where others dial the listener, as configured. */
+  readonly publicUrl?: string
+}
+
+/** A relay, and who named it. */
+export interface RelayEntry extends RelayView {
+  readonly source: RelaySource
+}
+
+/** `config`: config.json or the command line; `added`: by command; the others are learnt and come and go by themselves. */
+export type RelaySource = 'config' | 'added' | 'invite' | 'contact' | 'overlay'
+
+/** What a relay of ours does now. */
+export interface RelayServing {
+  /** To hand out. */
+  readonly address: RelayAddress
+  readonly reservations: number
+  readonly circuits: number
+  /** Passed on since midnight UTC. */
+  readonly bytesToday: number
+  readonly limits: {
+    readonly reservationsMax: number
+    readonly circuitsMax: number
+    /** 0: no limit. */
+    readonly bytesPerSecond: number
+    readonly bytesPerDay: number
+  }
+  /** Port of the STUN answerer; absent where it is off or could not be opened. */
+  readonly stunPort?: number
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface Serving {
+  readonly relay?: RelayServing
+}
+
+/** Whether the router lets others in at our asking. */
+export interface PortMapping {
+  /** `none`: no router here offers it. */
+  readonly state: 'off' | 'searching' | 'mapped' | 'none' | 'failed'
+  readonly protocol?: 'pcp' | 'nat-pmp' | 'upnp'
+  /** `203.0.113.5:9999`. */
+  readonly external?: string
+  /** Why it failed, for people. */
+  readonly error?: string
 }
 
 /** Rows C17, I14: a peer on the LAN, of a contact, or linked with us. */
@@ -31,12 +87,40 @@ export interface PeerView extends ConnectionView {
   readonly shouldInitiate: boolean
 }
 
-/** Row I16: one line of the diagnosis. `ms`: how long the check took or measured. */
+/**
+ * Row I16: one check of what this machine has. `ms`: how long it took. The words are in `packages/text`, by `code` and
+ * `facts` (`diagnosticCodes` of `packages/sdk` has all of them); `detail` is for what has no code.
+ */
 export interface DiagnosticCheck {
   readonly name: 'store' | 'keys' | 'clock' | 'websocket' | 'mdns' | 'webrtc' | 'stun' | 'turn' | 'dns'
-  readonly state: 'ok' | 'failed' | 'not-configured'
+  readonly state: 'ok' | 'warning' | 'failed' | 'not-configured'
   readonly ms?: number
-  readonly detail: string
+  readonly code?: string
+  readonly facts?: Readonly<Record<string, string | number>>
+  readonly detail?: string
+}
+
+/** A name of the configured servers and relays, and whether it has an address now. */
+export interface NameReport {
+  readonly name: string
+  readonly state: 'ok' | 'failed'
+  readonly ms: number
+  readonly address?: string
+  readonly detail?: string
+}
+
+/** Rows D11, I16: what the servers that are configured, or offered by relays in use, say of the way to us. */
+export interface Connectivity {
+  /** Absent where there is no server to ask. */
+  readonly report?: ConnectivityReport
+  readonly names: readonly NameReport[]
+}
+
+/** The way to a relay. */
+export interface RelayMeasurement {
+  readonly latencyMs: number
+  readonly downBytesPerSecond: number
+  readonly upBytesPerSecond: number
 }
 
 /** Whatever is asked of a peer after its end. */
@@ -64,7 +148,20 @@ export interface PeerHandle {
     upgraded(peerId: PeerId, timeoutMs: number): Promise<boolean>
     disconnect(peerId: PeerId): void
     ping(peerId: PeerId, timeoutMs: number): Promise<Result<{ readonly latencyMs: number }, LinkError | Stopped>>
+    /** What this machine has, without asking anybody else. */
     diagnostics(): Promise<readonly DiagnosticCheck[]>
+    /** Asks every server once; takes seconds where one is silent. */
+    connectivity?(): Promise<Connectivity>
+    /** Half a second of filler in both directions, with a relay that is linked. */
+    measure?(
+      relay: RelayAddress,
+    ): Promise<Result<RelayMeasurement, Stopped | { readonly type: 'unavailable'; readonly detail: string }>>
+    /** Relays in use or tried, best first. */
+    relays?(): readonly RelayEntry[]
+    /** Keeps a relay in the home, best first from now on; at the same relay's old URL it takes that place. */
+    addRelay?(relay: RelayAddress): Result<undefined, AddRelayError | Stopped>
+    /** Whether it was one that had been added. What config.json names stays. */
+    removeRelay?(relay: RelayAddress): Result<boolean, AddRelayError | Stopped>
   }
   /** A handle that only says why where the peer is no node of the overlay. */
   readonly overlay: OverlayHandle

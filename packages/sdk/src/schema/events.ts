@@ -3,8 +3,9 @@ import { contactSchema, settingsSchema } from './contacts.ts'
 import type { Frozen } from './frozen.ts'
 import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
 import { hexSchema } from './keys.ts'
+import { closeReasonSchema, linkErrorSchema } from './link-error.ts'
 import { messageSchema } from './messages.ts'
-import { closeReasonSchema, linkErrorSchema, transportKindSchema } from './network.ts'
+import { transportKindSchema } from './network.ts'
 
 /** Durable news: each has a cursor from which a client can resume. */
 export const storedNewsSchema = z.discriminatedUnion('type', [

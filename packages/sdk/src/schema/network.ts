@@ -1,7 +1,16 @@
 import { z } from 'zod'
 import type { Frozen } from './frozen.ts'
 import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
+import { linkErrorSchema } from './link-error.ts'
 import { overlaySummarySchema } from './overlay.ts'
+import {
+  natTypeSchema,
+  pathSchema,
+  portMappingSchema,
+  relaySchema,
+  servingSchema,
+  whyNotBetterSchema,
+} from './reach.ts'
 
 export const transportKindSchema = z.enum(['webrtc', 'websocket', 'circuit', 'memory'])
 export type TransportKind = Frozen<z.output<typeof transportKindSchema>>
@@ -16,42 +25,6 @@ export const connectionStateSchema = z.enum([
   'closed',
 ])
 export type ConnectionState = Frozen<z.output<typeof connectionStateSchema>>
-
-export const closeReasonSchema = z.enum([
-  'bye',
-  'upgraded',
-  'duplicate',
-  'blocked',
-  'busy',
-  'shutdown',
-  'protocol-error',
-  'silent',
-  'pipe-lost',
-  'handshake-timeout',
-  'too-many-links',
-])
-export type CloseReason = Frozen<z.output<typeof closeReasonSchema>>
-
-/** Why a handshake or a link failed. */
-export const linkErrorSchema = z
-  .discriminatedUnion('type', [
-    z.object({ type: z.literal('bad-frame'), detail: z.string() }),
-    z.object({ type: z.literal('bad-handshake'), detail: z.string() }),
-    z.object({ type: z.literal('unsupported-version'), version: z.number() }),
-    z.object({ type: z.literal('bad-certificate'), detail: z.string() }),
-    z.object({ type: z.literal('wrong-peer'), expected: peerIdSchema, actual: peerIdSchema }),
-    z.object({ type: z.literal('channel-binding-mismatch') }),
-    z.object({ type: z.literal('self') }),
-    z.object({ type: z.literal('handshake-timeout'), afterMs: z.number() }),
-    z.object({ type: z.literal('undecryptable'), channel: z.union([z.literal(0), z.literal(1)]) }),
-    z.object({ type: z.literal('unreachable'), detail: z.string() }),
-    z.object({ type: z.literal('silent'), forMs: z.number() }),
-    z.object({ type: z.literal('broken'), detail: z.string() }),
-    z.object({ type: z.literal('refused'), reason: closeReasonSchema }),
-    z.object({ type: z.literal('no-address') }),
-  ])
-  .meta({ id: 'LinkError' })
-export type LinkFailure = Frozen<z.output<typeof linkErrorSchema>>
 
 /** Row D28. */
 export const connectionStatsSchema = z.object({
@@ -76,6 +49,9 @@ export const connectionViewSchema = z
     stats: connectionStatsSchema,
     error: linkErrorSchema.exactOptional(),
     nextTryAt: z.number().exactOptional().describe("Milliseconds of the peer's own clock, not a date"),
+    path: pathSchema.exactOptional().describe('Absent where it is not known'),
+    isSuspect: z.boolean().exactOptional().describe('Something is unanswered for too long: other ways are tried'),
+    whyNotBetter: whyNotBetterSchema.exactOptional(),
   })
   .meta({ id: 'Connection' })
 export type ConnectionView = Frozen<z.output<typeof connectionViewSchema>>
@@ -99,7 +75,7 @@ export const networkInfoSchema = z
   .object({
     peerId: peerIdSchema,
     addresses: z.array(z.string()).describe('What others can dial'),
-    natType: z.literal('unknown'),
+    natType: natTypeSchema,
     connectedPeers: z.number().int(),
     queuedMessages: z.number().int(),
     uptimeMs: z.number(),
@@ -107,20 +83,31 @@ export const networkInfoSchema = z
     webrtc: z.enum(['wrtc', 'werift']),
     discoverable: z.enum(['everyone', 'contacts', 'off']),
     overlay: overlaySummarySchema,
+    relays: z.array(relaySchema).describe('In use or tried, best first'),
+    reservations: z.array(z.string()).describe('Own ways through relays, as they stand in invites: circuit:…'),
+    relayOnly: z.boolean().describe('The own network address is shown to no peer'),
+    serving: servingSchema.exactOptional(),
+    portMapping: portMappingSchema,
+    publicUrl: z.string().exactOptional().describe('Where others dial the listener, as configured'),
   })
   .meta({ id: 'NetworkInfo' })
 export type NetworkInfo = Frozen<z.output<typeof networkInfoSchema>>
 
-export const pingSchema = z.object({ peerId: peerIdSchema, latencyMs: z.number() }).meta({ id: 'Ping' })
-export type Ping = Frozen<z.output<typeof pingSchema>>
-
-/** Row I16: one line of the diagnosis. */
-export const diagnosticSchema = z
+/** Several round trips with one peer. */
+export const pingSchema = z
   .object({
-    name: z.enum(['store', 'keys', 'clock', 'websocket', 'mdns', 'webrtc', 'stun', 'turn', 'dns', 'overlay']),
-    state: z.enum(['ok', 'failed', 'not-configured']),
-    ms: z.number().exactOptional(),
-    detail: z.string(),
+    peerId: peerIdSchema,
+    latencyMs: z.number().describe('The median'),
+    sent: z.number().int(),
+    received: z.number().int(),
+    minMs: z.number(),
+    medianMs: z.number(),
+    maxMs: z.number(),
+    results: z
+      .array(z.object({ latencyMs: z.number().exactOptional() }))
+      .describe('In the order sent; without latencyMs: lost'),
+    transport: transportKindSchema.exactOptional(),
+    path: pathSchema.exactOptional(),
   })
-  .meta({ id: 'Diagnostic' })
-export type Diagnostic = Frozen<z.output<typeof diagnosticSchema>>
+  .meta({ id: 'Ping' })
+export type Ping = Frozen<z.output<typeof pingSchema>>

@@ -100,6 +100,7 @@ export const commands = {
   'ping.answer': '{peer} answered in {latencyMs} ms',
   'diagnostics.running': 'Checking …',
   'diagnosis.ok': 'works',
+  'diagnosis.warning': 'could be better',
   'diagnosis.failed': 'does not work',
   'diagnosis.not-configured': 'not set up',
   'connect.search': 'Searching for {target} …',

@@ -149,6 +149,29 @@ export const errors = {
   'error.no-neighbours': 'Published to nobody: no linked peer takes part in gossip.',
   'error.no-neighbours.hint': 'Gossip flows between contacts that are linked. See who is there: miaou net list-peers.',
 
+  'error.bad-relay': '{relay} is not the address of a relay.',
+  'error.bad-relay.hint':
+    'It looks like <22 characters>@wss://relay.example.org; its owner sees it with miaou relay info.',
+  'error.unknown-relay': 'No relay {relay} was added here.',
+  'error.unknown-relay.suggest': 'Added are: {suggestions}.',
+  'error.unknown-relay.hint': 'See those in use: miaou relay list. One that was learnt goes by itself.',
+  'error.configured-relay': 'The relay {relay} is named in config.json or on the command line, so it stays.',
+  'error.configured-relay.hint':
+    'Take it out of "relays" in config.json of the home, or out of the command, and start Miaou again.',
+  'error.cannot-serve': '{service} is nothing that Miaou can serve.',
+  'error.cannot-serve.hint': 'There is: --serve relay.',
+  'error.not-served-yet': '{service} cannot be served yet.',
+  'error.not-served-yet.hint': 'In this version there is: --serve relay.',
+  'error.bad-public-url': '{url} is no address under which others can reach this machine.',
+  'error.bad-public-url.hint':
+    'It looks like wss://relay.example.org or ws://203.0.113.5:9999, without a slash at its end.',
+  'error.tls-needs-both': 'A certificate needs its key, and a key its certificate.',
+  'error.tls-needs-both.hint': 'Give both: --tls-cert <file> --tls-key <file>. Behind a proxy that does TLS, neither.',
+  'error.tls-unreadable': '{path} cannot be used: {detail}.',
+  'error.tls-unreadable.hint': 'Both files are PEM. See that they belong together and that this user may read them.',
+  'error.options-conflict': '{first} and {second} contradict each other.',
+  'error.options-conflict.hint': 'Give one of the two.',
+
   'error.no-home': 'There is no Miaou in {home} yet.',
   'error.no-home.hint': 'Begin with: miaou start.',
   'error.home-exists': 'There is a Miaou in {home} already.',

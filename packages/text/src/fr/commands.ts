@@ -104,6 +104,7 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'ping.answer': '{peer} a répondu en {latencyMs} ms',
   'diagnostics.running': 'On vérifie …',
   'diagnosis.ok': 'marche',
+  'diagnosis.warning': 'peut mieux faire',
   'diagnosis.failed': 'ne marche pas',
   'diagnosis.not-configured': 'pas réglé',
   'connect.search': 'On cherche {target} …',

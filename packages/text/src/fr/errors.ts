@@ -160,6 +160,31 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.no-neighbours': 'Publié pour personne : aucun pair relié ne participe aux rumeurs.',
   'error.no-neighbours.hint': 'Les rumeurs passent entre contacts reliés. Vois qui est là : miaou net list-peers.',
 
+  'error.bad-relay': '{relay} n’est pas l’adresse d’un relais.',
+  'error.bad-relay.hint':
+    'Elle ressemble à <22 caractères>@wss://relais.example.org ; qui le fait tourner la voit avec miaou relay info.',
+  'error.unknown-relay': 'Aucun relais {relay} n’a été ajouté ici.',
+  'error.unknown-relay.suggest': 'Sont ajoutés : {suggestions}.',
+  'error.unknown-relay.hint': 'Pour voir ceux qui servent : miaou relay list. Un relais appris s’en va tout seul.',
+  'error.configured-relay': 'Le relais {relay} est nommé dans config.json ou sur la ligne de commande : il reste.',
+  'error.configured-relay.hint':
+    'Enlève-le de "relays" dans le config.json du dossier, ou de la commande, et relance Miaou.',
+  'error.cannot-serve': '{service} n’est rien que Miaou puisse servir.',
+  'error.cannot-serve.hint': 'Il y a : --serve relay.',
+  'error.not-served-yet': '{service} ne peut pas encore être servi.',
+  'error.not-served-yet.hint': 'Dans cette version il y a : --serve relay.',
+  'error.bad-public-url': '{url} n’est pas une adresse où les autres peuvent joindre cette machine.',
+  'error.bad-public-url.hint':
+    'Elle ressemble à wss://relais.example.org ou ws://203.0.113.5:9999, sans barre à la fin.',
+  'error.tls-needs-both': 'Un certificat a besoin de sa clé, et une clé de son certificat.',
+  'error.tls-needs-both.hint':
+    'Donne les deux : --tls-cert <fichier> --tls-key <fichier>. Derrière un proxy qui fait le TLS, aucun des deux.',
+  'error.tls-unreadable': '{path} ne convient pas : {detail}.',
+  'error.tls-unreadable.hint':
+    'Les deux fichiers sont en PEM. Vérifie qu’ils vont ensemble et que cet utilisateur peut les lire.',
+  'error.options-conflict': '{first} et {second} se contredisent.',
+  'error.options-conflict.hint': 'Donne l’un des deux.',
+
   'error.no-home': 'Il n’y a pas encore de Miaou dans {home}.',
   'error.no-home.hint': 'Commence par : miaou start.',
   'error.home-exists': 'Il y a déjà un Miaou dans {home}.',

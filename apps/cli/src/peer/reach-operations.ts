@@ -1,0 +1,97 @@
+import type { NetworkInfo as HostInfo, RelayEntry } from '@miaou/host-node'
+import type { NetworkInfo, OperationInput, OperationName, OperationOutput, Relay } from '@miaou/sdk'
+import { MiaouError } from '@miaou/sdk/client'
+import type { PeerHandle } from '../peer-handle.ts'
+
+type RelayOperationName = Extract<OperationName, `relays.${string}`>
+
+type RelayHandlers = {
+  readonly [N in RelayOperationName]: (peer: PeerHandle, input: OperationInput<N>) => Promise<OperationOutput<N>>
+}
+
+type ReachInfo = Pick<NetworkInfo, 'relays' | 'reservations' | 'relayOnly' | 'serving' | 'portMapping' | 'publicUrl'>
+
+/** What each operation on relays does with a running peer. The helpers load with the first call: `id` needs none. */
+export const relayHandlers: RelayHandlers = {
+  'relays.list': listRelays,
+  'relays.add': async (peer, { relay: text }) => {
+    const relay = (await addresses()).parseRelayAddress(text)
+    if (relay === undefined) throw new MiaouError('bad-relay', { relay: text })
+    const added = peer.network.addRelay?.(relay) ?? noRelays()
+    if (!added.ok) throw toRelayError(added.error, peer.home)
+    return listRelays(peer)
+  },
+  'relays.remove': async (peer, { relay: text }) => {
+    const { formatRelayAddress, parseRelayAddress } = await addresses()
+    const isMeant = (known: string) => known === text || known.slice(0, known.indexOf('@')) === text
+    const listed = peer.network.relays?.().find(({ relay }) => isMeant(formatRelayAddress(relay)))
+    const relay = listed?.relay ?? parseRelayAddress(text)
+    if (relay === undefined) throw await unknownRelay(peer, text)
+    const removed = peer.network.removeRelay?.(relay) ?? noRelays()
+    if (!removed.ok) throw toRelayError(removed.error, peer.home)
+    if (removed.value) return listRelays(peer)
+    throw listed === undefined || listed.source === 'added'
+      ? await unknownRelay(peer, text)
+      : new MiaouError('configured-relay', { relay: text })
+  },
+}
+
+/** The members of `network.info` that are about the way to others, in text. */
+export async function reachInfo(info: HostInfo): Promise<ReachInfo> {
+  const { formatCircuitAddress, formatRelayAddress } = await addresses()
+  const { relays = [], reservations = [], relayOnly = false, serving, publicUrl } = info
+  const relay = serving?.relay
+  return {
+    relays: relays.map((entry) => toRelay(entry, formatRelayAddress, formatCircuitAddress)),
+    reservations: reservations.map(formatCircuitAddress),
+    relayOnly,
+    portMapping: info.portMapping ?? { state: 'off' },
+    ...(relay === undefined ? {} : { serving: { relay: { ...relay, address: formatRelayAddress(relay.address) } } }),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+  }
+}
+
+type Addresses = typeof import('@miaou/host-node/overlay')
+
+function addresses(): Promise<Addresses> {
+  return import('@miaou/host-node/overlay')
+}
+
+async function listRelays(peer: PeerHandle): Promise<readonly Relay[]> {
+  const { formatCircuitAddress, formatRelayAddress } = await addresses()
+  return (peer.network.relays?.() ?? []).map((entry) => toRelay(entry, formatRelayAddress, formatCircuitAddress))
+}
+
+function toRelay(
+  { relay, address, ...view }: RelayEntry,
+  formatRelayAddress: Addresses['formatRelayAddress'],
+  formatCircuitAddress: Addresses['formatCircuitAddress'],
+): Relay {
+  return {
+    ...view,
+    relay: formatRelayAddress(relay),
+    ...(address === undefined ? {} : { address: formatCircuitAddress(address) }),
+  }
+}
+
+async function unknownRelay(peer: PeerHandle, text: string): Promise<MiaouError> {
+  const added = (await listRelays(peer)).filter(({ source }) => source === 'added')
+  return new MiaouError('unknown-relay', { relay: text, suggestions: added.map(({ relay }) => relay) })
+}
+
+function noRelays(): never {
+  throw new MiaouError('unavailable', { detail: 'this peer uses no relays' })
+}
+
+type RelayFailure = Extract<ReturnType<NonNullable<PeerHandle['network']['addRelay']>>, { readonly ok: false }>['error']
+
+function toRelayError(error: RelayFailure, home: string): MiaouError {
+  switch (error.type) {
+    case 'too-many-relays':
+      return new MiaouError('too-many', { what: 'relays', countMax: error.relaysMax })
+    case 'unwritable':
+      return new MiaouError('home-unwritable', { home, detail: error.code })
+    case 'stopped':
+      return new MiaouError('stopped')
+  }
+}
