@@ -1,8 +1,8 @@
 import { runAndCount } from './run/count.ts'
-import { check, demo, fuzz, fuzzPlanted, mutants, pack, sim, test } from './run/everything.ts'
+import { check, demo, fuzz, fuzzPlanted, lab, mutants, pack, setUpLab, sim, test } from './run/everything.ts'
 
 /** The part of `.ci/run` after `npm ci`, whose seconds it is given (`--installed SECONDS`). */
 const [flag, seconds] = process.argv.slice(2)
 const installed =
   flag === '--installed' ? [{ name: 'install', passed: true, seconds: Number(seconds), ending: '0' }] : []
-await runAndCount([check, test, mutants, fuzz, fuzzPlanted, sim, demo, pack], installed)
+await runAndCount([check, test, mutants, fuzz, fuzzPlanted, sim, demo, setUpLab, lab, pack], installed)

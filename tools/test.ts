@@ -3,6 +3,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
+import { whyNot } from '../lab/src/needs.ts'
 import { root, runPart } from './run/part.ts'
 import { addTotals, forgetTotals, readReport, reportToTotals, type Totals, writeTotals } from './run/totals.ts'
 
@@ -42,6 +43,11 @@ const needs: readonly Need[] = [
     name: 'IPv6 on loopback (::1)',
     missing: () => !Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1')),
     consequence: 'the tests of the overlay over IPv6 are skipped; in CI they fail',
+  },
+  {
+    name: 'what the NAT lab needs (npm run setup:lab)',
+    missing: () => whyNot() !== undefined,
+    consequence: 'npm run test:lab is skipped; in CI it fails',
   },
   {
     name: 'the native WebRTC binary (@roamhq/wrtc)',

@@ -13,6 +13,10 @@ export const fuzzPlanted: Part = {
 }
 /** Every scenario of the simulator in a small network: fails when a goal or a checker does. */
 export const sim: Part = { name: 'sim', command: ['node', 'sim/src/main.ts', 'all', '--short'] }
+/** Debian packages of the NAT lab: nothing to do where they are. */
+export const setUpLab: Part = { name: 'setup lab', command: ['node', 'tools/setup-lab.ts'] }
+/** Real daemons behind every kind of router, in private network namespaces. */
+export const lab: Part = { name: 'lab', command: ['node', 'lab/src/main.ts'] }
 export const demo: Part = { name: 'demo', command: ['node', 'e2e/src/demo.ts'] }
 export const bench: Part = { name: 'bench', command: ['node', 'bench/src/main.ts', '--short'] }
 /** Our side alone: the rivals are installed by whoever asks for them. */

@@ -1,0 +1,7 @@
+import type { LabTest } from './lab-test.ts'
+import { matrixTests } from './matrix.ts'
+import { scenarios } from './scenarios.ts'
+import { selfTests } from './self-test.ts'
+
+/** Everything the lab shows, in the order of its tables. */
+export const allTests: readonly LabTest[] = [...selfTests, ...matrixTests, ...scenarios]

@@ -1,0 +1,2 @@
+import type { LabTest } from './lab-test.ts'
+export const scenarios: readonly LabTest[] = []

@@ -1,0 +1,132 @@
+import { LabDaemon, type LabDaemonOptions } from '../daemons/lab-daemon.ts'
+import { Home, type HomeOptions } from '../net/home.ts'
+import type { Host } from '../net/host.ts'
+import { Internet } from '../net/internet.ts'
+import type { NatMode } from '../net/nat.ts'
+
+/** Addresses of the public hosts: three prefixes (/24 and /48), as the overlay's nodes must differ in. */
+export const publicAddresses = {
+  pub1: { v4: ['192.0.2.11', '192.0.2.21'], v6: ['2001:db8:1::11'] },
+  pub2: { v4: ['198.51.100.12'], v6: ['2001:db8:2::12'] },
+  pub3: { v4: ['203.0.113.13'], v6: ['2001:db8:3::13'] },
+  /** Two addresses, as RFC 5780 needs. */
+  stun: { v4: ['192.0.2.31', '192.0.2.32'], v6: ['2001:db8:1::31'] },
+} as const
+
+export type PublicHost = keyof typeof publicAddresses
+
+export interface LabOptions {
+  readonly a: NatMode
+  readonly b: NatMode
+  /** Which addresses there are; default IPv4 alone. */
+  readonly families?: 'v4' | 'v6' | 'both'
+  readonly homeA?: Partial<HomeOptions>
+  readonly homeB?: Partial<HomeOptions>
+  /** A's provider translates too, in this mode. */
+  readonly carrier?: NatMode
+}
+
+/** How much of what a daemon said goes into a report, characters (own choice). */
+const outputMax = 3_000
+
+/** The meter between the two homes: what it counts went directly. */
+const direct = 'direct'
+
+/** The lab's world: public hosts, home A with a1 and a2, home B with b1. One in each lab process. */
+export class Lab {
+  readonly net: Internet
+  readonly a: Home
+  readonly b: Home
+  readonly #daemons = new Set<LabDaemon>()
+
+  private constructor(net: Internet, a: Home, b: Home) {
+    this.net = net
+    this.a = a
+    this.b = b
+  }
+
+  static async build({ a, b, families = 'v4', homeA = {}, homeB = {}, carrier }: LabOptions): Promise<Lab> {
+    const net = await Internet.build()
+    for (const [name, { v4, v6 }] of Object.entries(publicAddresses)) {
+      await net.addPublic(name, families === 'v6' ? [] : v4, families === 'v4' ? [] : v6)
+    }
+    const withoutIpv4 = families === 'v6'
+    const six = (letter: string) =>
+      families === 'v4' ? {} : { lan6: `2001:db8:${letter}`, wan6: `2001:db8:${letter}:ffff::1` }
+    const behind =
+      carrier === undefined
+        ? undefined
+        : await Home.build(net, {
+            name: 'isp',
+            mode: carrier,
+            hosts: [],
+            lan4: '100.64.0',
+            wan4: '203.0.113.110',
+            public4: '203.0.113',
+          })
+    const first = await Home.build(net, {
+      name: 'a',
+      mode: a,
+      hosts: ['a1', 'a2'],
+      lan4: '192.168.1',
+      wan4: behind === undefined ? '203.0.113.101' : '100.64.0.101',
+      public4: '203.0.113',
+      withoutIpv4,
+      ...six('a'),
+      ...(behind === undefined ? {} : { behind }),
+      ...homeA,
+    })
+    const second = await Home.build(net, {
+      name: 'b',
+      mode: b,
+      hosts: ['b1'],
+      lan4: '192.168.2',
+      wan4: '198.51.100.101',
+      public4: '198.51.100',
+      withoutIpv4,
+      ...six('b'),
+      ...homeB,
+    })
+    await net.meter(direct, first.side, second.side)
+    return new Lab(net, first, second)
+  }
+
+  host(name: string): Host {
+    const host = this.net.hosts.get(name)
+    if (host === undefined) throw new Error(`there is no host ${name}`)
+    return host
+  }
+
+  /** Starts a daemon on a host; it ends with the lab, or before. */
+  async daemon(host: string, options: LabDaemonOptions): Promise<LabDaemon> {
+    const daemon = await LabDaemon.start(this.host(host), options)
+    this.#daemons.add(daemon)
+    return daemon
+  }
+
+  /** Packets that have gone between the two homes without a third. */
+  async directPackets(): Promise<number> {
+    return (await this.net.read(direct)).packets
+  }
+
+  async directBytes(): Promise<number> {
+    return (await this.net.read(direct)).bytes
+  }
+
+  /** The last that each daemon said, and which links it has. */
+  async report(): Promise<string> {
+    const parts: string[] = []
+    for (const daemon of this.#daemons) {
+      const peers = await daemon.client.network.peers().catch((error: unknown) => String(error))
+      parts.push(
+        `\n── ${daemon.name} on ${daemon.host.name}\n${daemon.output().slice(-outputMax)}${JSON.stringify(peers)}`,
+      )
+    }
+    return parts.join('')
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([...this.#daemons].map((daemon) => daemon.kill()))
+    this.net.end()
+  }
+}
