@@ -51,6 +51,28 @@ describe('node:crypto beside libsodium', () => {
     }
   })
 
+  test('ChaCha20-Poly1305 on both sides of the size at which it changes hands', () => {
+    const [key, nonce, ad] = [new Uint8Array(32).fill(1), new Uint8Array(12).fill(2), Uint8Array.of(2, 0)]
+    for (const size of [0, 1, 6_143, 6_144, 6_145, 16_368, 65_520]) {
+      const plaintext = new Uint8Array(size).fill(size)
+      for (const headSize of [0, 8]) {
+        const sealed = node.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize)
+        expect(sealed).toEqual(libsodium.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize))
+        expect(sealed.constructor).toBe(Uint8Array)
+        const ciphertext = sealed.subarray(headSize)
+        const opened = node.chacha20Poly1305Open(key, nonce, ad, ciphertext)
+        expect(opened).toEqual(plaintext)
+        expect(opened?.constructor).toBe(Uint8Array)
+        for (const at of [0, Math.floor(ciphertext.length / 2), ciphertext.length - 1]) {
+          const altered = ciphertext.slice()
+          altered[at] = (altered[at] as number) ^ 1
+          expect(node.chacha20Poly1305Open(key, nonce, ad, altered)).toBeUndefined()
+        }
+        expect(node.chacha20Poly1305Open(key, nonce, Uint8Array.of(2, 1), ciphertext)).toBeUndefined()
+      }
+    }
+  })
+
   test('SHA-256 on both sides of the size at which it changes hands', () => {
     for (const size of [0, 1, 511, 512, 513, 4_000]) {
       const data = new Uint8Array(size).fill(size)

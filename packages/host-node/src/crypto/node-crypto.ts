@@ -1,4 +1,4 @@
-import { diffieHellman, hash } from 'node:crypto'
+import { createCipheriv, createDecipheriv, diffieHellman, hash } from 'node:crypto'
 import { assert } from '@miaou/core'
 import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
 import { X25519Keys } from './x25519-keys.ts'
@@ -13,10 +13,14 @@ export const defaultNodeCryptoOptions: NodeCryptoOptions = { publicKeysMax: 64 }
 
 // Own choice, measured in packages/host-node/test/measure-crypto.ts: below it libsodium is faster.
 const hashSizeMin = 512
+// Own choice, measured there: OpenSSL's start costs 14 µs, after which it is four times as fast as WebAssembly.
+const aeadSizeMin = 6_144
+const aeadName = 'chacha20-poly1305'
+const tagSize = 16
 
 /**
- * libsodium's backend with X25519 and the hash of long inputs on node:crypto, where that is faster by measure
- * (docs/decisions/0021). Verification, small AEADs, HMAC and HKDF stay on libsodium.
+ * libsodium's backend with X25519, and the hash and AEAD of long inputs, on node:crypto, where that is faster by measure
+ * (docs/decisions/0021, 0030). Verification, small AEADs, HMAC and HKDF stay on libsodium.
  */
 export async function createNodeCrypto(options: Partial<NodeCryptoOptions> = {}): Promise<Crypto> {
   const base = await createLibsodiumCrypto()
@@ -31,6 +35,14 @@ export async function createNodeCrypto(options: Partial<NodeCryptoOptions> = {})
     x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
       assert(secretKey.length === 32 && publicKey.length === 32, 'X25519 keys have 32 bytes')
       return agree(keys, secretKey, publicKey)
+    },
+    chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize = 0): Uint8Array {
+      if (plaintext.length < aeadSizeMin) return base.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize)
+      return seal(key, nonce, ad, plaintext, headSize)
+    },
+    chacha20Poly1305Open(key, nonce, ad, ciphertext): Uint8Array | undefined {
+      if (ciphertext.length < aeadSizeMin + tagSize) return base.chacha20Poly1305Open(key, nonce, ad, ciphertext)
+      return open(key, nonce, ad, ciphertext)
     },
     sha256(data: Uint8Array): Uint8Array {
       if (data.length < hashSizeMin) return base.sha256(data)
@@ -57,8 +69,39 @@ function agree(keys: X25519Keys, secretKey: Uint8Array, publicKey: Uint8Array): 
   return bits === 0 ? undefined : new Uint8Array(shared)
 }
 
+function seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array, headSize: number): Uint8Array {
+  assert(key.length === 32 && nonce.length === 12, 'ChaCha20-Poly1305: 32-byte key, 12-byte nonce')
+  assert(headSize >= 0 && headSize <= 64, 'ChaCha20-Poly1305: up to 64 bytes of room')
+  const cipher = createCipheriv(aeadName, key, nonce, { authTagLength: tagSize })
+  cipher.setAAD(ad, { plaintextLength: plaintext.length })
+  const sealed = new Uint8Array(headSize + plaintext.length + tagSize)
+  sealed.set(cipher.update(plaintext), headSize)
+  cipher.final()
+  sealed.set(cipher.getAuthTag(), headSize + plaintext.length)
+  return sealed
+}
+
+function open(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
+  assert(key.length === 32 && nonce.length === 12, 'ChaCha20-Poly1305: 32-byte key, 12-byte nonce')
+  const size = ciphertext.length - tagSize
+  const decipher = createDecipheriv(aeadName, key, nonce, { authTagLength: tagSize })
+  decipher.setAAD(ad, { plaintextLength: size })
+  decipher.setAuthTag(ciphertext.subarray(size))
+  const plaintext = decipher.update(ciphertext.subarray(0, size))
+  try {
+    decipher.final()
+  } catch {
+    plaintext.fill(0)
+    return undefined
+  }
+  // A plain view: `slice` of a Buffer would share memory where that of a Uint8Array copies.
+  return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length)
+}
+
+type Replaced = 'x25519KeyPair' | 'x25519' | 'chacha20Poly1305Seal' | 'chacha20Poly1305Open' | 'sha256' | 'wipe'
+
 /** The methods of `base`, bound to it, with some in their place. */
-function bindAll(base: Crypto, replaced: Pick<Crypto, 'x25519KeyPair' | 'x25519' | 'sha256' | 'wipe'>): Crypto {
+function bindAll(base: Crypto, replaced: Pick<Crypto, Replaced>): Crypto {
   return {
     name: base.name,
     ed25519KeyPair: (seed) => base.ed25519KeyPair(seed),
@@ -71,9 +114,6 @@ function bindAll(base: Crypto, replaced: Pick<Crypto, 'x25519KeyPair' | 'x25519'
     xwingKeyPair: (seed) => base.xwingKeyPair(seed),
     xwingEncapsulate: (publicKey, seed) => base.xwingEncapsulate(publicKey, seed),
     xwingDecapsulate: (ciphertext, secretKey) => base.xwingDecapsulate(ciphertext, secretKey),
-    chacha20Poly1305Seal: (key, nonce, ad, plaintext, headSize) =>
-      base.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize),
-    chacha20Poly1305Open: (key, nonce, ad, ciphertext) => base.chacha20Poly1305Open(key, nonce, ad, ciphertext),
     xchacha20Poly1305Seal: (key, nonce, ad, plaintext) => base.xchacha20Poly1305Seal(key, nonce, ad, plaintext),
     xchacha20Poly1305Open: (key, nonce, ad, ciphertext) => base.xchacha20Poly1305Open(key, nonce, ad, ciphertext),
     sha512: (data) => base.sha512(data),
