@@ -21,7 +21,8 @@ import type { IceServerUrl, RelayView } from './interface.ts'
 type Message<T extends RelayMessage['type']> = Extract<RelayMessage, { type: T }>
 
 interface Reservation {
-  readonly url: string
+  /** Whose end is that of the reservation. */
+  readonly link: RelayLink
   readonly expiresAt: number
   readonly renewAt: number
 }
@@ -74,14 +75,14 @@ export class KnownRelay implements RelayLinkOwner {
   }
 
   get isReserved(): boolean {
-    return this.#reservation !== undefined && this.#link?.isUp === true
+    return this.#reservation !== undefined && this.#reservation.link === this.#link && this.#link.isUp
   }
 
   /** Own way through this relay, listed a while longer than its link stands; undefined for none. */
   address(now: Now): CircuitAddress | undefined {
     const reservation = this.#reservation
     if (reservation === undefined || this.rank === undefined || !this.#isHeld(now)) return undefined
-    return { relay: { url: reservation.url, relayId: this.relayId }, reservation: this.#reservationId }
+    return { relay: { url: reservation.link.url, relayId: this.relayId }, reservation: this.#reservationId }
   }
 
   get iceServers(): readonly IceServerUrl[] {
@@ -128,9 +129,10 @@ export class KnownRelay implements RelayLinkOwner {
   dismiss(now: Now): void {
     this.isChosen = false
     this.#tryingSince = undefined
-    if (this.#reservation !== undefined) this.#link?.tell(now, { type: 'release' })
+    if (this.isReserved) this.#link?.tell(now, { type: 'release' })
     this.#reservation = undefined
     this.#iceServers = []
+    this.#state.isChanged = true
   }
 
   /** A circuit is wanted: through the link that stands, or the one that is made for it. */
@@ -181,7 +183,11 @@ export class KnownRelay implements RelayLinkOwner {
     this.#nextTryAt = Math.min(this.#nextTryAt, now.mono)
     this.#challengedAt = Number.NEGATIVE_INFINITY
     const link = this.#link
-    if (link === undefined) return
+    if (link === undefined) {
+      if (this.isChosen) this.#connect(now)
+      return
+    }
+    if (this.isChosen) this.#tryingSince = now.mono
     if (!link.isUp) {
       // It was dialled from an address that may be gone.
       this.#link = undefined
@@ -207,9 +213,10 @@ export class KnownRelay implements RelayLinkOwner {
     const { patienceMs, idleMs } = this.#state.settings.limits
     const times = [this.#link?.deadline(), this.#challenger?.deadline(), this.#measurement?.deadline()]
     if (this.#reservation !== undefined) {
-      if (this.isReserved && !this.#isAsking)
-        times.push(Math.min(this.#reservation.renewAt, this.#reservation.expiresAt))
-      else times.push(this.#link?.isUp ? this.#reservation.expiresAt : this.#heldUntil)
+      const { renewAt, expiresAt } = this.#reservation
+      times.push(expiresAt)
+      if (!this.isReserved) times.push(this.#heldUntil)
+      else if (!this.#isAsking) times.push(renewAt)
     } else if (this.#tryingSince !== undefined && now.mono < this.#tryingSince + patienceMs) {
       times.push(this.#tryingSince + patienceMs)
     }
@@ -230,10 +237,24 @@ export class KnownRelay implements RelayLinkOwner {
     const reservation = this.#reservation
     if (reservation !== undefined) {
       if (!this.#isHeld(now)) this.#reservation = undefined
-      else if (this.#link?.isUp && now.mono >= reservation.renewAt) this.#reserve(now, this.#link)
+      else if (this.isReserved && now.mono >= reservation.renewAt) this.#reserve(now, reservation.link)
     }
     if (this.isChosen && this.#link === undefined && now.mono >= this.#nextTryAt) this.#connect(now)
-    this.#checkIdle(now)
+  }
+
+  /** A link that nobody uses is closed after a while. */
+  checkIdle(now: Now): void {
+    const link = this.#link
+    const isUsed = this.isChosen || this.circuitsCount > 0 || this.#measurement?.isDone === false
+    if (link === undefined || !link.isUp || isUsed) {
+      this.#idleSince = undefined
+      return
+    }
+    this.#idleSince ??= now.mono
+    if (now.mono < this.#idleSince + this.#state.settings.limits.idleMs) return
+    this.#link = undefined
+    this.#idleSince = undefined
+    link.close(now, 'bye', 'nobody uses it')
   }
 
   view(now: Now): RelayView | undefined {
@@ -261,12 +282,14 @@ export class KnownRelay implements RelayLinkOwner {
   }
 
   linkUp(now: Now, link: RelayLink): void {
+    this.#state.isChanged = true
     if (link === this.#challenger) {
       const old = this.#link
       this.#link = link
       this.#challenger = undefined
       this.#state.count('links-replaced')
       this.#isAsking = false
+      this.#heldUntil = now.mono + this.#state.settings.limits.reservationGraceMs
       old?.end(now, 'a new link with it answers, the old one does not')
     }
     this.#goodUrl = link.url
@@ -274,7 +297,6 @@ export class KnownRelay implements RelayLinkOwner {
     if (!this.#isRefused) this.#error = undefined
     if (this.isChosen) this.#reserve(now, link)
     this.#flushDials(now)
-    this.#checkIdle(now)
   }
 
   linkTrusted(now: Now, link: RelayLink): void {
@@ -290,6 +312,7 @@ export class KnownRelay implements RelayLinkOwner {
   }
 
   linkEnded(now: Now, link: RelayLink, detail: string): void {
+    this.#state.isChanged = true
     if (this.#measurement?.link === link) this.#measurement.fail(`the relay is lost: ${detail}`)
     if (link === this.#challenger) {
       this.#challenger = undefined
@@ -344,7 +367,7 @@ export class KnownRelay implements RelayLinkOwner {
     } else if (answer.type === 'refused') {
       this.#measurement?.fail(`the relay refuses: ${answer.reason}`)
     }
-    this.#checkIdle(now)
+    this.#state.isChanged = true
   }
 
   incoming(now: Now, link: RelayLink, { circuit: number, window }: Message<'incoming'>): void {
@@ -391,7 +414,7 @@ export class KnownRelay implements RelayLinkOwner {
   #isHeld(now: Now): boolean {
     const reservation = this.#reservation
     if (reservation === undefined || now.mono >= reservation.expiresAt) return false
-    return this.#link?.isUp === true || now.mono < this.#heldUntil
+    return this.isReserved || now.mono < this.#heldUntil
   }
 
   #connect(now: Now): void {
@@ -433,7 +456,7 @@ export class KnownRelay implements RelayLinkOwner {
     const { reservationMinMs, reservationMaxMs } = limits
     const lifeMs = Math.min(Math.max(answer.expiresIn * 1_000, reservationMinMs), reservationMaxMs)
     const renewAt = now.mono + lifeMs * (0.5 + 0.25 * jitter.next())
-    this.#reservation = { url: link.url, expiresAt: now.mono + lifeMs, renewAt }
+    this.#reservation = { link, expiresAt: now.mono + lifeMs, renewAt }
     this.#tryingSince = undefined
     this.#isRefused = false
     this.#error = undefined
@@ -510,21 +533,6 @@ export class KnownRelay implements RelayLinkOwner {
     const dials = this.#dials
     this.#dials = []
     for (const circuit of dials) this.#state.circuitClosed(circuit, error)
-  }
-
-  /** A link that nobody uses is closed after a while. */
-  #checkIdle(now: Now): void {
-    const link = this.#link
-    const isUsed = this.isChosen || this.circuitsCount > 0 || this.#measurement?.isDone === false
-    if (link === undefined || isUsed) {
-      this.#idleSince = undefined
-      return
-    }
-    this.#idleSince ??= now.mono
-    if (now.mono < this.#idleSince + this.#state.settings.limits.idleMs) return
-    this.#link = undefined
-    this.#idleSince = undefined
-    link.close(now, 'bye', 'nobody uses it')
   }
 }
 

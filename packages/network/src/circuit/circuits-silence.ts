@@ -48,7 +48,7 @@ export class SilenceWatch {
 
   /** The network changed: suspect until something comes. The caller pings at once. */
   doubt(now: number): void {
-    if (this.#waitingSince === undefined) this.#wait(now)
+    this.#wait(now)
     this.#isSuspect = true
   }
 

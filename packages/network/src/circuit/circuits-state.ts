@@ -30,6 +30,8 @@ export class CircuitsState {
   /** Links with relays, by the pipe that carries them. */
   readonly links: Map<PipeId, RelayLink> = new Map()
   outputs: CircuitsOutput[] = []
+  /** Something happened beside bytes that passed: what is wanted is compared with what there is. */
+  isChanged = false
 
   constructor(settings: CircuitsSettings) {
     this.settings = settings
@@ -60,6 +62,7 @@ export class CircuitsState {
   /** The last event of a circuit. */
   circuitClosed(circuit: CircuitPipe, error?: TransportError): void {
     if (!this.circuits.delete(circuit.pipe)) return
+    this.isChanged = true
     this.timed.delete(circuit)
     circuit.clear()
     circuit.link?.forget(circuit)

@@ -35,7 +35,7 @@ export class Circuits implements CircuitsEngine {
   readonly #state: CircuitsState
   readonly #relays = new Map<string, KnownRelay>()
   #addressesKey = ''
-  #iceServersKey = ''
+  #iceServersKey = '[]'
   #now: Now = { mono: 0, wall: 0 }
   #isStopped = false
 
@@ -52,8 +52,8 @@ export class Circuits implements CircuitsEngine {
     if (this.#isStopped) this.#refuse(input)
     else {
       this.#take(now, input)
-      // What passes through a circuit changes no reservation.
-      if (input.type !== 'write' && !this.#isStopped) this.#arrange(now)
+      const isPassing = input.type === 'write' || (input.type === 'transport' && input.event.type === 'message')
+      if ((!isPassing || this.#state.isChanged) && !this.#isStopped) this.#arrange(now)
     }
     const { outputs } = this.#state
     this.#state.outputs = []
@@ -202,24 +202,25 @@ export class Circuits implements CircuitsEngine {
 
   /** Keeps as many reservations as are wanted, and tells of what changed. */
   #arrange(now: Now): void {
+    this.#state.isChanged = false
+    const wanted = this.#wanted()
     let places = this.#freePlaces()
-    if (places > 0 || this.#relays.size > 0) {
-      const wanted = this.#wanted()
+    for (const relay of wanted) {
+      if (places <= 0) break
+      if (!relay.isReady(now)) continue
+      relay.choose(now)
+      places -= 1
+    }
+    // Those that answered first are kept; one that was waited for too long is not needed any more.
+    const { reservationsMax } = this.#state.settings.limits
+    const reserved = wanted.filter(({ isReserved }) => isReserved)
+    for (const relay of reserved.slice(reservationsMax)) relay.dismiss(now)
+    if (reserved.length >= reservationsMax) {
       for (const relay of wanted) {
-        if (places <= 0) break
-        if (!relay.isReady(now)) continue
-        relay.choose(now)
-        places -= 1
-      }
-      // Those that answered first are kept; one that was waited for too long is not needed any more.
-      let reserved = 0
-      for (const relay of wanted) if (relay.isReserved) reserved += 1
-      const { reservationsMax } = this.#state.settings.limits
-      for (const relay of wanted) {
-        const isSpare = relay.isChosen && !relay.isReserved && !relay.occupies(now)
-        if (reserved >= reservationsMax && isSpare) relay.dismiss(now)
+        if (relay.isChosen && !relay.isReserved && !relay.occupies(now)) relay.dismiss(now)
       }
     }
+    for (const relay of this.#relays.values()) relay.checkIdle(now)
     this.#tellReservations(now)
     this.#tellIceServers()
   }
@@ -237,7 +238,7 @@ export class Circuits implements CircuitsEngine {
   #tellIceServers(): void {
     const servers = this.#wanted().flatMap(({ iceServers }) => iceServers)
     const key = JSON.stringify(servers)
-    if (key === (this.#iceServersKey || '[]')) return
+    if (key === this.#iceServersKey) return
     this.#iceServersKey = key
     this.#state.emit({ type: 'ice-servers', servers })
   }
