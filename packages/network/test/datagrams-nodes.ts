@@ -32,6 +32,7 @@ export class Node {
   readonly key: Uint8Array
   readonly messages: Message[] = []
   readonly failures: DatagramsOutput[] = []
+  readonly openers: DatagramsOutput[] = []
   engine: SecureDatagrams
   /** What the layer above answers to a message; undefined for nothing. */
   reply: (message: Message) => Uint8Array | undefined = () => undefined
@@ -71,6 +72,7 @@ export class Node {
     for (const output of outputs) {
       if (output.type === 'datagram') datagrams.push(output)
       else if (output.type === 'failed') this.failures.push(output)
+      else if (output.type === 'opener') this.openers.push(output)
       else {
         this.messages.push(output)
         const payload = this.reply(output)

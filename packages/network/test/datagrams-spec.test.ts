@@ -21,6 +21,7 @@ describe('spec/datagrams.md says what the code does', () => {
       3: wire.cookieReply.size,
       4: wire.data.sizeMin,
       5: wire.hint.size,
+      6: wire.opener.size,
     }
     for (const [, type = '', , fields = '', size = ''] of rows) {
       // What is sealed without a size is at least a tag.

@@ -27,6 +27,7 @@ export type {
   KademliaOutput,
   KademliaReply,
   LookupCost,
+  PunchFailure,
   RecordRules,
 } from './kademlia/interface.ts'
 export type { KademliaInfo } from './kademlia/kademlia.ts'

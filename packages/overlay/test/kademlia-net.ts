@@ -255,7 +255,7 @@ export class TestNet {
       this.#post(i, output.to, output.message)
     } else if (output.type === 'reply') this.replies.set(output.id, output.reply)
     else if (output.type === 'put-finished') this.finished.set(output.id, output)
-    else this.modes.push({ node: i, isServer: output.isServer })
+    else if (output.type === 'mode') this.modes.push({ node: i, isServer: output.isServer })
   }
 
   #post(i: number, to: ContactRef, message: KademliaMessage): void {

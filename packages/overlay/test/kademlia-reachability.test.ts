@@ -31,6 +31,16 @@ function friend(node: TestEngine, id: Uint8Array, host: string): ContactRef {
   return ref
 }
 
+/** Requests of strangers at addresses of so many prefixes. */
+function strangers(node: TestEngine, count: number, first = 60): KademliaOutput[] {
+  return Array.from({ length: count }, (_, i) => node.meet(node.contact(idOf(100 + i), `${first + i}.0.0.1`))).flat()
+}
+
+/** So many contacts at public addresses of different prefixes, none of them strangers. */
+function friends(node: TestEngine, count: number): ContactRef[] {
+  return Array.from({ length: count }, (_, i) => friend(node, idOf(200 + i), `${50 + i}.0.0.1`))
+}
+
 function modes(outputs: readonly KademliaOutput[]): boolean[] {
   return outputs.flatMap((output) => (output.type === 'mode' ? [output.isServer] : []))
 }
@@ -88,14 +98,37 @@ describe('kademlia: server or client', () => {
     expect(node.meet(abroad)).toMatchObject([{ message: { isServer: false } }])
   })
 
-  test('[O54] a request of a stranger makes a server, one from somebody we sent to does not', () => {
+  test('[O54] requests of strangers make a server, those from somebody we sent to do not', () => {
     const node = autoNode()
+    strangers(node, 2)
     const known = node.contact(idOf(200), '50.0.0.1')
     node.command({ type: 'ping', contact: known })
     expect(modes(node.meet(known))).toEqual([])
     // Another key at the same address: the NAT may let it in.
     expect(modes(node.meet(node.contact(idOf(201), '50.0.0.1')))).toEqual([])
     expect(modes(node.meet(node.contact(idOf(202), '50.0.0.2')))).toEqual([true])
+  })
+
+  test('[O54] strangers of three prefixes are needed, not three of one', () => {
+    const node = autoNode()
+    for (let i = 1; i < 100; i++) expect(modes(node.meet(node.contact(idOf(200, i), `60.0.0.${i}`)))).toEqual([])
+    expect(modes(node.meet(node.contact(idOf(202), '60.0.1.1')))).toEqual([])
+    expect(modes(node.meet(node.contact(idOf(203), '60.0.2.1')))).toEqual([true])
+  })
+
+  test('[O54] how many prefixes is an option', () => {
+    const node = new TestEngine({ mode: 'auto', serverPrefixesMin: 1 })
+    expect(modes(strangers(node, 1))).toEqual([true])
+  })
+
+  test('[O54] strangers count for an hour', () => {
+    const node = autoNode()
+    strangers(node, 2)
+    node.mono += 60 * minute
+    expect(modes(node.meet(node.contact(idOf(202), '70.0.0.1')))).toEqual([])
+    expect(modes(node.meet(node.contact(idOf(203), '71.0.0.1')))).toEqual([])
+    node.mono += 60 * minute - 1
+    expect(modes(node.meet(node.contact(idOf(204), '72.0.0.1')))).toEqual([true])
   })
 
   test('[O54] an address is a stranger again an hour after we last sent to it', () => {
@@ -105,15 +138,16 @@ describe('kademlia: server or client', () => {
     node.mono += 60 * minute - 1
     expect(modes(node.meet(known))).toEqual([])
     node.mono += 60 * minute
+    strangers(node, 2)
     expect(modes(node.meet(known))).toEqual([true])
   })
 
   test('[O54] whom we sent to is remembered in bounds, and strangers do not count where it was forgotten', () => {
     const node = new TestEngine({ mode: 'auto', contactedHostsMax: 4 })
     for (let i = 0; i < 6; i++) node.command({ type: 'ping', contact: node.contact(idOf(200 + i), `50.0.0.${i + 1}`) })
-    expect(modes(node.meet(node.contact(idOf(230), '60.0.0.1')))).toEqual([])
+    expect(modes(strangers(node, 3))).toEqual([])
     node.mono += 60 * minute
-    expect(modes(node.meet(node.contact(idOf(231), '60.0.0.2')))).toEqual([true])
+    expect(modes(strangers(node, 3, 70))).toEqual([true])
   })
 
   test('[O54] modes server and client stay what they are', () => {
@@ -121,7 +155,7 @@ describe('kademlia: server or client', () => {
       const node = new TestEngine({ mode })
       node.give({ type: 'listening', endpoints: [{ host: '40.0.0.1', port: 4000 }] })
       observed(node, node.contact(idOf(200)), '40.0.0.1')
-      node.meet(node.contact(idOf(201)))
+      strangers(node, 3)
       expect(node.engine.info().isServer).toBe(mode === 'server')
       expect(sends(node.pass(30 * minute), 'reach')).toEqual([])
     }
@@ -183,30 +217,86 @@ describe('kademlia: reach and probe', () => {
     expect(pings).toBe(20)
   })
 
-  test('[O55] a client asks from time to time, and becomes a server when the stranger comes', () => {
+  test('[O55] a client asks from time to time, and becomes a server when strangers come', () => {
     const node = autoNode()
-    const helper = friend(node, idOf(200), '50.0.0.1')
-    const [reach] = sends(node.pass(10_000), 'reach')
-    if (reach === undefined) throw new Error('nobody asked')
-    expect(reach.to).toBe(helper)
-    node.answer(reach)
+    const helpers = friends(node, 4)
+    const reaches = sends(node.pass(10_000), 'reach')
+    expect(new Set(reaches.map(({ to }) => to)).size).toBe(3)
+    for (const reach of reaches) {
+      expect(helpers).toContain(reach.to)
+      node.answer(reach)
+    }
     node.mono += 1_000
-    expect(modes(node.meet(node.contact(idOf(201), '60.0.0.1')))).toEqual([true])
+    expect(modes(strangers(node, 3))).toEqual([true])
+  })
+
+  test('[O55] where one stranger came, as many helpers are asked as are missing', () => {
+    const node = autoNode()
+    friends(node, 4)
+    strangers(node, 1)
+    expect(sends(node.pass(10_000), 'reach')).toHaveLength(2)
+  })
+
+  test('[O55] the first checks come soon, those in vain later and later, up to 40 minutes', () => {
+    const node = autoNode()
+    friends(node, 4)
+    const at: number[] = []
+    for (let check = 0; check < 10; check++) {
+      node.answer(node.until(({ message }) => message.type === 'reach'))
+      at.push(node.mono)
+    }
+    const pauses = at.slice(1).map((mono, i) => (mono - (at[i] ?? 0)) / 1_000 - 10)
+    expect(pauses).toEqual([20, 40, 80, 160, 320, 640, 1_280, 2_400, 2_400])
+  })
+
+  test('[O55] a rendezvous has its clients probe too', () => {
+    const node = new TestEngine()
+    const [asker, client] = [node.contact(idOf(200), '50.0.0.1'), node.contact(idOf(202), '60.0.0.1')]
+    node.message(client, { type: 'rendezvous', transaction: 1, isServer: false })
+    const outputs = node.message(asker, { type: 'reach', transaction: 9, isServer: false })
+    expect(sends(outputs, 'probe').map(({ to }) => to)).toEqual([client])
   })
 
   test('[O56] three checks without a stranger make a client again', () => {
     const node = autoNode()
-    const helper = friend(node, idOf(200), '50.0.0.1')
-    expect(modes(observed(node, helper, '40.0.0.1'))).toEqual([true])
-    for (let check = 1; check <= 3; check++) {
-      node.meet(helper)
-      const reach = node.until(({ message }) => message.type === 'reach')
-      expect(reach.to).toBe(helper)
-      node.answer(reach)
-      expect(modes(node.pass(9_999))).toEqual([])
-      expect(modes(node.pass(1))).toEqual(check === 3 ? [false] : [])
+    const helpers = friends(node, 4)
+    expect(modes(strangers(node, 3))).toEqual([true])
+    const changes: boolean[] = []
+    for (let hour = 0; hour < 4 && changes.length === 0; hour++) {
+      for (let step = 0; step < 360; step++) {
+        for (const helper of helpers) node.meet(helper)
+        const outputs = node.pass(10_000)
+        for (const reach of sends(outputs, 'reach')) node.answer(reach)
+        changes.push(...modes(outputs))
+      }
     }
+    // Those whom we answer in a check say neither yes nor no.
+    expect(changes).toEqual([])
+    for (let check = 0; check < 3; check++) {
+      node.answer(node.until(({ message }) => message.type === 'reach'))
+      changes.push(...modes(node.pass(10_000)))
+      node.pass(1)
+    }
+    expect(changes).toEqual([false])
+  })
+
+  test('[O59] in a network of three other prefixes an own address makes a server, and no check takes that back', () => {
+    const node = autoNode()
+    const [helper] = friends(node, 3)
+    if (helper === undefined) throw new Error('nobody there')
+    expect(modes(observed(node, helper, '40.0.0.1'))).toEqual([true])
+    for (let check = 0; check < 6; check++) {
+      node.answer(node.until(({ message }) => message.type === 'reach'))
+      expect(modes(node.pass(10_000))).toEqual([])
+    }
+  })
+
+  test('[O59] in a larger one it takes strangers', () => {
+    const node = autoNode()
+    const [helper] = friends(node, 4)
+    if (helper === undefined) throw new Error('nobody there')
     expect(modes(observed(node, helper, '40.0.0.1'))).toEqual([])
+    expect(modes(strangers(node, 3))).toEqual([true])
   })
 
   test('[O56] a helper that does not answer says nothing about strangers', () => {

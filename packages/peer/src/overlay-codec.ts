@@ -103,12 +103,19 @@ export function createOverlayCodec(contacts: ContactTable): {
         return { ...message, contacts: pack(message.contacts) }
       case 'probe':
         return { ...message, contact: pack([message.contact]) }
+      case 'rendezvous-response':
+        return { ...message, observed: (message.observed && packEndpoint(message.observed)) ?? noBytes }
+      case 'punch-response':
+      case 'knock': {
+        const endpoint = (message.endpoint && packEndpoint(message.endpoint)) ?? noBytes
+        return { ...message, endpoint }
+      }
       default:
         return message
     }
   }
 
-  /** Undefined where the one contact that a probe is about cannot be asked. */
+  /** Undefined where the one contact that a probe is about, or the asker of a knock, cannot be asked. */
   function fromWire(message: OverlayMessage, from: ContactRef): KademliaMessage | undefined {
     switch (message.type) {
       case 'pong':
@@ -119,6 +126,14 @@ export function createOverlayCodec(contacts: ContactTable): {
       case 'probe': {
         const [contact] = unpack(message.contact, from)
         return contact === undefined ? undefined : { ...message, contact }
+      }
+      case 'rendezvous-response':
+        return { ...message, observed: message.observed.length === 0 ? undefined : unpackEndpoint(message.observed) }
+      case 'punch-response':
+        return { ...message, endpoint: message.endpoint.length === 0 ? undefined : unpackEndpoint(message.endpoint) }
+      case 'knock': {
+        const endpoint = unpackEndpoint(message.endpoint)
+        return endpoint === undefined ? undefined : { ...message, endpoint }
       }
       default:
         return message

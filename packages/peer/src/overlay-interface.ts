@@ -23,6 +23,12 @@ export type OverlayNodeCommand =
   /** `key`: 32 bytes. */
   | { readonly type: 'get'; readonly key: Uint8Array; readonly paths?: number }
   | { readonly type: 'ping'; readonly contact: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'> }
+  /** Row D16. `publicKey`: of the node behind a NAT, whom `rendezvous` passes punches on to. */
+  | {
+      readonly type: 'punch'
+      readonly publicKey: Uint8Array
+      readonly rendezvous: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>
+    }
 
 /** What the host tells an overlay node. */
 export type OverlayNodeInput =

@@ -1,4 +1,5 @@
 import {
+  assert,
   bytesToNodeId,
   err,
   type Jitter,
@@ -162,10 +163,16 @@ export class OverlayNode {
     return this.#kademlia.contacts().map((ref) => this.#describe(ref))
   }
 
+  /** Servers through which a node behind a NAT is reached: what to tell of it beside its key. Empty where it needs none. */
+  rendezvous(): OverlayNodeContact[] {
+    return this.#kademlia.rendezvous().map((ref) => this.#describe(ref))
+  }
+
   #hear(now: Now, heard: readonly DatagramsOutput[], outputs: OverlayNodeOutput[]): void {
     for (const output of heard) {
       if (output.type === 'datagram') outputs.push(output)
       else if (output.type === 'message') this.#receive(now, output, outputs)
+      else if (output.type === 'opener') this.#opened(now, output.from, output.nonce, outputs)
       else this.#notSent.push(output.token)
     }
   }
@@ -197,6 +204,12 @@ export class OverlayNode {
     )
   }
 
+  #opened(now: Now, from: Endpoint, nonce: Uint8Array, outputs: OverlayNodeOutput[]): void {
+    if (packAddress(from.host, from.port, this.#scratch, 32) === 0) this.#count('inadmissible-source')
+    else if (!this.#contacts.tryReserve(1)) this.#count('contacts-full')
+    else this.#perform(now, this.#kademlia.handle(now, { type: 'opener', from, nonce }), 0, outputs)
+  }
+
   /** `session`: what replies go back over. */
   #perform(now: Now, asked: readonly KademliaOutput[], session: number, outputs: OverlayNodeOutput[]): void {
     for (const output of asked) {
@@ -208,6 +221,14 @@ export class OverlayNode {
         case 'reply':
           outputs.push({ type: 'reply', id: output.id, reply: this.#reply(output.reply) })
           break
+        case 'opener':
+          this.#hear(now, this.#datagrams.handle(now, output), outputs)
+          break
+        case 'again': {
+          const [key, endpoint] = [this.#contacts.key(output.to), this.#contacts.endpoint(output.to)]
+          this.#hear(now, this.#datagrams.handle(now, { type: 'repeat', key, endpoint }), outputs)
+          break
+        }
         case 'put-finished':
         case 'mode':
           outputs.push({ type: 'event', event: output })
@@ -252,15 +273,20 @@ export class OverlayNode {
   }
 
   #translate(command: OverlayNodeCommand): Result<KademliaCommand, OverlayNodeError> {
-    if (command.type !== 'bootstrap' && command.type !== 'ping') return ok(command)
-    const asked = command.type === 'ping' ? [command.contact] : command.contacts.slice(0, bootstrapContactsMax)
+    if (command.type !== 'bootstrap' && command.type !== 'ping' && command.type !== 'punch') return ok(command)
+    const asked = nodesOf(command)
     if (!this.#contacts.tryReserve(asked.length))
       return err({ type: 'too-many-operations', operationsMax: this.#operationsMax })
     const contacts = asked.flatMap((contact) => this.#intern(contact))
     if (command.type === 'bootstrap') return ok({ type: 'bootstrap', contacts })
     const [contact] = contacts
-    if (contact !== undefined) return ok({ type: 'ping', contact })
-    return err({ type: 'inadmissible-endpoint', endpoint: command.contact.endpoint })
+    if (contact !== undefined && command.type === 'ping') return ok({ type: 'ping', contact })
+    if (contact !== undefined && command.type === 'punch') {
+      return ok({ type: 'punch', key: command.publicKey, rendezvous: contact })
+    }
+    const [named] = asked
+    assert(named !== undefined, 'a ping or a punch names one node')
+    return err({ type: 'inadmissible-endpoint', endpoint: named.endpoint })
   }
 
   #intern({ publicKey, endpoint }: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>): ContactRef[] {
@@ -284,4 +310,12 @@ export class OverlayNode {
   #count(reason: string): void {
     this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
   }
+}
+
+/** Whom a command is to ask first. */
+function nodesOf(
+  command: Extract<OverlayNodeCommand, { type: 'bootstrap' | 'ping' | 'punch' }>,
+): readonly Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>[] {
+  if (command.type === 'bootstrap') return command.contacts.slice(0, bootstrapContactsMax)
+  return [command.type === 'ping' ? command.contact : command.rendezvous]
 }

@@ -195,6 +195,14 @@ export {
   parseEndpoint,
   unpackEndpoint,
 } from './overlay/endpoint.ts'
+export type { OverlayClient } from './overlay/overlay-client.ts'
+export {
+  decodeOverlayClient,
+  encodeOverlayClient,
+  overlayClientToTexts,
+  overlayRendezvousMax,
+  textToOverlayClient,
+} from './overlay/overlay-client.ts'
 export { decodeOverlayContact, encodeOverlayContact, overlayContactsMax } from './overlay/overlay-contact.ts'
 export type {
   OverlayMessage,
@@ -212,9 +220,12 @@ export {
   overlayMessageSize,
   overlayMessageSizeMax,
   overlayMessageTypes,
+  overlayNonceSize,
   overlayServerFlag,
   overlayTokenSize,
   overlayVersion,
+  punchStatuses,
+  rendezvousStatuses,
   storeStatuses,
 } from './overlay/overlay-message.ts'
 export type { PackedContacts } from './overlay/packed-contacts.ts'
@@ -307,7 +318,7 @@ export {
   signServiceRecord,
   verifyServiceRecord,
 } from './records/service-record.ts'
-export { encodeWay, isWay, readWay, wayForms, wayScope } from './records/way.ts'
+export { encodeWay, isWay, isWayWithin, nearestRelayScope, readWay, wayForms, wayScope } from './records/way.ts'
 export type { Signal } from './signal.ts'
 export {
   candidateLengthMax,

@@ -199,6 +199,36 @@ describe('overlay messages', () => {
     expect(decodeOverlayMessage(one.with(6, 0))).toEqual(malformed)
   })
 
+  test('[O9] a punch that was passed on says where to, no other does', () => {
+    const endpoint = Uint8Array.of(203, 0, 113, 5, 1, 2)
+    const passed = { ...common, type: 'punch-response', status: 'passed', endpoint } as const
+    const bytes = encodeOverlayMessage(passed)
+    expect(decodeOverlayMessage(bytes.with(6, 2))).toEqual(malformed)
+    expect(decodeOverlayMessage(bytes.subarray(0, 8).with(7, 0))).toEqual(malformed)
+    for (const code of [0, 4, 255]) {
+      expect(decodeOverlayMessage(bytes.subarray(0, 8).with(6, code).with(7, 0))).toMatchObject({
+        ok: true,
+        value: { status: 'refused' },
+      })
+    }
+    expect(() => encodeOverlayMessage({ ...passed, endpoint: none })).toThrow()
+    expect(() => encodeOverlayMessage({ ...passed, status: 'unknown' })).toThrow()
+  })
+
+  test('[O9] an unknown status of a rendezvous is no yes', () => {
+    const bytes = encodeOverlayMessage({ ...common, type: 'rendezvous-response', status: 'accepted', observed: none })
+    for (const code of [0, 3, 255]) {
+      expect(decodeOverlayMessage(bytes.with(6, code))).toMatchObject({ ok: true, value: { status: 'refused' } })
+    }
+  })
+
+  test('[O9] a knock without an endpoint is none', () => {
+    const knock = { ...common, type: 'knock', nonce: token, endpoint: Uint8Array.of(203, 0, 113, 5, 1, 2) } as const
+    expect(() => encodeOverlayMessage({ ...knock, endpoint: none })).toThrow()
+    expect(decodeOverlayMessage(encodeOverlayMessage(knock).subarray(0, 15).with(14, 0))).toEqual(malformed)
+    expect(() => encodeOverlayMessage({ ...knock, nonce: new Uint8Array(7) })).toThrow()
+  })
+
   test('sizes that break the contract are our own bug', () => {
     const half = { v4: new Uint8Array(contactSizeV4 - 1), v6: none }
     expect(() => encodeOverlayMessage({ ...common, type: 'find-node', target: new Uint8Array(31) })).toThrow()
@@ -250,6 +280,15 @@ describe('overlay messages', () => {
       of('find-value-response', { token: bytes(8), record: fc.constant(undefined), contacts }),
       of('store', { token: bytes(8), record, ageMinutes: fc.nat(0xffff) }),
       of('store-response', { status: fc.constantFrom(...(Object.keys(storeStatuses) as StoreStatus[])) }),
+      of('rendezvous', {}),
+      of('rendezvous-response', {
+        status: fc.constantFrom('accepted', 'refused'),
+        observed: fc.oneof(bytes(0), bytes(6), bytes(18)),
+      }),
+      of('punch', { nonce: bytes(8), target: bytes(32) }),
+      of('punch-response', { status: fc.constant('passed'), endpoint: fc.oneof(bytes(6), bytes(18)) }),
+      of('punch-response', { status: fc.constantFrom('unknown', 'refused'), endpoint: fc.constant(none) }),
+      of('knock', { nonce: bytes(8), endpoint: fc.oneof(bytes(6), bytes(18)) }),
       of('probe', { contact: fc.record({ v4: bytes(contactSizeV4), v6: fc.constant(none) }) }),
     )
     fc.assert(

@@ -48,6 +48,8 @@ describe('the specification says what the code does', () => {
     'refusalReasons',
     'overlayMessageTypes',
     'storeStatuses',
+    'rendezvousStatuses',
+    'punchStatuses',
     'recordKinds',
   ])('every code of %s is in the specification', (table) => {
     const text = documents.map(read).join('\n')

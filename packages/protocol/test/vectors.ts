@@ -10,6 +10,7 @@ import {
   encodeHandshakeMessage,
   encodeInvite,
   encodeKeepAlive,
+  encodeOverlayClient,
   encodeOverlayContact,
   encodeOverlayMessage,
   encodePeerAnnouncement,
@@ -20,6 +21,7 @@ import {
   encodeTyping,
   frameTypes,
   hashDeviceListEntry,
+  overlayClientToTexts,
   packEndpoint,
   recordKey,
 } from '@miaou/protocol'
@@ -87,13 +89,17 @@ export function computeVectors(crypto: Crypto): Readonly<Record<string, unknown>
 }
 
 function overlayVectors(crypto: Crypto): unknown {
-  const { signer, endpoints, messages, records, ownContacts } = createOverlaySamples(crypto)
+  const { signer, endpoints, messages, records, ownContacts, clients } = createOverlaySamples(crypto)
   return {
     about: 'spec/overlay.md. The Ed25519 secret key is a seed; `key` is where a record is stored.',
     keys: toPlain({ signer }),
     endpoints: endpoints.map((endpoint) => vector(endpoint, packEndpoint(endpoint) ?? new Uint8Array(0))),
     messages: messages.map((message) => vector(message, encodeOverlayMessage(message))),
     contacts: ownContacts.map((contacts) => vector(contacts, encodeOverlayContact(contacts))),
+    clients: clients.map((client) => ({
+      ...vector(client, encodeOverlayClient(client)),
+      texts: overlayClientToTexts(client),
+    })),
     records: records.map((encoded) => {
       const record = decodeRecord(encoded)
       if (!record.ok) throw new Error('a sample is a record')

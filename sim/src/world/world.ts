@@ -73,6 +73,11 @@ const kinds: Readonly<Record<KademliaMessage['type'], number>> = {
   reach: 8,
   'reach-response': 9,
   probe: 10,
+  rendezvous: 11,
+  'rendezvous-response': 12,
+  punch: 13,
+  'punch-response': 14,
+  knock: 15,
 }
 
 /** Hears what a watched node is told: for checkers. */

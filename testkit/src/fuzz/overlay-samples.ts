@@ -5,6 +5,7 @@ import {
   contactSizeV6,
   type Endpoint,
   encodeRecord,
+  type OverlayClient,
   type OverlayMessage,
   type OverlayRecord,
   type PackedContacts,
@@ -24,6 +25,8 @@ export interface OverlaySamples {
   readonly records: readonly Uint8Array[]
   /** What an `overlayContact` frame carries. */
   readonly ownContacts: readonly PackedContacts[]
+  /** Nodes behind NATs. */
+  readonly clients: readonly OverlayClient[]
 }
 
 const none = new Uint8Array(0)
@@ -42,6 +45,10 @@ export function createOverlaySamples(crypto: Crypto): OverlaySamples {
   const records = sampleRecords(crypto, signer)
   const key = sampleBytes(crypto, 'own overlay key', 32)
   const [v4, v6] = [packed({ host: '203.0.113.5', port: 4000 }), packed({ host: '2001:db8::1', port: 4000 })]
+  const server = (name: string, host: string) => ({
+    publicKey: sampleBytes(crypto, name, 32),
+    endpoint: { host, port: 4000 },
+  })
   return {
     signer,
     endpoints,
@@ -50,6 +57,10 @@ export function createOverlaySamples(crypto: Crypto): OverlaySamples {
     ownContacts: [
       { v4: concatBytes(key, v4), v6: none },
       { v4: concatBytes(key, v4), v6: concatBytes(key, v6) },
+    ],
+    clients: [
+      { publicKey: key, rendezvous: [server('first server', '203.0.113.5')] },
+      { publicKey: key, rendezvous: [server('first server', '203.0.113.5'), server('second server', '2001:db8::1')] },
     ],
   }
 }
@@ -69,6 +80,7 @@ function sampleMessages(crypto: Crypto, records: readonly Uint8Array[]): readonl
   const common = { transaction: 0x0102_0304, isServer: true }
   const token = sampleBytes(crypto, 'write token', 8)
   const id = sampleBytes(crypto, 'target', 32)
+  const nonce = sampleBytes(crypto, 'nonce of a punch', 8)
   const [value = none, , signed = none] = records
   const mixed = sampleContacts(crypto, 2, 1)
   const nobody = sampleContacts(crypto, 0, 0)
@@ -94,6 +106,20 @@ function sampleMessages(crypto: Crypto, records: readonly Uint8Array[]): readonl
     { ...common, type: 'reach-response' },
     { ...common, type: 'probe', contact: { v4: probed.v4.slice(0, contactSizeV4), v6: none } },
     { ...common, type: 'probe', contact: { v4: none, v6: probed.v6.slice(0, contactSizeV6) } },
+    { ...common, type: 'rendezvous' },
+    {
+      ...common,
+      type: 'rendezvous-response',
+      status: 'accepted',
+      observed: packed({ host: '203.0.113.5', port: 4000 }),
+    },
+    { ...common, type: 'rendezvous-response', status: 'refused', observed: none },
+    { ...common, type: 'punch', nonce, target: id },
+    { ...common, type: 'punch-response', status: 'passed', endpoint: packed({ host: '2001:db8::1', port: 4000 }) },
+    { ...common, type: 'punch-response', status: 'unknown', endpoint: none },
+    { ...common, type: 'punch-response', status: 'refused', endpoint: none },
+    { ...common, type: 'knock', nonce, endpoint: packed({ host: '203.0.113.5', port: 4000 }) },
+    { ...common, type: 'knock', nonce, endpoint: packed({ host: '2001:db8::1', port: 4000 }) },
   ]
 }
 

@@ -1,14 +1,17 @@
 import { bytesToText, concatBytes, textToBytes } from '@miaou/core'
 import { type Crypto, signLabelled } from '@miaou/crypto'
 import {
+  decodeOverlayClient,
   decodeOverlayContact,
   decodeOverlayMessage,
   decodeRecord,
   type Endpoint,
+  encodeOverlayClient,
   encodeOverlayContact,
   encodeOverlayMessage,
   encodeRecord,
   formatEndpoint,
+  type OverlayClient,
   type OverlayMessage,
   type OverlayRecord,
   type PackedContacts,
@@ -40,6 +43,14 @@ export function overlayTargets(crypto: Crypto): readonly FuzzTarget[] {
       decode: decodeOverlayContact,
       encode: encodeOverlayContact,
       sizeMax: 200,
+      weight: 0.5,
+    }),
+    defineTarget<OverlayClient>({
+      name: 'overlay-client',
+      seeds: samples.clients.map(encodeOverlayClient),
+      decode: decodeOverlayClient,
+      encode: encodeOverlayClient,
+      sizeMax: 300,
       weight: 0.5,
     }),
     ...endpointTargets(samples),

@@ -35,6 +35,9 @@ export type DatagramsCounterName =
   | 'weak-key'
   | 'too-large'
   | 'initiated'
+  | 'initiation-repeated'
+  | 'opener-sent'
+  | 'opener-heard'
   | 'responded'
   | 'established'
 

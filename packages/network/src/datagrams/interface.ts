@@ -20,6 +20,10 @@ export type DatagramsInput =
    * session is gone.
    */
   | { readonly type: 'answer'; readonly session: number; readonly payload: Uint8Array }
+  /** The initiation to `key` at `endpoint` once more, where one is under way. How often is the caller's to bound. */
+  | { readonly type: 'repeat'; readonly key: Uint8Array; readonly endpoint: Endpoint }
+  /** 9 bytes to whoever is at `to`: so that the own NAT lets in what comes from there. `nonce`: 8 bytes. */
+  | { readonly type: 'opener'; readonly to: Endpoint; readonly nonce: Uint8Array }
   | { readonly type: 'wake' }
 
 export type DatagramsOutput =
@@ -38,5 +42,7 @@ export type DatagramsOutput =
       readonly payload: Uint8Array
     }
   | { readonly type: 'failed'; readonly token: number; readonly reason: DatagramsFailure }
+  /** An opener came. Anybody can send one: it says nothing but that whoever knows this nonce is behind `from`. */
+  | { readonly type: 'opener'; readonly from: Endpoint; readonly nonce: Uint8Array }
 
 export type DatagramsFailure = 'weak-key' | 'queue-full' | 'too-large'

@@ -93,6 +93,13 @@ export class OutgoingHandshakes {
     return true
   }
 
+  /** The initiation under way with this key there, to be sent once more; undefined when there is none. */
+  again(now: Now, key: Uint8Array, endpoint: Endpoint): Uint8Array | undefined {
+    const pending = this.#byName.get(nameOf(key, endpoint))
+    if (pending?.isDead === true) this.#renew(now.wall, pending)
+    return pending?.datagram
+  }
+
   /**
    * Begins a handshake; `first` travels inside its initiation, `queue` waits. Gives the initiation to send, or undefined
    * when the key is of small order. `index`: of the session to be, used by nothing else.

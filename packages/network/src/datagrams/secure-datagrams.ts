@@ -16,6 +16,7 @@ import {
   datagramType,
   dataPayloadMax,
   hint,
+  opener,
   openingPayloadMax,
   readU32,
   readU64,
@@ -131,6 +132,12 @@ export class SecureDatagrams {
       case 'answer':
         this.#answer(now, input, outputs)
         break
+      case 'repeat':
+        this.#repeat(now, input.key, input.endpoint, outputs)
+        break
+      case 'opener':
+        this.#open(input.to, input.nonce, outputs)
+        break
       case 'wake':
         this.#wake(now, outputs)
     }
@@ -154,6 +161,10 @@ export class SecureDatagrams {
         break
       case datagramType.cookieReply:
         this.#receiveCookie(from, bytes, outputs)
+        break
+      case datagramType.opener:
+        this.#counters.count('opener-heard')
+        outputs.push({ type: 'opener', from, nonce: bytes.slice(opener.nonce) })
         break
       default:
         this.#receiveHint(now, from, bytes, outputs)
@@ -360,6 +371,22 @@ export class SecureDatagrams {
     for (const payload of payloads) this.#openWith(now, key, endpoint, payload, this.#mayOpen(payload), outputs)
   }
 
+  #repeat(now: Now, key: Uint8Array, endpoint: Endpoint, outputs: DatagramsOutput[]): void {
+    const again = this.#outgoing.again(now, key, endpoint)
+    if (again === undefined) return
+    this.#counters.count('initiation-repeated')
+    outputs.push({ type: 'datagram', to: endpoint, bytes: again })
+  }
+
+  #open(to: Endpoint, nonce: Uint8Array, outputs: DatagramsOutput[]): void {
+    assert(nonce.length === opener.size - opener.nonce, 'a nonce has 8 bytes')
+    const bytes = new Uint8Array(opener.size)
+    bytes[0] = datagramType.opener
+    bytes.set(nonce, opener.nonce)
+    this.#counters.count('opener-sent')
+    outputs.push({ type: 'datagram', to, bytes })
+  }
+
   #mayOpen(payload: Uint8Array): boolean {
     return payload.length <= openingPayloadMax && this.#opens(payload)
   }
@@ -519,6 +546,8 @@ function isWellSized(bytes: Uint8Array): boolean {
       return size === cookieReply.size
     case datagramType.hint:
       return size === hint.size
+    case datagramType.opener:
+      return size === opener.size
     default:
       return false
   }

@@ -1,7 +1,7 @@
 import { textToBytes } from '@miaou/core'
 
 /** First byte of a datagram (spec/datagrams, "Layout"). */
-export const datagramType = { initiation: 1, response: 2, cookieReply: 3, data: 4, hint: 5 } as const
+export const datagramType = { initiation: 1, response: 2, cookieReply: 3, data: 4, hint: 5, opener: 6 } as const
 
 /** Below the smallest MTU of IPv6 (1,280) with room for its headers and a tunnel's; also the size of an initiation. */
 export const datagramBytesMax = 1_200
@@ -39,6 +39,9 @@ export const dataPayloadMax = 1_171
 
 /** `type 1 ‖ index 4`. */
 export const hint = { index: 1, size: 5 } as const
+
+/** `type 1 ‖ nonce 8`: sealed by nothing, and worth nothing but that its sender was told the nonce. */
+export const opener = { nonce: 1, size: 9 } as const
 
 export function readU32(bytes: Uint8Array, at: number): number {
   return (

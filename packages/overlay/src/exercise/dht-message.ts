@@ -66,6 +66,11 @@ export function toDhtMessage(
     case 'reach':
     case 'reach-response':
     case 'probe':
+    case 'rendezvous':
+    case 'rendezvous-response':
+    case 'punch':
+    case 'punch-response':
+    case 'knock':
       return undefined
   }
 }

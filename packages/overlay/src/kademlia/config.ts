@@ -13,7 +13,7 @@ export interface KademliaConfig {
   readonly replicationFactor: number
   /** Disjoint paths of a lookup: 1–8. */
   readonly paths: number
-  /** `auto`: a server where the observed address is one's own or a stranger's ping arrived. */
+  /** `auto`: a server where strangers of `serverPrefixesMin` prefixes came; in a small network also at an own address. */
   readonly mode: 'auto' | 'server' | 'client'
 
   /** Contacts of one /24 or /48 in a bucket and among the closest of a walk. */
@@ -71,6 +71,40 @@ export interface KademliaConfig {
   /** An address counts as never contacted when nothing was sent to it for so long. */
   readonly strangerAfterMs: number
   readonly contactedHostsMax: number
+  /** Strangers of so many /24 or /48 make a server: 1–16. With no more prefixes than this known, an own address does. */
+  readonly serverPrefixesMin: number
+  /** For so long a stranger's coming counts. */
+  readonly strangersWindowMs: number
+
+  /** Servers that a node behind a NAT has pass punches on to it; 0: it refuses to be reached so. */
+  readonly rendezvousMax: number
+  /** Between two signs of life on a session with a rendezvous. */
+  readonly rendezvousRefreshMs: number
+  /** Until a node looks (again) for rendezvous that has none. */
+  readonly rendezvousWaitMs: number
+  /** Nodes that a server is the rendezvous of, in all and of one /24 or /48. */
+  readonly rendezvousClientsMax: number
+  readonly rendezvousClientsPerPrefixMax: number
+  /** A client not heard of for so long is no more. */
+  readonly rendezvousExpiryMs: number
+  /** Punches that a rendezvous passes on: in all, of one asker's /24 or /48, to one target. */
+  readonly punchesPerSecond: number
+  readonly punchesBurst: number
+  readonly punchesPerPrefixPerSecond: number
+  readonly punchesPerPrefixBurst: number
+  readonly punchesPerTargetPerSecond: number
+  readonly punchesPerTargetBurst: number
+  /** Knocks that a target obeys: in all, and for askers of one /24 or /48. */
+  readonly knocksPerSecond: number
+  readonly knocksBurst: number
+  readonly knocksPerPrefixPerSecond: number
+  readonly knocksPerPrefixBurst: number
+  /** Prefixes and targets whose rates are remembered. */
+  readonly punchRatesMax: number
+  /** From one opener, or first datagram of an asker, to the next; doubles. */
+  readonly openerIntervalMs: number
+  /** So long an answer is waited for from an address that is being punched through to. */
+  readonly punchWaitMs: number
 }
 
 const minute = 60_000
@@ -121,4 +155,26 @@ export const defaultKademliaConfig: KademliaConfig = {
   probeIntervalMs: 5_000, // guess: bounds what others can make us send to somebody
   strangerAfterMs: hour, // own choice: NATs that let an address in as long as their mapping lives (RFC 4787 REQ-5, REQ-6)
   contactedHostsMax: 2_048, // guess
+  serverPrefixesMin: 3, // issue 4
+  strangersWindowMs: hour, // own choice: as strangerAfterMs, and above the longest time between two checks
+
+  rendezvousMax: 3, // own choice: two may vanish at once
+  rendezvousRefreshMs: 20_000, // own choice: below the 30 s after which the shortest-lived NATs forget
+  rendezvousWaitMs: 5_000, // guess
+  rendezvousClientsMax: 1_024, // guess: as many as there are sessions
+  rendezvousClientsPerPrefixMax: 64, // guess: households behind one carrier's NAT
+  rendezvousExpiryMs: 70_000, // own choice: three refreshes and a lost datagram
+  punchesPerSecond: 20, // guess
+  punchesBurst: 100, // guess
+  punchesPerPrefixPerSecond: 1, // guess: people who meet do so seldom
+  punchesPerPrefixBurst: 10, // guess
+  punchesPerTargetPerSecond: 1, // guess
+  punchesPerTargetBurst: 10, // guess
+  knocksPerSecond: 2, // guess: what three servers let through, 54 bytes a second
+  knocksBurst: 20, // guess
+  knocksPerPrefixPerSecond: 1, // guess
+  knocksPerPrefixBurst: 5, // guess
+  punchRatesMax: 1_024, // guess
+  openerIntervalMs: 250, // own choice: a round trip round the earth
+  punchWaitMs: 3_000, // own choice: three openers, and the repetitions of a handshake
 }

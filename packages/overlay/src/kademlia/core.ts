@@ -1,4 +1,5 @@
 import type { Jitter, Now, Random } from '@miaou/core'
+import type { Endpoint } from '@miaou/protocol'
 import type { KademliaConfig } from './config.ts'
 import type { ContactTable } from './contact-table.ts'
 import { KademliaCounters } from './counters.ts'
@@ -36,6 +37,7 @@ export class Core {
   heardAt = -1
   /** Told of whom something is sent to: in mode `auto` only. */
   onSent: ((to: ContactRef) => void) | undefined
+  onOpener: ((to: Endpoint) => void) | undefined
   #outputs = nothing
   #secret: Uint8Array | undefined
   #packed: Uint8Array | undefined
@@ -81,6 +83,12 @@ export class Core {
   answer(to: ContactRef, message: KademliaMessage): void {
     this.onSent?.(to)
     this.emit({ type: 'send', to, message, isReply: true })
+  }
+
+  /** A datagram that opens a hole. */
+  sendOpener(to: Endpoint, nonce: Uint8Array): void {
+    this.onOpener?.(to)
+    this.emit({ type: 'opener', to, nonce })
   }
 
   /** What a message to `to` says of us: a server at home is none to the world outside. */

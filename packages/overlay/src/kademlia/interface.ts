@@ -1,6 +1,6 @@
 import type { Brand, Jitter, Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
-import type { Endpoint, StoreStatus } from '@miaou/protocol'
+import type { Endpoint, PunchStatus, RendezvousStatus, StoreStatus } from '@miaou/protocol'
 import type { KademliaConfig } from './config.ts'
 import type { ContactTable } from './contact-table.ts'
 
@@ -40,6 +40,22 @@ export type KademliaMessage =
   | (Common & { readonly type: 'reach' })
   | (Common & { readonly type: 'reach-response' })
   | (Common & { readonly type: 'probe'; readonly contact: ContactRef })
+  | (Common & { readonly type: 'rendezvous' })
+  | (Common & {
+      readonly type: 'rendezvous-response'
+      readonly status: RendezvousStatus
+      readonly observed: Endpoint | undefined
+    })
+  /** `nonce`: 8 bytes. `target`: a node id. */
+  | (Common & { readonly type: 'punch'; readonly nonce: Uint8Array; readonly target: Uint8Array })
+  /** `endpoint`: of the target; undefined unless `passed`. */
+  | (Common & {
+      readonly type: 'punch-response'
+      readonly status: PunchStatus
+      readonly endpoint: Endpoint | undefined
+    })
+  /** `endpoint`: of the asker, as the rendezvous sees it. */
+  | (Common & { readonly type: 'knock'; readonly nonce: Uint8Array; readonly endpoint: Endpoint })
 
 export type KademliaCommand =
   /** Joins through these contacts: row C19. Answered when the walk to oneself ends or nobody answered. */
@@ -49,6 +65,15 @@ export type KademliaCommand =
   | { readonly type: 'put'; readonly record: Uint8Array; readonly republish: boolean; readonly paths?: number }
   | { readonly type: 'get'; readonly key: Uint8Array; readonly paths?: number }
   | { readonly type: 'ping'; readonly contact: ContactRef }
+  /** Row D16: reaches the node with this key (X25519, 32 bytes) through a rendezvous of its. */
+  | { readonly type: 'punch'; readonly key: Uint8Array; readonly rendezvous: ContactRef }
+
+/**
+ * Why a punch led nowhere. `rendezvous-silent`: it did not answer. `unknown-target`: the target is not registered there.
+ * `refused`: too often, or target and asker are in two kinds of network. `no-way-through`: nothing of the target came,
+ * as behind two NATs that give each destination a port of its own, or where the target refuses.
+ */
+export type PunchFailure = 'rendezvous-silent' | 'unknown-target' | 'refused' | 'no-way-through'
 
 /** What one operation took. */
 export interface LookupCost {
@@ -77,6 +102,14 @@ export type KademliaReply =
   | { readonly type: 'stored'; readonly key: Uint8Array; readonly stored: number; readonly cost: LookupCost }
   | { readonly type: 'found-value'; readonly record: Uint8Array; readonly cost: LookupCost }
   | { readonly type: 'pong'; readonly ms: number; readonly observed: Endpoint | undefined }
+  /** `endpoint`: at which the target was reached, and is as long as both send there. `ms`: what it took in all. */
+  | {
+      readonly type: 'punched'
+      readonly ms: number
+      readonly endpoint: Endpoint
+      readonly observed: Endpoint | undefined
+    }
+  | { readonly type: 'punch-failed'; readonly reason: PunchFailure }
   | { readonly type: 'failed'; readonly error: KademliaError }
 
 export type KademliaInput =
@@ -92,6 +125,8 @@ export type KademliaInput =
   /** A request that stayed without an answer, where the layer below has timeouts of its own. */
   | { readonly type: 'unanswered'; readonly transaction: number }
   | { readonly type: 'command'; readonly id: number; readonly command: KademliaCommand }
+  /** A datagram outside any session that shows the nonce of a punch: its target is behind `from`. One row is reserved. */
+  | { readonly type: 'opener'; readonly from: Endpoint; readonly nonce: Uint8Array }
   /** Where the sockets receive: what an observed address is compared with to tell a NAT. */
   | { readonly type: 'listening'; readonly endpoints: readonly Endpoint[] }
   | { readonly type: 'wake' }
@@ -106,6 +141,10 @@ export type KademliaOutput =
       readonly isReply: boolean
     }
   | { readonly type: 'reply'; readonly id: number; readonly reply: KademliaReply }
+  /** 9 bytes outside any session, so that the own NAT lets in what comes from there. */
+  | { readonly type: 'opener'; readonly to: Endpoint; readonly nonce: Uint8Array }
+  /** The first datagram to this contact once more, as long as none has been answered. */
+  | { readonly type: 'again'; readonly to: ContactRef }
   /** All 20 closest of a put have been asked: after its reply. For benches and `dht info`. */
   | { readonly type: 'put-finished'; readonly id: number; readonly stored: number; readonly cost: LookupCost }
   | { readonly type: 'mode'; readonly isServer: boolean }

@@ -19,8 +19,11 @@ import type {
 import { type BackgroundWalk, Maintenance } from './maintenance.ts'
 import { NetworkSizes } from './network-sizes.ts'
 import { PingOperation } from './ping-operation.ts'
+import { PunchOperation } from './punch-operation.ts'
 import { PutWalk } from './put-walk.ts'
 import { Reachability } from './reachability.ts'
+import { RendezvousKeeper } from './rendezvous-keeper.ts'
+import { RendezvousService } from './rendezvous-service.ts'
 import { Requests } from './requests.ts'
 import { Responder } from './responder.ts'
 import { RoutingTable } from './routing-table.ts'
@@ -42,6 +45,9 @@ export interface KademliaInfo {
   readonly backgroundWalks: number
   readonly requestsInFlight: number
   readonly observed: Endpoint | undefined
+  /** Nodes that this one is the rendezvous of, and those that are its. */
+  readonly rendezvousClients: number
+  readonly rendezvous: number
   readonly counters: Readonly<Partial<Record<KademliaCounter, number>>>
 }
 
@@ -52,8 +58,8 @@ const configs = new WeakMap<Partial<KademliaConfig>, KademliaConfig>()
 
 /**
  * One node of the overlay: an engine without clock and I/O. Its parts: `Care` (who is in the table), `Requests` (what is
- * in flight), walks (`FindNodeWalk`, `GetWalk`, `PutWalk`, `BootstrapWalk`), `Responder` with its records, `Maintenance`
- * and `Reachability`. Rules: spec/overlay.md, Engine.
+ * in flight), walks (`FindNodeWalk`, `GetWalk`, `PutWalk`, `BootstrapWalk`), `Responder` with its records, `Maintenance`,
+ * `Reachability`, and for nodes behind NATs `RendezvousService`, `RendezvousKeeper` and `PunchOperation`. Rules: spec/overlay.md, Engine.
  */
 export class Kademlia {
   readonly #core: Core
@@ -67,6 +73,11 @@ export class Kademlia {
   #walks: Set<Walk> | undefined
   #backgroundWalks: Set<Walk> | undefined
   #pings: Set<PingOperation> | undefined
+  #punches: Set<PunchOperation> | undefined
+  /** In mode `auto` only. */
+  readonly #keeper: RendezvousKeeper | undefined
+  /** Made for the first client. */
+  #service: RendezvousService | undefined
   /** When the engine's own walks go on after a pause, monotonic ms. */
   #resumeAt = Number.POSITIVE_INFINITY
   #isStopped = false
@@ -82,8 +93,17 @@ export class Kademlia {
     this.#care.attach(this.#requests)
     this.#responder = new Responder(this.#core)
     this.#maintenance = new Maintenance(this.#core, this.#responder, now)
-    this.#reachability = new Reachability(this.#core, this.#requests, () => this.#announce())
-    if (config.mode === 'auto') this.#core.onSent = (to) => this.#reachability.sentTo(to)
+    this.#reachability = new Reachability(
+      this.#core,
+      this.#requests,
+      () => this.#announce(),
+      () => this.#service?.live() ?? [],
+    )
+    if (config.mode === 'auto') {
+      this.#keeper = new RendezvousKeeper(this.#core, this.#requests, this.#reachability)
+      this.#core.onSent = (to) => this.#reachability.sentTo(to)
+      this.#core.onOpener = (to) => this.#reachability.sentToEndpoint(to)
+    }
     const sizes = new NetworkSizes(this.#core)
     this.#context = {
       core: this.#core,
@@ -109,7 +129,9 @@ export class Kademlia {
 
   /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
   deadline(): number {
-    const own = Math.min(this.#maintenance.deadline(), this.#reachability.deadline())
+    let own = Math.min(this.#maintenance.deadline(), this.#reachability.deadline())
+    if (this.#keeper !== undefined) own = Math.min(own, this.#keeper.deadline())
+    for (const punch of this.#punches ?? []) own = Math.min(own, punch.deadline())
     return Math.min(this.#requests.deadline(), own, this.#resumeAt)
   }
 
@@ -128,6 +150,11 @@ export class Kademlia {
     const heard = live.map((ref) => ({ ref, heardMs: table.heardMs(ref) }))
     heard.sort((a, b) => b.heardMs - a.heardMs)
     return heard.slice(0, config.savedContactsMax).map(({ ref }) => ref)
+  }
+
+  /** Servers through which others reach this node: what to tell them beside its key. Empty where it needs none. */
+  rendezvous(): ContactRef[] {
+    return this.#keeper?.accepted ?? []
   }
 
   /** What is known of a contact of the table. */
@@ -153,10 +180,12 @@ export class Kademlia {
       records: records?.size ?? 0,
       recordBytes: records?.bytes ?? 0,
       published: this.#maintenance.publishedCount,
-      operations: (this.#walks?.size ?? 0) + (this.#pings?.size ?? 0),
+      operations: this.#operationsCount,
       backgroundWalks: this.#backgroundWalks?.size ?? 0,
       requestsInFlight: this.#requests.size,
       observed: this.#reachability.observed,
+      rendezvousClients: this.#service?.live().length ?? 0,
+      rendezvous: this.rendezvous().length,
       counters: this.#core.counters.snapshot(),
     }
   }
@@ -174,6 +203,9 @@ export class Kademlia {
         break
       case 'command':
         this.#command(input.id, input.command)
+        break
+      case 'opener':
+        this.#opened(input.from, input.nonce)
         break
       case 'listening':
         this.#reachability.listen(input.endpoints)
@@ -198,16 +230,19 @@ export class Kademlia {
       case 'find-value-response':
       case 'store-response':
       case 'reach-response':
+      case 'rendezvous-response':
+      case 'punch-response':
         this.#requests.settle(from, message)
         break
       default:
-        this.#answer(from, message)
+        this.#answer(from, isProven, message)
         this.#care.heard(from, message.isServer, isProven, message.type === 'ping')
     }
     if (isProven) this.#reachability.heard(from)
+    this.#keeper?.heard(from)
   }
 
-  #answer(from: ContactRef, message: KademliaMessage): void {
+  #answer(from: ContactRef, isProven: boolean, message: KademliaMessage): void {
     // First: the answer makes the sender one whom we sent to.
     this.#reachability.askedBy(from)
     switch (message.type) {
@@ -227,13 +262,34 @@ export class Kademlia {
         this.#reachability.reach(from, message)
         break
       case 'probe':
-        this.#reachability.probe(from, message.contact)
+        this.#reachability.probe(from, message.contact, this.#isTrusted(from))
+        break
+      case 'rendezvous':
+        this.#service ??= new RendezvousService(this.#core)
+        this.#service.register(from, isProven, message)
+        break
+      case 'punch':
+        this.#service ??= new RendezvousService(this.#core)
+        this.#service.punch(from, isProven, message)
+        break
+      case 'knock':
+        if (this.#keeper === undefined) this.#core.counters.add('knocks-refused')
+        else this.#keeper.knock(from, isProven, message.nonce, message.endpoint)
     }
+  }
+
+  /** Whose wish for a probe is heard. */
+  #isTrusted(from: ContactRef): boolean {
+    return this.#core.table.has(from) || this.#keeper?.has(from) === true
+  }
+
+  get #operationsCount(): number {
+    return (this.#walks?.size ?? 0) + (this.#pings?.size ?? 0) + (this.#punches?.size ?? 0)
   }
 
   #command(id: number, command: KademliaCommand): void {
     const { config } = this.#core
-    if ((this.#walks?.size ?? 0) + (this.#pings?.size ?? 0) >= config.operationsMax) {
+    if (this.#operationsCount >= config.operationsMax) {
       this.#core.counters.add('operations-over-limit')
       this.#fail(id, { type: 'too-many-operations', operationsMax: config.operationsMax })
       return
@@ -253,6 +309,9 @@ export class Kademlia {
         break
       case 'ping':
         this.#ping(id, command.contact)
+        break
+      case 'punch':
+        this.#punch(id, command.key, command.rendezvous)
     }
   }
 
@@ -322,6 +381,24 @@ export class Kademlia {
     if (!this.#requests.ping(contact, operation)) operation.failed()
   }
 
+  #punch(id: number, key: Uint8Array, rendezvous: ContactRef): void {
+    const ended = () => this.#punches?.delete(operation)
+    const operation = new PunchOperation(this.#core, this.#requests, id, key, rendezvous, ended)
+    this.#punches ??= new Set()
+    this.#punches.add(operation)
+    operation.start()
+  }
+
+  /** Counts only with a nonce that nobody but the rendezvous and the target can know. */
+  #opened(from: Endpoint, nonce: Uint8Array): void {
+    for (const punch of this.#punches ?? []) {
+      if (!this.#core.crypto.equal(punch.nonce, nonce)) continue
+      punch.opened(from)
+      return
+    }
+    this.#core.counters.add('openers-unasked')
+  }
+
   #walk(id: number, walk: Walk, paths = this.#core.config.paths): void {
     this.#addWalk(walk)
     if (walk.start(Math.min(Math.max(1, Math.floor(paths)), pathsMax))) return
@@ -367,6 +444,8 @@ export class Kademlia {
     this.#requests.wake()
     this.#maintenance.wake()
     this.#reachability.wake()
+    this.#keeper?.wake()
+    for (const punch of this.#punches ?? []) punch.wake()
     this.#runBackground()
   }
 
@@ -378,9 +457,13 @@ export class Kademlia {
     this.#isStopped = true
     for (const walk of this.#walks ?? []) walk.stopped()
     for (const ping of this.#pings ?? []) ping.stopped()
+    for (const punch of this.#punches ?? []) punch.stopped()
     this.#walks = undefined
     this.#backgroundWalks = undefined
     this.#pings = undefined
+    this.#punches = undefined
+    this.#service = undefined
+    this.#keeper?.clear()
     this.#resumeAt = Number.POSITIVE_INFINITY
     this.#requests.clear()
     this.#maintenance.clear()
@@ -397,6 +480,9 @@ export class Kademlia {
     this.#requests.mark(mark)
     for (const walk of this.#walks ?? []) walk.mark(mark)
     for (const walk of this.#backgroundWalks ?? []) walk.mark(mark)
+    for (const punch of this.#punches ?? []) punch.mark(mark)
+    this.#service?.mark(mark)
+    this.#keeper?.mark(mark)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Core } from './core.ts'
 import type { ContactRef, KademliaMessage } from './interface.ts'
 
-export type RequestType = 'ping' | 'find-node' | 'find-value' | 'store' | 'reach'
+export type RequestType = 'ping' | 'find-node' | 'find-value' | 'store' | 'reach' | 'rendezvous' | 'punch'
 
 /** One request in flight. */
 export interface Pending {
@@ -37,6 +37,8 @@ const answerTypes: Readonly<Record<RequestType, KademliaMessage['type']>> = {
   'find-value': 'find-value-response',
   store: 'store-response',
   reach: 'reach-response',
+  rendezvous: 'rendezvous-response',
+  punch: 'punch-response',
 }
 
 function deadlineOf({ isSlow, softAt, hardAt }: Pending): number {
@@ -68,8 +70,9 @@ export class Requests {
     return this.#deadline
   }
 
-  ping(to: ContactRef, owner: RequestOwner): boolean {
-    const transaction = this.#open(to, 'ping', owner)
+  /** `waitMs`: has failed after so long, whatever was measured. */
+  ping(to: ContactRef, owner: RequestOwner, waitMs?: number): boolean {
+    const transaction = this.#open(to, 'ping', owner, waitMs)
     if (transaction < 0) return false
     this.#core.send(to, { type: 'ping', transaction, isServer: this.#core.isServerFor(to) })
     return true
@@ -102,6 +105,20 @@ export class Requests {
     const transaction = this.#open(to, 'reach', owner)
     if (transaction < 0) return false
     this.#core.send(to, { type: 'reach', transaction, isServer: this.#core.isServerFor(to) })
+    return true
+  }
+
+  rendezvous(to: ContactRef, owner: RequestOwner): boolean {
+    const transaction = this.#open(to, 'rendezvous', owner)
+    if (transaction < 0) return false
+    this.#core.send(to, { type: 'rendezvous', transaction, isServer: this.#core.isServerFor(to) })
+    return true
+  }
+
+  punch(to: ContactRef, nonce: Uint8Array, target: Uint8Array, owner: RequestOwner): boolean {
+    const transaction = this.#open(to, 'punch', owner)
+    if (transaction < 0) return false
+    this.#core.send(to, { type: 'punch', transaction, isServer: this.#core.isServerFor(to), nonce, target })
     return true
   }
 
@@ -174,7 +191,7 @@ export class Requests {
   }
 
   /** The transaction; −1 when there are too many. */
-  #open(to: ContactRef, type: RequestType, owner: RequestOwner): number {
+  #open(to: ContactRef, type: RequestType, owner: RequestOwner, waitMs = this.#hardMs(to)): number {
     const { mono, config, counters, random } = this.#core
     this.#pending ??= new Map()
     if (this.#pending.size >= config.requestsMax) {
@@ -185,7 +202,7 @@ export class Requests {
     const transaction = this.#nextTransaction
     this.#nextTransaction = (transaction + 1) >>> 0
     const softAt = mono + this.#softMs(to)
-    const hardAt = mono + this.#hardMs(to)
+    const hardAt = mono + waitMs
     this.#pending.set(transaction, { transaction, to, type, owner, sentAt: mono, softAt, hardAt, isSlow: false })
     this.#deadline = Math.min(this.#deadline, softAt, hardAt)
     return transaction

@@ -48,6 +48,26 @@ export type OverlayMessage =
   | (Common & { readonly type: 'reach-response' })
   /** Asks for a ping to one contact (`PackedContacts` of exactly one). No answer. */
   | (Common & { readonly type: 'probe'; readonly contact: PackedContacts })
+  /** A node that strangers do not reach asks the answerer to pass punches on to it, over this session. */
+  | (Common & { readonly type: 'rendezvous' })
+  /** `observed`: as in a pong. */
+  | (Common & {
+      readonly type: 'rendezvous-response'
+      readonly status: RendezvousStatus
+      readonly observed: Uint8Array
+    })
+  /** To a rendezvous of `target` (a node id): tell it where you see me. `nonce`: 8 bytes, shown by who then knocks. */
+  | (Common & { readonly type: 'punch'; readonly nonce: Uint8Array; readonly target: Uint8Array })
+  /** `endpoint`: where the answerer sees the target, packed (6 or 18 bytes); 0 bytes unless `passed`. */
+  | (Common & { readonly type: 'punch-response'; readonly status: PunchStatus; readonly endpoint: Uint8Array })
+  /** A rendezvous passes a punch on: its nonce, and where it sees the asker (6 or 18 bytes). No answer. */
+  | (Common & { readonly type: 'knock'; readonly nonce: Uint8Array; readonly endpoint: Uint8Array })
+
+/** `refused`: it serves as many as it may, or is no server. */
+export type RendezvousStatus = 'accepted' | 'refused'
+
+/** `unknown`: the target is not registered. `refused`: too often, or between two kinds of address. */
+export type PunchStatus = 'passed' | 'unknown' | 'refused'
 
 /** `stale`: a newer sequence is stored. */
 export type StoreStatus = 'stored' | 'bad-token' | 'bad-record' | 'stale' | 'full' | 'busy'
@@ -70,6 +90,8 @@ export const overlayHeaderSize = 6
 /** A datagram of 1,200 bytes less 32 of sealing. */
 export const overlayMessageSizeMax = 1168
 export const overlayTokenSize = 8
+/** Says whose punch an opener or a knock belongs to. */
+export const overlayNonceSize = 8
 /** A node id or the key of a record: SHA-256. */
 export const overlayIdSize = 32
 
@@ -86,7 +108,18 @@ export const overlayMessageTypes: Readonly<Record<OverlayMessage['type'], number
   reach: 9,
   'reach-response': 10,
   probe: 11,
+  rendezvous: 12,
+  'rendezvous-response': 13,
+  punch: 14,
+  'punch-response': 15,
+  knock: 16,
 }
+
+/** Status byte of a rendezvous-response. */
+export const rendezvousStatuses: Readonly<Record<RendezvousStatus, number>> = { accepted: 1, refused: 2 }
+
+/** Status byte of a punch-response. */
+export const punchStatuses: Readonly<Record<PunchStatus, number>> = { passed: 1, unknown: 2, refused: 3 }
 
 /** Status byte of a store-response. */
 export const storeStatuses: Readonly<Record<StoreStatus, number>> = {
@@ -121,6 +154,7 @@ export function overlayMessageSize(message: OverlayMessage): number {
     case 'ping':
     case 'reach':
     case 'reach-response':
+    case 'rendezvous':
       return overlayHeaderSize
     case 'pong':
       return overlayHeaderSize + 1 + message.observed.length
@@ -139,6 +173,14 @@ export function overlayMessageSize(message: OverlayMessage): number {
       return overlayHeaderSize + 1
     case 'probe':
       return overlayHeaderSize + packedContactsSize(message.contact)
+    case 'rendezvous-response':
+      return overlayHeaderSize + 1 + 1 + message.observed.length
+    case 'punch':
+      return overlayHeaderSize + overlayNonceSize + overlayIdSize
+    case 'punch-response':
+      return overlayHeaderSize + 1 + 1 + message.endpoint.length
+    case 'knock':
+      return overlayHeaderSize + overlayNonceSize + 1 + message.endpoint.length
   }
 }
 
@@ -185,6 +227,16 @@ export function decodeOverlayMessage(bytes: Uint8Array): Result<OverlayMessage, 
       return endsAt(bytes, at) ? ok({ type: 'reach-response', transaction, isServer }) : malformed
     case types.probe:
       return readProbe(bytes, transaction, isServer)
+    case types.rendezvous:
+      return endsAt(bytes, at) ? ok({ type: 'rendezvous', transaction, isServer }) : malformed
+    case types['rendezvous-response']:
+      return readRendezvousResponse(bytes, transaction, isServer)
+    case types.punch:
+      return readPunch(bytes, transaction, isServer)
+    case types['punch-response']:
+      return readPunchResponse(bytes, transaction, isServer)
+    case types.knock:
+      return readKnock(bytes, transaction, isServer)
     default:
       return err({ type: 'unknown-type', value: code })
   }
@@ -193,12 +245,8 @@ export function decodeOverlayMessage(bytes: Uint8Array): Result<OverlayMessage, 
 type Decoded = Result<OverlayMessage, OverlayMessageError>
 
 function readPong(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
-  const at = overlayHeaderSize + 1
-  if (bytes.length < at) return malformed
-  const size = bytes[at - 1] as number
-  const isEndpoint = size === 0 || size === packedEndpointSizeV4 || size === packedEndpointSizeV6
-  if (!isEndpoint || !endsAt(bytes, at + size)) return malformed
-  return ok({ type: 'pong', transaction, isServer, observed: bytes.subarray(at, at + size) })
+  const observed = readEndpoint(bytes, overlayHeaderSize)
+  return observed === undefined ? malformed : ok({ type: 'pong', transaction, isServer, observed })
 }
 
 function readFindNodeResponse(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
@@ -239,6 +287,45 @@ function readProbe(bytes: Uint8Array, transaction: number, isServer: boolean): D
   return ok({ type: 'probe', transaction, isServer, contact })
 }
 
+function readRendezvousResponse(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const observed = readEndpoint(bytes, overlayHeaderSize + 1)
+  if (observed === undefined) return malformed
+  // A status of a later version is at least no yes.
+  const status = codeToName(rendezvousStatuses, bytes[overlayHeaderSize] as number) ?? 'refused'
+  return ok({ type: 'rendezvous-response', transaction, isServer, status, observed })
+}
+
+function readPunch(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const targetAt = overlayHeaderSize + overlayNonceSize
+  const end = targetAt + overlayIdSize
+  if (!endsAt(bytes, end)) return malformed
+  const nonce = bytes.subarray(overlayHeaderSize, targetAt)
+  return ok({ type: 'punch', transaction, isServer, nonce, target: bytes.subarray(targetAt, end) })
+}
+
+function readPunchResponse(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const endpoint = readEndpoint(bytes, overlayHeaderSize + 1)
+  if (endpoint === undefined) return malformed
+  const status = codeToName(punchStatuses, bytes[overlayHeaderSize] as number) ?? 'refused'
+  // Whoever passed it on says where, and nobody else does.
+  if ((status === 'passed') !== endpoint.length > 0) return malformed
+  return ok({ type: 'punch-response', transaction, isServer, status, endpoint })
+}
+
+function readKnock(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const endpoint = readEndpoint(bytes, overlayHeaderSize + overlayNonceSize)
+  if (endpoint === undefined || endpoint.length === 0) return malformed
+  const nonce = bytes.subarray(overlayHeaderSize, overlayHeaderSize + overlayNonceSize)
+  return ok({ type: 'knock', transaction, isServer, nonce, endpoint })
+}
+
+/** The endpoint behind its size at `at`, with nothing but a tail behind it; undefined for other sizes than 0, 6, 18. */
+function readEndpoint(bytes: Uint8Array, at: number): Uint8Array | undefined {
+  if (bytes.length <= at) return undefined
+  const size = bytes[at] as number
+  return isEndpointSize(size) && endsAt(bytes, at + 1 + size) ? bytes.subarray(at + 1, at + 1 + size) : undefined
+}
+
 function write(message: OverlayMessage, target: Uint8Array, offset: number): number {
   const { transaction } = message
   target[offset] = (overlayVersion << 4) | (message.isServer ? overlayServerFlag : 0)
@@ -252,9 +339,10 @@ function write(message: OverlayMessage, target: Uint8Array, offset: number): num
     case 'ping':
     case 'reach':
     case 'reach-response':
+    case 'rendezvous':
       return at
     case 'pong':
-      return writeObserved(message.observed, target, at)
+      return writeEndpoint(message.observed, target, at)
     case 'find-node':
       return writeExactly(message.target, overlayIdSize, target, at)
     case 'find-value':
@@ -283,6 +371,20 @@ function write(message: OverlayMessage, target: Uint8Array, offset: number): num
     case 'probe':
       assert(isOneContact(message.contact), 'a probe names one contact')
       return writeContacts(message.contact, target, at)
+    case 'rendezvous-response':
+      target[at] = rendezvousStatuses[message.status]
+      return writeEndpoint(message.observed, target, at + 1)
+    case 'punch': {
+      const targetAt = writeExactly(message.nonce, overlayNonceSize, target, at)
+      return writeExactly(message.target, overlayIdSize, target, targetAt)
+    }
+    case 'punch-response':
+      assert((message.status === 'passed') === message.endpoint.length > 0, 'who passed a punch on says where to')
+      target[at] = punchStatuses[message.status]
+      return writeEndpoint(message.endpoint, target, at + 1)
+    case 'knock':
+      assert(message.endpoint.length > 0, 'a knock says where the asker is')
+      return writeEndpoint(message.endpoint, target, writeExactly(message.nonce, overlayNonceSize, target, at))
   }
 }
 
@@ -292,13 +394,16 @@ function writeExactly(bytes: Uint8Array, size: number, target: Uint8Array, at: n
   return at + size
 }
 
-function writeObserved(observed: Uint8Array, target: Uint8Array, at: number): number {
-  const size = observed.length
-  const isEndpoint = size === 0 || size === packedEndpointSizeV4 || size === packedEndpointSizeV6
-  assert(isEndpoint, 'an observed endpoint has 0, 6 or 18 bytes')
+function writeEndpoint(endpoint: Uint8Array, target: Uint8Array, at: number): number {
+  const size = endpoint.length
+  assert(isEndpointSize(size), 'an endpoint has 0, 6 or 18 bytes')
   target[at] = size
-  target.set(observed, at + 1)
+  target.set(endpoint, at + 1)
   return at + 1 + size
+}
+
+function isEndpointSize(size: number): boolean {
+  return size === 0 || size === packedEndpointSizeV4 || size === packedEndpointSizeV6
 }
 
 function writeRecord(record: Uint8Array, target: Uint8Array, at: number): number {
