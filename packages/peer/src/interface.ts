@@ -1,5 +1,13 @@
 import type { PeerId } from '@miaou/core'
-import type { CommandError, CommandResults, FleetingEvent, MessagingCommand, StoredEvent } from '@miaou/messaging'
+import type {
+  CommandError,
+  CommandResults,
+  FleetingEvent,
+  MessagingCommand,
+  MessagingInput,
+  MessagingOutput,
+  StoredEvent,
+} from '@miaou/messaging'
 import type {
   Advertisement,
   CircuitsInput,
@@ -9,6 +17,7 @@ import type {
   NetworkInput,
   NetworkOutput,
 } from '@miaou/network'
+import type { HeardWays, OwnWays } from './contact-ways.ts'
 import type { GossipCommand, GossipNews, GossipResult } from './gossip-interface.ts'
 import type { OverlayHint, OwnOverlayNode } from './overlay-telling.ts'
 
@@ -29,6 +38,10 @@ export type PeerInput =
   | { readonly type: 'gossip'; readonly id: number; readonly command: GossipCommand }
   /** What linked contacts are told of the own node of the overlay, whenever it changes; undefined: nothing. */
   | { readonly type: 'overlay-node'; readonly node: OwnOverlayNode | undefined }
+  /** How linked contacts are told to reach this device; undefined: nothing. */
+  | { readonly type: 'own-ways'; readonly ways: OwnWays | undefined }
+  /** A record of a contact's device that was found elsewhere than on its link, verified. */
+  | Extract<MessagingInput, { readonly type: 'device-ways' }>
   | { readonly type: 'wake' }
 
 /** What the host does for the peer, in this order, after the batch was committed. */
@@ -49,6 +62,10 @@ export type PeerOutput =
   | { readonly type: 'gossip-reply'; readonly id: number; readonly result: GossipResult }
   /** A linked contact told of its own node of the overlay: a claim. */
   | { readonly type: 'overlay-hints'; readonly peerId: PeerId; readonly hints: readonly OverlayHint[] }
+  /** A linked contact told how it is reached, and of relays it met. */
+  | { readonly type: 'heard-ways'; readonly ways: HeardWays }
+  /** Whom to stay linked with, and where the own records are to be found; whenever either changes. */
+  | Extract<MessagingOutput, { readonly type: 'wanted' }>
   /** Undefined: be silent on the LAN. */
   | { readonly type: 'advertise'; readonly advertisement: Advertisement | undefined }
   | { readonly type: 'event'; readonly event: PeerEvent }

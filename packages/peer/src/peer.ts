@@ -22,6 +22,7 @@ import {
 } from '@miaou/network'
 import { frameTypes } from '@miaou/protocol'
 import { ContactLinks, type ContactLinksInput, type ContactLinksOutput } from './contact-links.ts'
+import { ContactWaysExchange, type ContactWaysInput, type ContactWaysOutput } from './contact-ways.ts'
 import type { GossipEngine, GossipView } from './gossip-interface.ts'
 import type { PeerInput, PeerOutput } from './interface.ts'
 import { Neighbourhood, type SeenPeer, type Sightings } from './neighbourhood.ts'
@@ -40,7 +41,11 @@ const failuresPerBatchMax = 8
 const leapMs = 1_000
 
 /** Frames that are no matter of messaging. */
-const besideMessages: ReadonlySet<number> = new Set([frameTypes.gossip, frameTypes.overlayContact])
+const besideMessages: ReadonlySet<number> = new Set([
+  frameTypes.gossip,
+  frameTypes.overlayContact,
+  frameTypes.contactWays,
+])
 
 export interface PeerOptions {
   readonly crypto: Crypto
@@ -74,8 +79,9 @@ export class Peer {
   readonly #messaging: Messaging
   readonly #neighbourhood: Neighbourhood
   readonly #contactLinks: ContactLinks
+  readonly #contactWays: ContactWaysExchange
   /** What the last stage of the batch has to handle. */
-  #beside: ContactLinksInput[] = []
+  #beside: (ContactLinksInput | ContactWaysInput)[] = []
   #haveContactsChanged = false
   /** Wall clock minus monotonic clock at the last wake of messaging, ms. */
   #leadMs = Number.NEGATIVE_INFINITY
@@ -98,6 +104,7 @@ export class Peer {
       version: advertisedVersion,
     })
     this.#contactLinks = new ContactLinks(() => this.#messaging.contacts(), options.gossip)
+    this.#contactWays = new ContactWaysExchange(crypto, () => this.#messaging.contacts())
   }
 
   /** Handles inputs in order; `now` is read once for the batch. Outputs are in the order they must happen. */
@@ -150,7 +157,11 @@ export class Peer {
 
   /** What was dropped or failed, by reason, since the start. */
   counters(): Readonly<Record<string, number>> {
-    const counters: Record<string, number> = { ...this.#network.counters(), ...this.#contactLinks.counters() }
+    const counters: Record<string, number> = {
+      ...this.#network.counters(),
+      ...this.#contactLinks.counters(),
+      ...this.#contactWays.counters(),
+    }
     for (const [reason, count] of this.#failures) counters[`store-${reason}`] = count
     return counters
   }
@@ -173,7 +184,11 @@ export class Peer {
         return
       case 'gossip':
       case 'overlay-node':
+      case 'own-ways':
         this.#beside.push(input)
+        return
+      case 'device-ways':
+        messagingInputs.push(input)
         return
       case 'wake':
         this.#beside.push(input)
@@ -204,14 +219,27 @@ export class Peer {
     if (this.#haveContactsChanged) {
       this.#haveContactsChanged = false
       this.#perform(now, this.#contactLinks.refresh(now), outputs, followUps)
+      this.#perform(now, this.#contactWays.refresh(now), outputs, followUps)
     }
-    for (const input of inputs) this.#perform(now, this.#contactLinks.handle(now, input), outputs, followUps)
+    for (const input of inputs) {
+      if (isForWays(input)) this.#perform(now, this.#contactWays.handle(now, input), outputs, followUps)
+      if (isForLinks(input)) this.#perform(now, this.#contactLinks.handle(now, input), outputs, followUps)
+    }
   }
 
-  #perform(now: Now, asked: readonly ContactLinksOutput[], outputs: PeerOutput[], followUps: MessagingInput[]): void {
+  #perform(
+    now: Now,
+    asked: readonly (ContactLinksOutput | ContactWaysOutput)[],
+    outputs: PeerOutput[],
+    followUps: MessagingInput[],
+  ): void {
     for (const output of asked) {
       if (output.type === 'send') this.#drive(now, output, outputs, followUps)
-      else outputs.push(output)
+      else if (output.type === 'ways') {
+        const { type: _type, ...ways } = output
+        followUps.push({ ...ways, type: 'device-ways' })
+        outputs.push({ type: 'heard-ways', ways })
+      } else outputs.push(output)
     }
   }
 
@@ -347,12 +375,24 @@ export class Peer {
       case 'wanted':
         // Told whenever somebody became a contact or is none any more.
         this.#haveContactsChanged = true
+        this.#beside.push({ type: 'own-locator', key: output.ownLocatorKey })
         this.#drive(now, output, outputs, followUps)
+        outputs.push(output)
         return
       default:
         this.#drive(now, output, outputs, followUps)
     }
   }
+}
+
+function isForWays(input: ContactLinksInput | ContactWaysInput): input is ContactWaysInput {
+  if (input.type === 'frame') return !('frameType' in input) || input.frameType === frameTypes.contactWays
+  return input.type !== 'gossip' && input.type !== 'overlay-node' && input.type !== 'wake'
+}
+
+function isForLinks(input: ContactLinksInput | ContactWaysInput): input is ContactLinksInput {
+  if (input.type === 'frame') return 'frameType' in input && input.frameType !== frameTypes.contactWays
+  return input.type !== 'own-locator' && input.type !== 'own-ways'
 }
 
 type SendAll = Extract<NetworkInput, { readonly type: 'send-all' }>
