@@ -186,14 +186,13 @@ describe('kademlia: a node behind a NAT', () => {
     const { node } = behindNat(4)
     const [lost, refusing] = node.engine.rendezvous()
     for (let i = 0; i < 300; i++) {
-      for (const send of sends(node.pass(100), 'rendezvous')) {
+      const requests = sends(node.pass(100), 'rendezvous')
+      for (let send = requests.shift(); send !== undefined; send = requests.shift()) {
         if (send.to === lost) continue
-        if (send.to !== refusing) accept(node, send)
-        else {
-          const { transaction } = send.message
-          const common = { transaction, isServer: true, observed: undefined }
-          node.message(send.to, { type: 'rendezvous-response', status: 'refused', ...common })
-        }
+        const { transaction } = send.message
+        const status = send.to === refusing ? 'refused' : 'accepted'
+        const common = { transaction, isServer: true, observed: undefined }
+        requests.push(...sends(node.message(send.to, { type: 'rendezvous-response', status, ...common }), 'rendezvous'))
       }
     }
     expect(node.engine.rendezvous()).toHaveLength(2)
