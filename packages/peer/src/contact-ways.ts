@@ -9,9 +9,10 @@ import {
   decodeDeviceRecord,
   encodeContactWays,
   frameTypes,
+  isWayWithin,
   locatorKeySize,
+  nearestRelayScope,
   verifyDeviceRecord,
-  wayScope,
 } from '@miaou/protocol'
 import { type AcceptedDevices, acceptedDevices } from './accepted-devices.ts'
 import { placeOfLink } from './overlay-telling.ts'
@@ -87,8 +88,6 @@ interface Link {
   /** Monotonic ms at which its allowance is whole again. */
   wholeAt: number
 }
-
-const scopeRanks: Readonly<Record<AddressScope, number>> = { loopback: 0, private: 1, public: 2 }
 
 /**
  * What linked contacts tell each other of how they are reached: where their records are found, and the record of the
@@ -231,8 +230,7 @@ export class ContactWaysExchange {
    * this machine or network with us may name others there.
    */
   #isForUs(way: string, link: Link): boolean {
-    const nearest = Math.min(scopeRanks[link.scope], scopeRanks[this.#ownScope])
-    return scopeRanks[wayScope(way)] >= nearest
+    return isWayWithin(way, link.scope) || isWayWithin(way, this.#ownScope)
   }
 
   #tellAll(): void {
@@ -260,10 +258,5 @@ export class ContactWaysExchange {
 
 function nearestRelay(record: Uint8Array): AddressScope {
   const decoded = record.length === 0 ? undefined : decodeDeviceRecord(record)
-  let nearest: AddressScope = 'public'
-  for (const way of decoded?.ok ? decoded.value.value.ways : []) {
-    const scope = wayScope(way)
-    if (way.startsWith('circuit:') && scopeRanks[scope] < scopeRanks[nearest]) nearest = scope
-  }
-  return nearest
+  return nearestRelayScope(decoded?.ok ? decoded.value.value.ways : [])
 }

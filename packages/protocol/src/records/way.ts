@@ -1,5 +1,6 @@
 import { type ByteReader, ByteWriter, bytesToText, concatBytes, textToBytes } from '@miaou/core'
 import {
+  circuitScheme,
   formatCircuitAddress,
   parseCircuitAddress,
   relayIdSize,
@@ -10,6 +11,7 @@ import { type AddressScope, endpointScope, parseEndpoint } from '../overlay/endp
 /** Form byte of a way to a peer (spec/records R2); what follows is a size (u8) and so many bytes. */
 export const wayForms = { ipv4: 1, ws: 2, wss: 3, circuitIpv4: 4, circuitWs: 5, circuitWss: 6 } as const
 
+const scopeRanks: Readonly<Record<AddressScope, number>> = { loopback: 0, private: 1, public: 2 }
 const idsSize = reservationIdSize + relayIdSize
 const directPattern = /^wss?:\/\/[A-Za-z0-9.:[\]%/_~-]+$/
 const ipv4Pattern = /^ws:\/\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3}):(\d{1,5})$/
@@ -61,6 +63,20 @@ export function wayScope(way: string): AddressScope {
   const isNumber = /[%[\]:]|(^|\.)(\d+|0x[\da-f]*)$/.test(host)
   const isLocal = isNumber || !host.includes('.') || /\.(local|lan|home|internal|home\.arpa)$/.test(host)
   return isLocal ? 'private' : 'public'
+}
+
+/** Whether what a way names is as far away as `nearest`, or farther: nearer ones would make us knock at our own doors. */
+export function isWayWithin(way: string, nearest: AddressScope): boolean {
+  return scopeRanks[wayScope(way)] >= scopeRanks[nearest]
+}
+
+/** The nearest of the relays in `ways`, or `scope` where that is nearer: who shares it with us may name others there. */
+export function nearestRelayScope(ways: readonly string[], scope: AddressScope = 'public'): AddressScope {
+  let nearest = scope
+  for (const way of ways) {
+    if (way.startsWith(circuitScheme) && !isWayWithin(way, nearest)) nearest = wayScope(way)
+  }
+  return nearest
 }
 
 function packUrl(url: string): { readonly form: number; readonly bytes: Uint8Array } {
