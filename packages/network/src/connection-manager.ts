@@ -265,6 +265,7 @@ export class Network {
       endBy: Number.POSITIVE_INFINITY,
       path: undefined,
       isLost: false,
+      isLossTold: false,
     }
     const { handshakesIn, pipes, settings } = this.#state
     if (handshakesIn.size >= settings.limits.handshakesInMax) {

@@ -1,5 +1,5 @@
 import type { PeerId } from '@miaou/core'
-import { type FrameType, parseCircuitAddress, parseRelayAddress } from '@miaou/protocol'
+import { type FrameType, isRelayUrl, parseCircuitAddress, parseRelayAddress } from '@miaou/protocol'
 import { addressScope, hostOfAddress } from './candidates.ts'
 import type { ConnectionState, ConnectionStats, ConnectionView, LinkError, WhyNotBetter } from './interface.ts'
 import type { Link } from './link.ts'
@@ -37,6 +37,8 @@ export interface Pipe {
   path: PipePath | undefined
   /** It was replaced because its other end is not to be reached on it: nothing waits for its end. */
   isLost: boolean
+  /** The layers above were told that what was sent on it may be lost. */
+  isLossTold: boolean
 }
 
 /** A race of dials to the addresses of one peer (RFC 8305 "happy eyeballs"). */
@@ -203,5 +205,6 @@ export function pathOf(pipe: Pipe): PipePath | undefined {
 }
 
 function relayUrlOf(address: string): string | undefined {
-  return (parseCircuitAddress(address)?.relay ?? parseRelayAddress(address))?.url
+  const relay = parseCircuitAddress(address)?.relay ?? parseRelayAddress(address)
+  return relay?.url ?? (isRelayUrl(address) ? address : undefined)
 }

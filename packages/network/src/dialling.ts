@@ -3,6 +3,7 @@ import { circuitScheme, parseCircuitAddress } from '@miaou/protocol'
 import { backoff } from './backoff.ts'
 import { type Connection, type DialRace, type Pipe, transportRanks } from './connection.ts'
 import type { LinkError } from './interface.ts'
+import type { Link } from './link.ts'
 import type { NetworkState } from './network-state.ts'
 import type { TransportKind } from './ports.ts'
 
@@ -154,17 +155,25 @@ export class Dialling {
     const never = Number.POSITIVE_INFINITY
     if (active === undefined || race !== undefined || !isWanted || isHeld || addresses.length === 0) return never
     if (active.link?.isRemoteRetired) return never
-    if (active.link?.isSuspect) return connection.nextRescueAt
+    if (active.link?.isSuspect) return Math.max(connection.nextRescueAt, this.#unansweredAt(active.link))
     const hasBetter = active.transport === 'circuit' && addresses.some((address) => !isCircuit(address))
     return hasBetter ? connection.nextBetterAt : never
+  }
+
+  /** Until when a suspect link may answer its probe before anybody is dialled: it is the first runner of the race. */
+  #unansweredAt({ suspectSince, latencyMs = 0 }: Link): number {
+    const { rescueAfterMs, rescueRttFactor } = this.#state.settings.limits
+    return suspectSince + Math.max(rescueAfterMs, rescueRttFactor * latencyMs)
   }
 
   /** Starts the race of a linked peer whose time has come, if it is its turn. The waits double: nothing here can storm. */
   startBackground(now: Now, connection: Connection): void {
     if (now.mono < this.backgroundAt(connection) || !this.hasTurn()) return
     const { limits } = this.#state.settings
-    if (connection.active?.link?.isSuspect) {
+    const { active } = connection
+    if (active?.link?.isSuspect) {
       this.#state.count('rescues')
+      this.#state.relay(active, active.link.press(now))
       // A calm time forgets the rescues before it.
       if (now.mono - connection.nextRescueAt > limits.rescueBackoffMaxMs) connection.rescues = 0
       connection.rescues += 1
@@ -185,8 +194,7 @@ export class Dialling {
     connection.failures = 0
     connection.rescues = 0
     connection.betterFailures = 0
-    // The standing link is the first runner of the race: most survive what looks like a change.
-    connection.nextRescueAt = now.mono + staggerMs
+    connection.nextRescueAt = now.mono
     connection.nextBetterAt = Math.max(now.mono, connection.betterTriedAt + backoffMinMs)
     const { race } = connection
     if (race !== undefined && now.mono - race.startedAt >= staggerMs) {
@@ -213,6 +221,7 @@ export class Dialling {
       endBy: now.mono + this.#state.settings.limits.openTimeoutMs,
       path: undefined,
       isLost: false,
+      isLossTold: false,
     }
     this.#state.pipes.set(pipe.id, pipe)
     this.#state.emit({ type: 'dial', pipe: pipe.id, transport, address })

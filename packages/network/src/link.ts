@@ -124,6 +124,11 @@ export class Link {
     return this.#state === 'up' && this.#liveness.isSuspect
   }
 
+  /** Monotonic ms since when it is suspect, while it is. */
+  get suspectSince(): number {
+    return this.#liveness.suspectSince
+  }
+
   get isRetired(): boolean {
     return this.#state === 'retired'
   }
@@ -270,6 +275,13 @@ export class Link {
   doubt(now: Now): LinkOutput[] {
     if (this.#state !== 'up') return []
     this.#liveness.doubt(now.mono)
+    return this.wake(now)
+  }
+
+  /** A suspect link is asked once more, on the other channel: a single probe may be lost on a link that is well. */
+  press(now: Now): LinkOutput[] {
+    if (!this.isSuspect) return []
+    this.#liveness.press(now.mono)
     return this.wake(now)
   }
 

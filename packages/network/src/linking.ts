@@ -124,7 +124,6 @@ export class Linking {
     pipe.upAt = now.mono
     if (connection.upgrade?.pipe === pipe) {
       this.#upgrading.end(connection)
-      connection.upgradeFailures = 0
       connection.notBetter = undefined
     }
     if (pipe.address !== '' && pipe.role === 'initiator') this.#dialling.learn(connection, [pipe.address], true)
@@ -212,20 +211,22 @@ export class Linking {
     connection.active = pipe
     connection.error = undefined
     this.#retire(now, old, connection, reason, pipe)
-    if (isStaleOld || isRescue) {
-      // Nothing more is awaited on a link that an end has lost.
-      old.isLost = true
-      this.#releaseWhenAlone(now, connection)
-      this.#tellLoss(connection)
+    // Nothing more is awaited on a link that an end has lost.
+    if (isStaleOld || isRescue) old.isLost = true
+    // Whoever dialled beside a circuit has lost it, or found a better way: only that end knows.
+    if (old.isLost || (old.transport === 'circuit' && pipe.source === 'inbound')) {
+      this.#tellLoss(connection, old)
       this.#upgrading.linkLost(now, connection, old)
     }
+    this.#releaseWhenAlone(now, connection)
     this.#established(pipe, connection, now.mono - pipe.startedAt)
   }
 
   /** What was sent on a replaced link may be lost: the layers above send it again, before what is new. */
-  #tellLoss(connection: Connection): void {
+  #tellLoss(connection: Connection, pipe: Pipe): void {
     const { active, peerId } = connection
-    if (!active?.link?.isUp) return
+    if (!active?.link?.isUp || pipe.isLossTold) return
+    pipe.isLossTold = true
     this.#state.emit({ type: 'link-down', peerId, reason: 'pipe-lost' })
     this.#linkUp(active, connection)
   }
@@ -334,9 +335,11 @@ export class Linking {
   wake(now: Now, connection: Connection): void {
     if (connection.holdUntil !== undefined && now.mono >= connection.holdUntil) {
       if (connection.held.length > 0) this.#state.count('hold-timeout')
-      const silent = [...connection.retiring].filter(({ isLost, link }) => !isLost && !link?.isRemoteRetired)
-      for (const pipe of silent) pipe.isLost = true
-      if (silent.length > 0) this.#tellLoss(connection)
+      for (const pipe of connection.retiring) {
+        if (pipe.isLost || pipe.link?.isRemoteRetired) continue
+        pipe.isLost = true
+        this.#tellLoss(connection, pipe)
+      }
       this.#release(now, connection)
     }
   }
@@ -357,7 +360,7 @@ export class Linking {
     else if (connection?.retiring.delete(pipe)) {
       this.#closed(pipe, connection, reason)
       // It ended before the other end had said its last word there.
-      if (!pipe.isLost && !wasRetiredThere) this.#tellLoss(connection)
+      if (!wasRetiredThere) this.#tellLoss(connection, pipe)
       this.#releaseWhenAlone(now, connection)
     } else {
       this.#neverUp(now, pipe, connection, reason, error)
@@ -430,7 +433,7 @@ export class Linking {
       this.#state.drop(pipe)
     }
     // Nobody sends anything again to a peer that is left.
-    for (const pipe of connection.retiring) pipe.isLost = true
+    for (const pipe of connection.retiring) pipe.isLossTold = true
     for (const pipe of [...this.#state.pipes.values()]) {
       if (pipe.peerId !== connection.peerId) continue
       this.#relayWrites(pipe, now, reason)

@@ -16,6 +16,8 @@ export class Liveness {
   #waitingSince: number | undefined
   #probes = 0
   #nextProbeAt = 0
+  // When the first probe went out that is unanswered.
+  #probedAt = 0
   #isOff = false
 
   constructor(limits: LinkLimits, now: number) {
@@ -31,6 +33,11 @@ export class Liveness {
   /** Whether a probe is unanswered: what was sent before it waits for longer than it should. */
   get isSuspect(): boolean {
     return !this.#isOff && this.#waitingSince !== undefined && this.#probes > 0
+  }
+
+  /** Since when, while it is. */
+  get suspectSince(): number {
+    return this.#probedAt
   }
 
   /** For how long the other end has left something unanswered. */
@@ -62,8 +69,14 @@ export class Liveness {
   /** Forgets what was heard: the next wake probes at once (the network changed). */
   doubt(now: number): void {
     if (this.#isOff) return
-    if (this.#waitingSince === undefined) this.#wait(now)
+    this.#waitingSince ??= now
+    this.#probes = 0
     this.#nextProbeAt = now
+  }
+
+  /** The next probe is due at once, without waiting for its interval. */
+  press(now: number): void {
+    if (this.isSuspect) this.#nextProbeAt = Math.min(this.#nextProbeAt, now)
   }
 
   /** The link is ending: no more probes, never silent. */
@@ -87,6 +100,7 @@ export class Liveness {
     const silentFrom = this.#waitingSince + Math.max(silentMs, this.#firstProbeAfter() + 2 * probeIntervalMaxMs)
     if (now >= silentFrom && this.#probes >= probesMin) return { type: 'silent' }
     const interval = Math.min(this.#firstProbeAfter() * 2 ** this.#probes, probeIntervalMaxMs)
+    if (this.#probes === 0) this.#probedAt = now
     this.#probes += 1
     this.#nextProbeAt = now + interval
     if (this.#probes >= probesMin && now < silentFrom) this.#nextProbeAt = Math.min(this.#nextProbeAt, silentFrom)

@@ -19,6 +19,9 @@ export interface NetworkLimits {
   /** First wait before a peer is dialled again; it doubles with every failure. */
   readonly backoffMinMs: number
   readonly backoffMaxMs: number
+  /** What a suspect link's probe gets before the peer is dialled: the larger of ms and round trips. */
+  readonly rescueAfterMs: number
+  readonly rescueRttFactor: number
   /** Longest wait between races beside a link that is suspect again and again; the first is `backoffMinMs`. */
   readonly rescueBackoffMaxMs: number
   /** Share of a wait that is drawn by lot, in [0, 1]: ± half of it. */
@@ -70,6 +73,9 @@ export const defaultNetworkLimits: NetworkLimits = {
   // Issue 2, "Connection manager": 1 s, 2 s, 4 s … 5 min.
   backoffMinMs: 1_000,
   backoffMaxMs: 300_000,
+  // Own choice: the last word of a conversation has no answer, so most probes find a link that is well.
+  rescueAfterMs: 100,
+  rescueRttFactor: 2,
   // Guess: a link that is suspect so often works, slowly; its peer is not to be dialled all the time.
   rescueBackoffMaxMs: 60_000,
   backoffJitter: 0.5,

@@ -68,13 +68,16 @@ export class Upgrading {
   linkLost(now: Now, connection: Connection, pipe: Pipe): void {
     const { steadyAfterMs, upgradeBackoffMinMs } = this.#state.settings.limits
     if (connection.upgrade?.role === 'offerer' && !connection.upgrade.isAnswered) this.#abandon(connection)
-    if (pipe.transport === 'webrtc' && now.mono - pipe.upAt < steadyAfterMs) {
-      connection.upgradeFailures += 1
-      connection.nextUpgradeAt = now.mono + this.#backoff(connection)
+    if (pipe.transport === 'webrtc') {
+      // One short life may be bad luck; two in a row are a path that does not hold.
+      const wait = connection.upgradeFailures === 0 ? 0 : this.#backoff(connection)
+      const wasSteady = now.mono - pipe.upAt >= steadyAfterMs
+      connection.upgradeFailures = wasSteady ? 0 : connection.upgradeFailures + 1
+      connection.nextUpgradeAt = now.mono + (wasSteady ? 0 : wait)
     } else {
       // Another link may mean another network at the other end.
-      const earliest = connection.upgradeTriedAt + (pipe.transport === 'webrtc' ? 0 : upgradeBackoffMinMs)
-      connection.nextUpgradeAt = Math.min(connection.nextUpgradeAt, Math.max(now.mono, earliest))
+      const earliest = Math.max(now.mono, connection.upgradeTriedAt + upgradeBackoffMinMs)
+      connection.nextUpgradeAt = Math.min(connection.nextUpgradeAt, earliest)
     }
   }
 
@@ -312,6 +315,7 @@ export class Upgrading {
       endBy: Number.POSITIVE_INFINITY,
       path: undefined,
       isLost: false,
+      isLossTold: false,
     }
     this.#state.pipes.set(pipe.id, pipe)
     this.#count += 1

@@ -1,91 +1,31 @@
-import { bytesToHex, type Now, type PeerId } from '@miaou/core'
+import { bytesToHex, type Now } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
-import { type FrameType, frameTypes } from '@miaou/protocol'
+import { formatCircuitAddress, frameTypes, parseCircuitAddress } from '@miaou/protocol'
 import { Network, type NetworkOptions } from '../src/connection-manager.ts'
-import type { CloseReason, NetworkEvent, NetworkInput, NetworkOutput } from '../src/interface.ts'
+import type { NetworkInput, NetworkOutput } from '../src/interface.ts'
 import type { ChannelIndex, PipeId, TransportEvent, TransportKind } from '../src/ports.ts'
 import { crypto, SeededRandom, type TestIdentity, testIdentity } from './identities.ts'
+import {
+  defaultSimulatorOptions,
+  type End,
+  type Peering,
+  type Sent,
+  type SimNode,
+  type SimPipe,
+  type SimRelay,
+  type SimulatorOptions,
+} from './simulated-world.ts'
 
-export interface SimulatorOptions {
-  readonly seed: number
-  /** One way, ms. */
-  readonly delayMin: number
-  readonly delayMax: number
-  /** Of channel 1. */
-  readonly lossShare: number
-  readonly padded: boolean
-  readonly webrtcFails: boolean
-  /** Share of the messages beside which somebody slips a cut, changed, repeated or foreign one into the pipe. */
-  readonly forgeShare: number
-  /** Planted faults, for the tests of the checkers. */
-  readonly fault?: 'drop' | 'double' | 'swap' | 'same-ephemeral'
-}
-
-export const defaultSimulatorOptions: SimulatorOptions = {
-  seed: 1,
-  delayMin: 1,
-  delayMax: 20,
-  lossShare: 0.1,
-  padded: false,
-  webrtcFails: false,
-  forgeShare: 0,
-}
-
-interface End {
-  readonly node: SimNode
-  readonly id: PipeId
-  /** Time of the last ordered delivery to this end. */
-  orderedAt: number
-  isOpen: boolean
-  isClosed: boolean
-}
-
-export interface SimPipe {
-  readonly transport: TransportKind
-  readonly ends: readonly [End, End]
-  /** Nothing arrives any more, and nobody is told. */
-  isBlackHole: boolean
-  /** It died, or one end ended it on purpose: what was under way may be lost. */
-  hasDied: boolean
-}
-
-interface Sent {
-  readonly from: SimNode
-  readonly to: PeerId
-  readonly number: number
-  readonly fleeting: boolean
-  readonly isLarge: boolean
-  pipes: Set<SimPipe>
-}
-
-interface Peering {
-  readonly offerer: SimNode
-  readonly offererPipe: PipeId
-  readonly fingerprint: Uint8Array
-  answerer?: SimNode
-  answererPipe?: PipeId
-  answererFingerprint?: Uint8Array
-}
-
-export interface SimNode {
-  readonly name: string
-  readonly identity: TestIdentity
-  readonly options: Partial<NetworkOptions>
-  network: Network
-  isUp: boolean
-  starts: number
-  readonly frames: { readonly from: PeerId; readonly frameType: FrameType; readonly payload: Uint8Array }[]
-  readonly linked: Set<PeerId>
-  readonly downs: CloseReason[]
-  readonly events: NetworkEvent[]
-  readonly pongs: { readonly id: number; readonly latencyMs: number }[]
-}
+export type { SimNode, SimPipe, SimRelay, SimulatorOptions } from './simulated-world.ts'
 
 /** Networks on a virtual clock: delays, losses, dying pipes, restarts, and checkers that watch every step. */
 export class Simulator {
   readonly options: SimulatorOptions
   readonly random: SeededRandom
   readonly nodes: SimNode[] = []
+  readonly relays: SimRelay[] = []
+  /** Hear what the engine of a node puts out. */
+  readonly listeners: ((node: SimNode, output: NetworkOutput) => void)[] = []
   readonly pipes: SimPipe[] = []
   readonly violations: string[] = []
   mono = 1_000
@@ -98,6 +38,7 @@ export class Simulator {
   readonly #delivered = new Map<string, number>()
   readonly #lastByRoute = new Map<string, number>()
   readonly #crypto: Crypto
+  readonly #afterwards: (() => void)[] = []
   #overheard: Uint8Array | undefined
   #order = 0
   #nextPipe = 1
@@ -122,6 +63,8 @@ export class Simulator {
       options,
       network: undefined as never,
       isUp: true,
+      isOpen: true,
+      cutUntil: 0,
       starts: 0,
       frames: [],
       linked: new Set(),
@@ -166,10 +109,23 @@ export class Simulator {
     return `ws://${node.name}`
   }
 
+  addRelay(): SimRelay {
+    const count = this.relays.length
+    const relay = { url: `ws://relay-${count}`, relayId: new Uint8Array(16).fill(count), isSilent: false }
+    this.relays.push(relay)
+    return relay
+  }
+
+  /** The way to a node through a relay. */
+  circuit(node: SimNode, relay: SimRelay): string {
+    return formatCircuitAddress({ relay, reservation: new Uint8Array(16).fill(this.nodes.indexOf(node)) })
+  }
+
   handle(node: SimNode, input: NetworkInput): NetworkOutput[] {
     if (!node.isUp) return []
     const outputs = node.network.handle(this.now, input)
     for (const output of outputs) this.#act(node, output)
+    for (const run of this.#afterwards.splice(0)) run()
     return outputs
   }
 
@@ -236,6 +192,11 @@ export class Simulator {
     }
   }
 
+  /** Runs when every output of the moment is acted upon. */
+  afterwards(run: () => void): void {
+    this.#afterwards.push(run)
+  }
+
   at(delayMs: number, run: () => void): void {
     const entry = { at: this.mono + delayMs, order: this.#order++, run }
     let index = this.#queue.length
@@ -258,6 +219,7 @@ export class Simulator {
   }
 
   #act(node: SimNode, output: NetworkOutput): void {
+    for (const listener of this.listeners) listener(node, output)
     switch (output.type) {
       case 'dial':
         this.#dial(node, output.pipe, output.address)
@@ -286,7 +248,7 @@ export class Simulator {
         if (!node.linked.delete(output.peerId)) this.violations.push(`${node.name}: link-down without link-up`)
         return
       case 'frame':
-        if (output.frameType === frameTypes.deliveryReceipt) return
+        if (output.frameType === frameTypes.deliveryReceipt || output.frameType === frameTypes.status) return
         this.#deliver(node, output)
         if (this.options.fault === 'double' && !this.#hasFaulted) {
           this.#hasFaulted = true
@@ -304,10 +266,14 @@ export class Simulator {
     }
   }
 
-  #newPipe(transport: TransportKind, ends: readonly [SimNode, PipeId, SimNode, PipeId]): SimPipe {
+  #newPipe(
+    transport: TransportKind,
+    ends: readonly [SimNode, PipeId, SimNode, PipeId],
+    relay: SimRelay | undefined = undefined,
+  ): SimPipe {
     const end = (node: SimNode, id: PipeId): End => ({ node, id, orderedAt: 0, isOpen: false, isClosed: false })
     const [a, b] = [end(ends[0], ends[1]), end(ends[2], ends[3])]
-    const pipe: SimPipe = { transport, ends: [a, b], isBlackHole: false, hasDied: false }
+    const pipe: SimPipe = { transport, ends: [a, b], relay, isBlackHole: false, hasDied: false }
     this.pipes.push(pipe)
     this.#ends.set(a.id, { pipe, end: a, other: b })
     this.#ends.set(b.id, { pipe, end: b, other: a })
@@ -315,7 +281,12 @@ export class Simulator {
   }
 
   #dial(node: SimNode, id: PipeId, address: string): void {
-    const target = this.nodes.find((other) => this.address(other) === address)
+    const way = parseCircuitAddress(address)
+    const relay = way === undefined ? undefined : this.relays.find(({ url }) => url === way.relay.url)
+    const target =
+      way === undefined
+        ? this.nodes.find((other) => this.address(other) === address)
+        : this.nodes[way.reservation[0] ?? -1]
     const starts = node.starts
     const fail = (): void => {
       if (node.isUp && node.starts === starts) {
@@ -327,10 +298,13 @@ export class Simulator {
       this.at(this.#delay(), fail)
       return
     }
-    const pipe = this.#newPipe('websocket', [node, id, target, this.#takePipe()])
+    const transport = way === undefined ? 'websocket' : 'circuit'
+    const pipe = this.#newPipe(transport, [node, id, target, this.#takePipe()], relay)
     const targetStarts = target.starts
-    this.at(this.#delay(), () => {
-      if (pipe.ends[0].isClosed) return
+    this.at(this.#delay() * (relay === undefined ? 1 : 2), () => {
+      // A dial that goes nowhere: nobody says no.
+      if (relay === undefined ? !target.isOpen : relay.isSilent) return
+      if (pipe.ends[0].isClosed || this.#cutUntil(pipe) > this.mono) return
       if (!target.isUp || target.starts !== targetStarts) {
         this.at(this.#delay(), fail)
         return
@@ -338,6 +312,10 @@ export class Simulator {
       this.#open(pipe, pipe.ends[1], 'in')
       this.at(this.#delay(), () => this.#open(pipe, pipe.ends[0], 'out'))
     })
+  }
+
+  #cutUntil({ ends }: SimPipe): number {
+    return Math.max(...ends.map(({ node }) => node.cutUntil))
   }
 
   #open(pipe: SimPipe, end: End, direction: 'in' | 'out', binding?: { local: Uint8Array; remote: Uint8Array }): void {
@@ -350,7 +328,7 @@ export class Simulator {
       direction,
       channels: pipe.transport === 'webrtc' ? 2 : 1,
       padded: this.options.padded && pipe.transport !== 'webrtc',
-      remoteAddress: `peer of ${end.id}`,
+      remoteAddress: pipe.relay?.url ?? `peer of ${end.id}`,
       ...(binding === undefined ? {} : { binding }),
     })
   }
@@ -365,11 +343,12 @@ export class Simulator {
       this.#hasFaulted = true
       return
     }
-    let at = this.mono + this.#delay()
+    let at = this.mono + this.#delay() * (pipe.relay === undefined ? 1 : 2)
     if (channel === 0) {
-      at = Math.max(at, other.orderedAt)
+      // What keeps order is sent again until it arrives.
+      at = Math.max(at, other.orderedAt, this.#cutUntil(pipe))
       other.orderedAt = at
-    }
+    } else if (this.#cutUntil(pipe) > this.mono) return
     const starts = other.node.starts
     this.at(at - this.mono, () => {
       if (pipe.isBlackHole || pipe.hasDied || other.isClosed) return
@@ -410,7 +389,7 @@ export class Simulator {
     const { pipe, end, other } = route
     end.isClosed = true
     const starts = other.node.starts
-    const at = Math.max(this.mono + this.#delay(), other.orderedAt)
+    const at = Math.max(this.mono + this.#delay(), other.orderedAt, this.#cutUntil(pipe))
     other.orderedAt = at
     this.at(at - this.mono, () => {
       if (other.isClosed || pipe.isBlackHole) return
@@ -456,6 +435,7 @@ export class Simulator {
     const pipe = this.#newPipe('webrtc', [node, id, answerer, answererPipe])
     const ours = { local: peering.fingerprint, remote: answererFingerprint }
     const theirs = { local: answererFingerprint, remote: peering.fingerprint }
+    if (this.#cutUntil(pipe) > this.mono) return
     this.at(this.#delay(), () => this.#open(pipe, pipe.ends[0], 'out', ours))
     this.at(this.#delay(), () => this.#open(pipe, pipe.ends[1], 'in', theirs))
   }
@@ -478,6 +458,23 @@ export class Simulator {
   blackHole(pipe: SimPipe): void {
     pipe.isBlackHole = true
     pipe.hasDied = true
+  }
+
+  /** A relay dies without a word, with every circuit over it. */
+  silence(relay: SimRelay): void {
+    relay.isSilent = true
+    for (const pipe of this.pipes) if (pipe.relay === relay) this.blackHole(pipe)
+  }
+
+  /** A node is elsewhere: nothing reaches it on its old pipes. */
+  move(node: SimNode): void {
+    for (const pipe of this.pipes) if (pipe.ends.some((end) => end.node === node)) this.blackHole(pipe)
+    this.handle(node, { type: 'network-changed' })
+  }
+
+  /** A cable is pulled for a time: what keeps order arrives afterwards, where somebody still waits for it. */
+  cut(node: SimNode, durationMs: number): void {
+    node.cutUntil = this.mono + durationMs
   }
 
   livePipes(): SimPipe[] {
