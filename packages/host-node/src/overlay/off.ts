@@ -46,6 +46,10 @@ export class OffOverlay implements OverlaySide {
     return this.#refuse()
   }
 
+  async putRecord(): Promise<Result<never, OverlayError>> {
+    return this.#refuse()
+  }
+
   async putSigned(): Promise<Result<never, OverlayError>> {
     return this.#refuse()
   }

@@ -217,6 +217,11 @@ export class OverlayHost implements OverlaySide {
     return this.#put(encodeRecord({ type: 'value', value }))
   }
 
+  async putRecord(record: Uint8Array): Promise<Result<OverlayPut, OverlayError>> {
+    const refused = this.#refusal()
+    return refused === undefined ? this.#put(record) : err(refused)
+  }
+
   async putSigned(salt: Uint8Array, value: Uint8Array): Promise<Result<OverlayPutSigned, OverlayError>> {
     const { crypto, clock, deviceKey } = this.#options
     const refused = this.#refusal() ?? checkSalt(salt) ?? checkValue(value, signedRecordOverhead + salt.length)

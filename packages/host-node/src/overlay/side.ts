@@ -1,5 +1,6 @@
+import type { Result } from '@miaou/core'
 import type { OverlayHint, OwnOverlayNode } from '@miaou/peer'
-import type { OverlayHandle } from './handle.ts'
+import type { OverlayError, OverlayHandle, OverlayPut } from './handle.ts'
 
 /** The overlay as the host of a peer drives it. */
 export interface OverlaySide extends OverlayHandle {
@@ -9,6 +10,8 @@ export interface OverlaySide extends OverlayHandle {
   setDiscoverable(isTold: boolean): void
   /** The addresses of this machine changed. */
   networkChanged(): void
+  /** Stores a record that was made elsewhere, under a key of its own; whoever made it makes it anew before it expires. */
+  putRecord(record: Uint8Array): Promise<Result<OverlayPut, OverlayError>>
   /** Linked contacts told of their nodes: claims, asked like those of the LAN. */
   hint(hints: readonly OverlayHint[]): void
   /** `listener` hears what linked contacts are to be told of this node, whenever it changes. */
