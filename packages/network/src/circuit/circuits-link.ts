@@ -58,6 +58,7 @@ export class RelayLink {
   readonly #watch: SilenceWatch
   readonly #circuits = new Map<number, CircuitPipe>()
   readonly #requests = new Map<number, RelayRequest>()
+  readonly #endedMeasures = new Set<number>()
   #link: Link | undefined
   #nextRequest = 1
   #faults = 0
@@ -141,6 +142,16 @@ export class RelayLink {
     assert(link !== undefined, 'a link that is up exists')
     const frames = chunks.map((payload) => ({ frameType: frameTypes.circuitData, payload }))
     this.#take(now, link.sendAll(now, frames).outputs)
+  }
+
+  /** No answer to a measurement is waited for any more; one may come. */
+  dropMeasures(): void {
+    this.#endedMeasures.clear()
+    for (const [number, { type }] of this.#requests) {
+      if (type !== 'measure') continue
+      this.#requests.delete(number)
+      this.#endedMeasures.add(number)
+    }
   }
 
   /** Sends filler of so many bytes, for measuring. */
@@ -283,12 +294,14 @@ export class RelayLink {
   }
 
   #take(now: Now, outputs: readonly LinkOutput[]): void {
+    // Sealed in this order: what the rest leads to is written behind them.
+    for (const output of outputs) {
+      if (output.type !== 'write') continue
+      this.#state.emit({ type: 'write', pipe: this.pipe, channel: output.channel, bytes: output.bytes })
+    }
     for (const output of outputs) {
       if (this.#isEnded) return
       switch (output.type) {
-        case 'write':
-          this.#state.emit({ type: 'write', pipe: this.pipe, channel: output.channel, bytes: output.bytes })
-          break
         case 'proven':
           this.#prove(now, output.peer)
           break
@@ -372,16 +385,20 @@ export class RelayLink {
   }
 
   #takeAnswer(now: Now, answer: Answer): void {
+    // The filler itself has told its end.
+    if (this.#endedMeasures.delete(answer.request)) return
     const request = this.#requests.get(answer.request)
     const isFitting = request !== undefined && (answer.type === 'refused' || answerTypes[request.type] === answer.type)
     if (request !== undefined && isFitting) {
       this.#requests.delete(answer.request)
-      if (request.type === 'measure') this.#fillerInFlight = 0
+      if (request.type === 'measure' && request.phase === 'up') this.#fillerInFlight = 0
       this.#owner.answered(now, this, request, answer)
       return
     }
     this.#state.count('unasked')
-    if (answer.type === 'opened') this.closeCircuit(now, answer.circuit, 'bye')
+    if (answer.type === 'opened' && !this.#circuits.has(answer.circuit)) {
+      this.closeCircuit(now, answer.circuit, 'bye')
+    }
     this.fault(now)
   }
 

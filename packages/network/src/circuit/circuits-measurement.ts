@@ -70,6 +70,7 @@ export class RelayMeasurement {
     this.#downBytesPerSecond = this.#perSecond(now, this.#downBytes)
     this.#phase = 'up'
     this.#startedAt = now.mono
+    this.link.dropMeasures()
     this.link.sendFiller(now, this.#state.settings.limits.measureBytes)
     if (!this.link.isUp) return
     const request = { type: 'measure', phase: 'up', sentAt: now.mono } as const
@@ -82,6 +83,7 @@ export class RelayMeasurement {
 
   #finish(result: Result): void {
     this.#phase = 'done'
+    this.link.dropMeasures()
     this.#state.emit({ type: 'measured', id: this.#id, result })
   }
 
