@@ -9,6 +9,10 @@ export const commandNames: readonly (readonly [hyphenated: string, spaced: reado
   ['net-ping', ['net', 'ping']],
   ['net-diagnostics', ['net', 'diagnostics']],
   ['net-unified-list-peers', ['net', 'list-peers', '--follow']],
+  ['relay-list', ['relay', 'list']],
+  ['relay-add', ['relay', 'add']],
+  ['relay-remove', ['relay', 'remove']],
+  ['relay-info', ['relay', 'info']],
   ['dht-put', ['dht', 'put']],
   ['dht-get', ['dht', 'get']],
   ['dht-info', ['dht', 'info']],
@@ -30,8 +34,10 @@ export const commandNames: readonly (readonly [hyphenated: string, spaced: reado
 /** Options of the whole program that take a value: the word after them is no command. */
 const valueOptions = new Set(['--home', '--profile', '--lang', '--passphrase-file', '--name', '--words-file'])
 
-/** A node whose key begins with a hyphen, as one in 64 does (base64url). */
-const hyphenNodePattern = /^-[\w-]{42}@/
+/** A node or a relay whose key begins with a hyphen, as one in 64 does (base64url). */
+const hyphenNodePattern = /^-([\w-]{42}|[\w-]{21})@/
+/** Options whose value may be one. */
+const nodeOptions: readonly string[] = ['--bootstrap', '--relay']
 
 /** Rewrites the words of a command to its documented spelling; everything else stays as it is. */
 export function toSpaced(given: readonly string[]): string[] {
@@ -51,7 +57,8 @@ export function toSpaced(given: readonly string[]): string[] {
 
 /** The name of a node is no option, whatever it begins with: it goes behind `--`. The value of an option stays. */
 function withNodesLast(argv: readonly string[]): readonly string[] {
-  const isNode = (word: string, index: number) => hyphenNodePattern.test(word) && argv[index - 1] !== '--bootstrap'
+  const isNode = (word: string, index: number) =>
+    hyphenNodePattern.test(word) && !nodeOptions.includes(argv[index - 1] ?? '')
   if (argv.includes('--') || !argv.some(isNode)) return argv
   return [...argv.filter((word, index) => !isNode(word, index)), '--', ...argv.filter(isNode)]
 }

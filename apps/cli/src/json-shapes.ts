@@ -10,6 +10,7 @@ import {
   keySchema,
   messageSchema,
   miaouEventSchema,
+  natTypeSchema,
   networkInfoSchema,
   operations,
   overlayContactSchema,
@@ -20,9 +21,13 @@ import {
   overlayPutSchema,
   overlayPutSignedSchema,
   overlaySummarySchema,
+  pathSchema,
+  peerIdSchema,
   peerViewSchema,
   pingSchema,
+  relaySchema,
   safetyNumberSchema,
+  servingSchema,
   settingsSchema,
   timeSchema,
 } from '@miaou/sdk'
@@ -36,7 +41,24 @@ const readySchema = z.strictObject({
   url: z.string(),
   home: z.string(),
   overlay: overlaySummarySchema.strict(),
+  natType: natTypeSchema,
+  reservations: z.array(z.string()),
+  relayOnly: z.boolean(),
+  /** The relay that this peer serves, to hand out. */
+  relay: z.string().exactOptional(),
+  publicUrl: z.string().exactOptional(),
 })
+
+/** One round trip, and what it and those before it are together. */
+const pingLineSchema = z.union([
+  pingSchema.strict(),
+  z.strictObject({
+    peerId: peerIdSchema,
+    lost: z.literal(true),
+    sent: z.number().int(),
+    received: z.number().int(),
+  }),
+])
 
 const connectStepSchema = z.discriminatedUnion('step', [
   z.strictObject({ step: z.literal('search') }),
@@ -52,6 +74,7 @@ const connectStepSchema = z.discriminatedUnion('step', [
     peerId: connectedSchema.shape.peerId,
     transport: z.string(),
     setupMs: z.number(),
+    path: pathSchema.exactOptional(),
   }),
   z.strictObject({ step: z.literal('ping'), latencyMs: z.number() }),
   z.strictObject({ step: z.literal('message'), message: messageSchema.strict() }),
@@ -91,8 +114,12 @@ export const jsonShapes: Readonly<Record<string, z.ZodType>> = {
   'net list-peers': z.union([peerViewSchema.strict(), miaouEventSchema.strict()]),
   'net connect': connectStepSchema,
   'net info': networkInfoSchema.strict(),
-  'net ping': pingSchema.strict(),
+  'net ping': pingLineSchema,
   'net diagnostics': diagnosticSchema.strict(),
+  'relay list': relaySchema.strict(),
+  'relay add': relaySchema.strict(),
+  'relay remove': relaySchema.strict(),
+  'relay info': servingSchema.strict(),
   'dht put': z.union([overlayPutSchema.strict(), overlayPutSignedSchema.strict()]),
   'dht get': overlayFoundSchema.extend({ text: z.string().exactOptional() }).strict(),
   'dht info': overlayInfoSchema.strict(),

@@ -8,7 +8,7 @@ import { defineDht } from './program/dht.ts'
 import { defineGossip } from './program/gossip.ts'
 import { defineKeys } from './program/keys.ts'
 import { defineMessages } from './program/messages.ts'
-import { defineNetwork } from './program/network.ts'
+import { defineNetwork, defineRelay } from './program/network.ts'
 import { definePeople } from './program/people.ts'
 
 /** The command tree. Each command's code is loaded when it runs, so that `miaou id` starts fast. */
@@ -40,6 +40,7 @@ export function createProgram(io: Io, version: string, finish: (code: ExitCode) 
   definePeople(group)
   defineMessages(group)
   defineNetwork(group)
+  defineRelay(group)
   defineDht(group)
   defineGossip(group)
   defineKeys(group)

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import type { BootstrapNode } from '@miaou/host-node'
+import type { BootstrapNode, ReachSettings } from '@miaou/host-node'
 import type { MiaouClient } from '@miaou/sdk'
 import { connect, MiaouError } from '@miaou/sdk/client'
 import { type ApiFile, readApiFile, removeApiFile, writeApiFile } from './api/api-file.ts'
@@ -21,7 +21,10 @@ export interface Session {
 
 /** What a peer started by a command may be told. */
 export interface PeerOptions
-  extends Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly' | 'offline' | 'overlayPort'> {
+  extends Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly' | 'offline' | 'overlayPort'>,
+    Omit<ReachSettings, 'relays'> {
+  /** Relays to use in this run besides the configured ones, as their owners hand them out. */
+  readonly relayAddresses?: readonly string[]
   /** Nodes to join the overlay through, as `dht info` shows them. */
   readonly bootstrap?: readonly string[]
 }
@@ -140,16 +143,19 @@ export function stateOf(home: string, host: PeerHost): ReturnType<PeerHost['home
 async function start(
   context: Context,
   host: PeerHost,
-  { bootstrap = [], ...options }: PeerOptions,
+  { bootstrap = [], relayAddresses = [], ...options }: PeerOptions,
   passphrase: Uint8Array | undefined,
 ): Promise<PeerHandle> {
   const nodes = bootstrap.length === 0 ? {} : { bootstrapNodes: await readNodes(bootstrap) }
+  const relays = relayAddresses.length === 0 ? {} : { relays: await readRelays(relayAddresses) }
+  if (options.publicUrl !== undefined) await checkPublicUrl(options.publicUrl)
   const started = await host.startPeer({
     home: context.home,
     passphrase,
     log: createLog(context),
     ...options,
     ...nodes,
+    ...relays,
   })
   if (!started.ok) throw toStartError(started.error, context)
   return started.value
@@ -162,6 +168,20 @@ async function readNodes(texts: readonly string[]): Promise<BootstrapNode[]> {
     if (!node.ok) throw new MiaouError('bad-node', { node: text, detail: node.error })
     return node.value
   })
+}
+
+async function readRelays(texts: readonly string[]): Promise<NonNullable<ReachSettings['relays']>> {
+  const { parseRelayAddress } = await import('@miaou/host-node/overlay')
+  return texts.map((text) => {
+    const relay = parseRelayAddress(text)
+    if (relay === undefined) throw new MiaouError('bad-relay', { relay: text })
+    return relay
+  })
+}
+
+async function checkPublicUrl(url: string): Promise<void> {
+  const { isRelayUrl } = await import('@miaou/host-node/overlay')
+  if (!isRelayUrl(url)) throw new MiaouError('bad-public-url', { url })
 }
 
 /** A home just made, and what opens it: undefined for no passphrase. */

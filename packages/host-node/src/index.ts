@@ -46,6 +46,7 @@ export type { CreatedHome, CreateHomeError, CreateHomeOptions, HomeState, OpenHo
 export { checkRecoveryWords, createHome, homeState } from './peer/home.ts'
 export type { StartError, StartPeerOptions } from './peer/peer-host.ts'
 export { startPeer } from './peer/peer-host.ts'
+export type { ReachSettings, RelayQuotas } from './peer/reach-settings.ts'
 export { systemClock, systemJitter, systemRandom } from './peer/system.ts'
 export type { UserKeyError, UserKeyKind, UserKeys, UserKeyView } from './peer/user-keys.ts'
 export { createPseudonyms } from './relay/pseudonyms.ts'

@@ -2,11 +2,14 @@ import type { Contact, Message, MiaouEvent } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import { contactRow } from '../commands/contacts.ts'
 import type { Context } from '../context.ts'
+import { isLinked } from '../peer/path-reasons.ts'
 import { pickContact } from '../peer/who.ts'
 import type { Session } from '../session.ts'
 import { showCause } from '../terminal/cause.ts'
 import { formatMessage, formatState, formatTable, shortId } from '../terminal/format.ts'
+import { LinkStory } from '../terminal/link-story.ts'
 import { createNames, formatEvent } from '../terminal/live.ts'
+import { pathWords } from '../terminal/path.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { type Candidate, listCandidates } from './candidates.ts'
 import { LineScreen } from './line-screen.ts'
@@ -36,6 +39,7 @@ export class Conversation {
   /** Messages sent here whose receipt is still to come. */
   readonly #unconfirmed = new Set<string>()
   #candidates: readonly Candidate[] = []
+  readonly #story = new LinkStory()
   /** Peers that left the network since: the peer still knows their addresses. */
   readonly #gone = new Set<string>()
   #current: Contact | undefined
@@ -131,7 +135,8 @@ export class Conversation {
     const { event: news } = event
     if (news.type === 'connection-error') return
     if ('peerId' in news && !contacts.some(({ devices }) => devices.includes(news.peerId))) return
-    const line = formatEvent(this.#context, event, createNames(contacts))
+    if (news.type === 'connection-established') this.#story.look(await this.#session.client.network.peers())
+    const line = formatEvent(this.#context, event, createNames(contacts), this.#story)
     if (line !== undefined) this.#screen.print(line)
   }
 
@@ -285,6 +290,9 @@ export class Conversation {
     this.#current = contact
     this.#screen.print(text('chat.with', { name: contact.name }))
     if (contact.state === 'request') this.#showRequest(contact)
+    const link = (await client.network.peers()).find((view) => contact.devices.includes(view.peerId) && isLinked(view))
+    const path = link === undefined ? text('chat.not-linked') : text('chat.linked', { path: pathWords(text, link) })
+    this.#screen.print(this.#context.out.styles.soft(path))
     if (!contact.verified) this.#screen.print(this.#context.out.styles.soft(text('chat.unverified')))
     const recent = await client.messages.list({ with: contact.account, limit: recentCount })
     for (const message of recent) this.#screen.print(formatMessage(this.#context, message, contact.name))

@@ -1,17 +1,20 @@
-import type { PeerView } from '@miaou/sdk'
+import type { PeerView, Relay } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import { formatDuration } from '@miaou/text'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from '../exit-code.ts'
+import { isLinked } from '../peer/path-reasons.ts'
 import { suggest } from '../peer/suggest.ts'
 import { type Session, withServedSession, withSession } from '../session.ts'
 import { formatState, formatTable, shortId } from '../terminal/format.ts'
+import { LinkStory } from '../terminal/link-story.ts'
 import { createNames, formatEvent, type Names, round } from '../terminal/live.ts'
 import { overlayLine } from '../terminal/overlay.ts'
+import { mappingWords, natWords, pathNote, pathWords } from '../terminal/path.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { settled } from './messages.ts'
-import { reach } from './reach.ts'
+import { relayRow } from './relay.ts'
 
 /** How long a peer that just started listens for others on the network, ms: mDNS answers within a second (RFC 6762). */
 const browseMs = 1_500
@@ -53,6 +56,7 @@ function printPeers({ out, text }: Context, peers: readonly PeerView[]): void {
         peer.addresses[0] === undefined ? '-' : sanitiseLine(peer.addresses[0]),
         `${round(peer.latencyMs ?? unknownLatencyMs)} ms`,
         peer.peerId,
+        styles.soft(pathWords(text, peer)),
       ]),
     ),
   )
@@ -82,6 +86,7 @@ export async function watch(context: Context, { client }: Session, options: Watc
   for (const ending of [signal, until]) ending?.addEventListener('abort', stop, { once: true })
   if (signal.aborted || until?.aborted === true) stop()
   let names: Names | undefined
+  const story = new LinkStory()
   try {
     await first?.(signal)
     for await (const event of events) {
@@ -89,9 +94,11 @@ export async function watch(context: Context, { client }: Session, options: Watc
       if (context.out.isJson) continue
       // Asked anew only when somebody new may have come: under load there are thousands of events a second.
       if (names === undefined || renaming.has(event.event.type)) {
-        names = createNames(await client.contacts.list(), await client.network.peers())
+        const peers = await client.network.peers()
+        names = createNames(await client.contacts.list(), peers)
+        story.look(peers)
       }
-      const line = formatEvent(context, event, names)
+      const line = formatEvent(context, event, names, story)
       if (line !== undefined) context.out.line(line)
     }
   } finally {
@@ -111,7 +118,12 @@ export function info(context: Context): Promise<ExitCode> {
         [text('info.peer'), facts.peerId],
         [text('info.addresses'), first],
         ...others.map((address) => ['', address]),
-        [text('info.nat'), text('info.nat-unknown')],
+        [text('info.nat'), natWords(text, facts.natType)],
+        [text('info.mapping'), mappingWords(text, facts.portMapping)],
+        ...(facts.relayOnly ? [[text('info.relay-only'), text('info.relay-only-on')]] : []),
+        ...(facts.publicUrl === undefined ? [] : [[text('info.public-url'), sanitiseLine(facts.publicUrl)]]),
+        ...relayRows(context, facts.relays),
+        ...(facts.serving?.relay === undefined ? [] : [[text('up.serves'), facts.serving.relay.address]]),
         [text('info.connected'), String(facts.connectedPeers)],
         [text('info.queued'), String(facts.queuedMessages)],
         [text('info.uptime'), formatDuration(text.language, facts.uptimeMs)],
@@ -124,31 +136,10 @@ export function info(context: Context): Promise<ExitCode> {
   })
 }
 
-export function ping(
-  context: Context,
-  target: string,
-  options: { readonly count: number; readonly timeoutMs: number },
-): Promise<ExitCode> {
-  return withSession(context, async (session) => {
-    const { out, text } = context
-    const { client } = session
-    const peerId = await findPeer(session, target)
-    await withProgress(context, text('ping.connecting'), linked(session, peerId, options.timeoutMs))
-    for (let i = 0; i < options.count; i++) {
-      const answer = await client.network.ping(peerId, options.timeoutMs)
-      out.object(answer)
-      out.line(text('ping.answer', { peer: shortId(peerId), latencyMs: round(answer.latencyMs) }))
-    }
-    return exitCodes.ok
-  })
-}
-
-async function linked(session: Session, peerId: string, timeoutMs: number): Promise<void> {
-  const peers = await session.client.network.peers()
-  const isLinked = peers.some(
-    (peer) => peer.peerId === peerId && (peer.state === 'connected' || peer.state === 'upgrading'),
-  )
-  if (!isLinked) await reach(session, peerId, timeoutMs)
+function relayRows(context: Context, relays: readonly Relay[]): string[][] {
+  const title = context.text('info.relays')
+  if (relays.length === 0) return [[title, context.text('info.relays-none')]]
+  return relays.map((relay, index) => [index === 0 ? title : '', relayRow(context, relay).join('  ').trimEnd()])
 }
 
 /** A peer id, the name of a contact or of a peer seen, or the start of an id. */
@@ -173,32 +164,6 @@ function isStart(peerId: string, text: string): boolean {
   return peerId.startsWith(text) || peerId.slice(8).startsWith(text)
 }
 
-export async function diagnostics(context: Context): Promise<ExitCode> {
-  return withSession(context, async ({ client }) => {
-    const { out, text } = context
-    const checks = await withProgress(context, text('diagnostics.running'), client.network.diagnostics())
-    for (const check of checks) out.object(check)
-    const marks = {
-      ok: out.styles.good('✓'),
-      warning: out.styles.accent('!'),
-      failed: out.styles.bad('✗'),
-      'not-configured': out.styles.soft('–'),
-    }
-    out.line(
-      formatTable(
-        checks.map(({ name, state, ms, detail }) => [
-          marks[state],
-          name,
-          text.diagnosis(state),
-          ms === undefined ? '' : `${round(ms)} ms`,
-          sanitiseLine(detail),
-        ]),
-      ),
-    )
-    return checks.some(({ state }) => state === 'failed') ? exitCodes.error : exitCodes.ok
-  })
-}
-
 export interface ConnectOptions {
   readonly timeoutMs: number
   /** Sent once connected: whoever answers becomes a contact. */
@@ -216,7 +181,7 @@ export function connectPeer(context: Context, target: string, options: ConnectOp
       out.object({ step: name, ...facts })
       out.line(words)
     }
-    const isAddress = /^wss?:\/\//i.test(target)
+    const isAddress = /^(wss?:\/\/|circuit:)/i.test(target)
     step('search', text('connect.search', { target }))
     step('mdns', text('connect.mdns'))
     const found = isAddress
@@ -225,17 +190,19 @@ export function connectPeer(context: Context, target: string, options: ConnectOp
     const count = found.addresses.length
     step('addresses', text('connect.addresses', { count }), { count, addresses: found.addresses })
     try {
-      const before = (await client.network.peers()).find((known) => known.peerId === found.peerId)
-      const isStanding = before?.state === 'connected' && before.transport === 'webrtc'
+      const before = await client.network.peers()
       const connected = await client.network.connect(found.peerId, options.timeoutMs)
       const { peerId } = connected
-      // Nothing is offered where the best link stands already, and nothing must be said of it.
-      if (isStanding) step('standing', text('connect.standing'))
-      else await upgrade(session, peerId, options.timeoutMs, step, text)
-      const peer = (await client.network.peers()).find((known) => known.peerId === peerId)
-      const facts = { transport: peer?.transport ?? connected.transport ?? '?', setupMs: round(connected.setupMs) }
-      const words = isStanding ? text('connect.connected-before', facts) : text('connect.connected', facts)
-      step('connected', words, { peerId, ...facts })
+      // Nothing was dialled or offered where a link stands already, and nothing must be said of it.
+      const standing = before.find((known) => known.peerId === peerId && isLinked(known))
+      if (standing !== undefined) step('standing', text('connect.standing'))
+      const isSettled = standing?.state === 'connected'
+      if (!isSettled) await upgrade(session, peerId, options.timeoutMs, step, text)
+      const peer = (await client.network.peers()).find((known) => known.peerId === peerId) ?? connected
+      const facts = { transport: peer.transport ?? '?', setupMs: round(connected.setupMs) }
+      const words = isSettled ? text('connect.connected-before', facts) : text('connect.connected', facts)
+      const path = peer.path === undefined ? {} : { path: peer.path }
+      step('connected', `${words}${pathNote(text, peer)}`, { peerId, ...facts, ...path })
       const { latencyMs } = await client.network.ping(peerId, options.timeoutMs)
       step('ping', text('connect.ping', { latencyMs: round(latencyMs) }), { latencyMs })
       if (options.message === undefined) return exitCodes.ok
@@ -291,10 +258,14 @@ async function upgrade(
   text: Context['text'],
 ): Promise<void> {
   const peer = (await client.network.peers()).find((known) => known.peerId === peerId)
+  if (peer?.transport === 'webrtc') return
   const isOurs = peer?.shouldInitiate ?? true
   step('offer', text(isOurs ? 'connect.offer-made' : 'connect.offer-awaited'), { by: isOurs ? 'us' : 'them' })
   const { upgraded } = await client.network.upgraded(peerId, timeoutMs)
   if (upgraded)
     step('answer', text(isOurs ? 'connect.answer-received' : 'connect.answer-made'), { by: isOurs ? 'them' : 'us' })
-  else step('no-webrtc', text('connect.not-upgraded'))
+  else {
+    const view = (await client.network.peers()).find((known) => known.peerId === peerId)
+    step('no-webrtc', text('connect.not-upgraded', { path: view === undefined ? '?' : pathWords(text, view) }))
+  }
 }

@@ -1,4 +1,4 @@
-import type { MiaouClient } from '@miaou/sdk'
+import type { MiaouClient, Relay } from '@miaou/sdk'
 import { connect } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
@@ -7,8 +7,10 @@ import { findDaemon, type PeerOptions, serve, startPeer } from '../session.ts'
 import { runningError } from '../start-errors.ts'
 import { formatTable, formatWhen } from '../terminal/format.ts'
 import { overlayLine } from '../terminal/overlay.ts'
+import { natWords } from '../terminal/path.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { watch } from './network.ts'
+import { handOutWords, relayRow } from './relay.ts'
 
 export interface UpOptions extends PeerOptions {
   /** Seconds; until it is asked to end where there is none. */
@@ -33,8 +35,16 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
     api = await serve(peer, 'daemon', apiPort)
     const client = connect(peerConnection(peer, { isOwner: false }))
     const { name, account, peerId } = await client.identity.get()
-    const { addresses, overlay } = await client.network.info()
-    out.object({ type: 'ready', account, peerId, name, addresses, url: api.url, home, overlay })
+    const { addresses, overlay, natType, reservations, relays, relayOnly, serving, publicUrl } =
+      await client.network.info()
+    const facts = { account, peerId, name, addresses, url: api.url, home, overlay, natType, reservations, relayOnly }
+    const served = serving?.relay?.address
+    out.object({
+      type: 'ready',
+      ...facts,
+      ...(served === undefined ? {} : { relay: served }),
+      ...(publicUrl === undefined ? {} : { publicUrl }),
+    })
     const [first = '-', ...others] = addresses
     out.line(
       formatTable([
@@ -43,13 +53,21 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
         [text('id.peer'), peerId],
         [text('up.listens'), first],
         ...others.map((address) => ['', address]),
+        ...(publicUrl === undefined ? [] : [[text('info.public-url'), sanitiseLine(publicUrl)]]),
+        [text('up.path'), relayOnly ? text('info.relay-only-on') : natWords(text, natType)],
+        ...relays.map((relay, index) => [
+          index === 0 ? text('info.relays') : '',
+          relayRow(context, relay).join('  ').trimEnd(),
+        ]),
+        ...(served === undefined ? [] : [[text('up.serves'), out.styles.bold(served)]]),
         [text('info.overlay'), overlayLine(text, overlay)],
         [text('up.api'), api.url],
         [text('id.home'), home],
       ]),
     )
+    if (served !== undefined) out.note(handOutWords(context, served))
     out.note(duration === undefined ? text('up.stop-hint') : text('up.duration', { seconds: duration }))
-    stopTelling = overlay.bootstrap === 'bootstrapped' ? undefined : tellJoining(context, client)
+    stopTelling = tellProgress(context, client, { isJoined: overlay.bootstrap === 'bootstrapped', relays })
     await watch(context, { client, daemon: undefined, close: () => client.close() }, { until: until.signal })
     await client.close()
     out.note(text('up.stopping'))
@@ -64,31 +82,49 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
 }
 
 /** First and longest wait between two looks, ms (own choice): who is on the network shows within a second. */
-const joinLookMs = 500
-const joinLookMsMax = 60_000
+const lookMs = 500
+const lookMsMax = 10_000
 
-/** One line for people once the overlay is joined; the returned function ends that. */
-function tellJoining(context: Context, client: MiaouClient): () => void {
+interface Told {
+  readonly isJoined: boolean
+  readonly relays: readonly Relay[]
+}
+
+/** A line for people once the overlay is joined, and for each relay that begins or ceases to carry us; ends by the call. */
+function tellProgress(context: Context, client: MiaouClient, start: Told): () => void {
   const { out, text } = context
   let timer: NodeJS.Timeout | undefined
   let isDone = false
+  let told = start
+  const tell = (words: string): void => {
+    out.line(`${out.styles.soft(formatWhen(context, context.io.now()))}  ${words}`)
+  }
   const look = async (waitMs: number): Promise<void> => {
-    const { state, bootstrap, contacts } = (await client.network.info()).overlay
-    if (state !== 'running') return
-    if (bootstrap !== 'bootstrapped') lookLater(Math.min(2 * waitMs, joinLookMsMax))
-    else
-      out.line(
-        `${out.styles.soft(formatWhen(context, context.io.now()))}  ${text('live.overlay-joined', { count: contacts })}`,
-      )
+    const { overlay, relays } = await client.network.info()
+    const isJoined = overlay.bootstrap === 'bootstrapped'
+    if (isJoined && !told.isJoined) tell(text('live.overlay-joined', { count: overlay.contacts }))
+    for (const words of relayNews(text, told.relays, relays)) tell(words)
+    told = { isJoined: told.isJoined || isJoined, relays }
+    lookLater(Math.min(2 * waitMs, lookMsMax))
   }
   // A client that closes meanwhile ends the looking.
   const lookLater = (waitMs: number): void => {
     if (isDone) return
     timer = setTimeout(() => void look(waitMs).catch(() => undefined), waitMs).unref()
   }
-  if (!out.isJson) lookLater(joinLookMs)
+  if (!out.isJson) lookLater(lookMs)
   return () => {
     isDone = true
     clearTimeout(timer)
   }
+}
+
+/** What changed between two looks at the relays. One that is only being tried again is no news yet. */
+function relayNews(text: Context['text'], before: readonly Relay[], after: readonly Relay[]): string[] {
+  const wasReserved = new Set(before.filter(({ state }) => state === 'reserved').map(({ relay }) => relay))
+  return after.flatMap(({ relay, state, error }) => {
+    if (state === 'reserved') return wasReserved.has(relay) ? [] : [text('live.relay-reserved', { relay })]
+    if (!wasReserved.has(relay)) return []
+    return [text('live.relay-lost', { relay, reason: error ?? text('close.pipe-lost') })]
+  })
 }

@@ -134,8 +134,8 @@ async function checkNat(info: NetworkInfo, connectivity: Connectivity | undefine
   const natType = report?.natType ?? info.natType
   const isBad = natType === 'symmetric' || natType === 'blocked'
   const state = natType === 'unknown' ? 'not-configured' : isBad ? 'warning' : 'ok'
-  const extras = report === undefined ? {} : { connectivity: await toConnectivity(report) }
-  return found('nat', state, `nat-${natType}`, {}, extras)
+  if (report === undefined) return found('nat', state, natType === 'unknown' ? 'nat-unasked' : `nat-${natType}`)
+  return found('nat', state, `nat-${natType}`, {}, { connectivity: await toConnectivity(report) })
 }
 
 async function toConnectivity(report: NonNullable<Connectivity['report']>): Promise<ConnectivityShape> {

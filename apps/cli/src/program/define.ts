@@ -1,3 +1,5 @@
+import { resolve } from 'node:path'
+import { MiaouError } from '@miaou/sdk/client'
 import type { PhraseKey, Text } from '@miaou/text'
 import { type Command, InvalidArgumentError } from 'commander'
 import { type Context, createContext, type GlobalOptions } from '../context.ts'
@@ -13,6 +15,8 @@ export interface Given {
   /** An option that may be given more than once. */
   texts(name: string): readonly string[] | undefined
   flag(name: string): boolean
+  /** Whether `--no-<name>` was given. */
+  isRefused(name: string): boolean
 }
 
 export type Run = (context: Context, words: readonly string[], given: Given) => Promise<ExitCode>
@@ -67,6 +71,7 @@ function toGiven(options: Readonly<Record<string, unknown>>): Given {
       return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined
     },
     flag: (name) => options[name] === true,
+    isRefused: (name) => options[name] === false,
   }
 }
 
@@ -117,10 +122,8 @@ export function addListenOptions(command: Command, text: Text): void {
     .option('--port <port>', text('help.port'), parsePort)
     .option('--loopback', text('help.loopback'))
     .option('--overlay-port <port>', text('help.overlay-port'), parsePort)
-    .option('--bootstrap <node>', text('help.bootstrap'), (node: string, before: readonly string[] = []) => [
-      ...before,
-      node,
-    ])
+    .option('--bootstrap <node>', text('help.bootstrap'), repeated)
+  addReachOptions(command, text)
 }
 
 export function listenOptions(given: Given): PeerOptions {
@@ -130,5 +133,64 @@ export function listenOptions(given: Given): PeerOptions {
     ...(given.flag('loopback') ? { loopbackOnly: true } : {}),
     ...optional('overlayPort', given.number('overlayPort')),
     ...optional('bootstrap', given.texts('bootstrap')),
+    ...reachOptions(given),
   }
+}
+
+/** The options by which others reach this peer, and it them, through routers and relays. */
+function addReachOptions(command: Command, text: Text): void {
+  command
+    .option('--relay <address>', text('help.relay-address'), repeated)
+    .option('--relay-only', text('help.relay-only'))
+    .option('--serve <service,…>', text('help.serve'), parseWords)
+    .option('--public-url <url>', text('help.public-url'))
+    .option('--tls-cert <file>', text('help.tls-cert'))
+    .option('--tls-key <file>', text('help.tls-key'))
+    .option('--behind-proxy', text('help.behind-proxy'))
+    .option('--stun-port <port>', text('help.stun-port'), parsePort)
+    .option('--no-port-mapping', text('help.no-port-mapping'))
+}
+
+function reachOptions(given: Given): PeerOptions {
+  const [cert, key] = [given.text('tlsCert'), given.text('tlsKey')]
+  if ((cert === undefined) !== (key === undefined)) throw new MiaouError('tls-needs-both')
+  const serve = given.texts('serve')
+  for (const service of serve ?? []) checkService(service)
+  if (given.flag('relayOnly')) {
+    const conflict = serve?.includes('relay')
+      ? '--serve relay'
+      : given.text('publicUrl') === undefined
+        ? undefined
+        : '--public-url'
+    if (conflict !== undefined) throw new MiaouError('options-conflict', { first: '--relay-only', second: conflict })
+  }
+  if (given.flag('behindProxy') && cert !== undefined) {
+    throw new MiaouError('options-conflict', { first: '--behind-proxy', second: '--tls-cert' })
+  }
+  return {
+    ...optional('relayAddresses', given.texts('relay')),
+    ...(given.flag('relayOnly') ? { relayOnly: true } : {}),
+    ...(serve?.includes('relay') ? { serve: { relay: {} } } : {}),
+    ...optional('publicUrl', given.text('publicUrl')),
+    ...(cert === undefined || key === undefined ? {} : { tls: { cert: resolve(cert), key: resolve(key) } }),
+    ...(given.flag('behindProxy') ? { behindProxy: true } : {}),
+    ...optional('stunPort', given.number('stunPort')),
+    ...(given.isRefused('portMapping') ? { portMapping: false } : {}),
+  }
+}
+
+/** What other versions will serve: named so that nobody takes it for a typing mistake. */
+const laterServices: readonly string[] = ['mailbox', 'directory', 'turn', 'sfu']
+
+function checkService(service: string): void {
+  if (service === 'relay') return
+  throw new MiaouError(laterServices.includes(service) ? 'not-served-yet' : 'cannot-serve', { service })
+}
+
+function parseWords(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...value.split(',').map((word) => word.trim())]
+}
+
+function repeated(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
 }

@@ -12,6 +12,8 @@ import {
 
 /** Row I04: waits before each new look at the network, s. */
 const connectRetrySeconds = [1, 2, 3]
+/** How long a relay has to answer a command that started the peer itself, s (own choice). */
+const relayWaitSeconds = 10
 
 export function defineNetwork({ define, program, text }: Group): void {
   const parent = program.command('net').description(text('help.net'))
@@ -46,10 +48,15 @@ export function defineNetwork({ define, program, text }: Group): void {
     examples: ['miaou net info'],
   })
   define(
-    'diagnostics',
+    'diagnostics [peer]',
     'help.net-diagnostics',
-    async (context) => (await import('../commands/network.ts')).diagnostics(context),
-    { parent, examples: ['miaou net diagnostics'] },
+    async (context, [peer = ''], given) =>
+      (await import('../commands/diagnostics.ts')).diagnostics(context, given.text('peerId') ?? peer),
+    {
+      parent,
+      options: (command) => command.option('-p, --peer-id <id>', text('help.diagnose-peer')),
+      examples: ['miaou net diagnostics', 'miaou net diagnostics Alice'],
+    },
   )
   defineReaching({ define: (name, help, run, more) => define(name, help, run, { ...more, parent }), program, text })
 }
@@ -78,7 +85,7 @@ function defineReaching({ define, text }: Group): void {
     'ping [peer]',
     'help.net-ping',
     async (context, [peer = ''], given) =>
-      (await import('../commands/network.ts')).ping(context, target(peer, given), {
+      (await import('../commands/ping.ts')).ping(context, target(peer, given), {
         count: given.number('count') ?? 1,
         timeoutMs: (given.number('timeout') ?? 10) * 1000,
       }),
@@ -91,6 +98,38 @@ function defineReaching({ define, text }: Group): void {
       examples: ['miaou net ping Alice', 'miaou net ping 12D3KooW… --count 5'],
     },
   )
+}
+
+export function defineRelay({ define, program, text }: Group): void {
+  const parent = program.command('relay').description(text('help.relay'))
+  const seconds = (given: Given) => given.number('wait') ?? relayWaitSeconds
+  define(
+    'list',
+    'help.relay-list',
+    async (context, _words, given) =>
+      (await import('../commands/relay.ts')).listRelays(context, seconds(given) * 1_000),
+    {
+      parent,
+      options: (command) => command.option('--wait <seconds>', text('help.relay-wait'), parseSeconds),
+      examples: ['miaou relay list'],
+    },
+  )
+  define(
+    'add <relay>',
+    'help.relay-add',
+    async (context, [relay = '']) => (await import('../commands/relay.ts')).addRelay(context, relay),
+    { parent, examples: ['miaou relay add 22-characters-as-given@wss://relay.example.org'] },
+  )
+  define(
+    'remove <relay>',
+    'help.relay-remove',
+    async (context, [relay = '']) => (await import('../commands/relay.ts')).removeRelay(context, relay),
+    { parent, examples: ['miaou relay remove 22-characters-as-given'] },
+  )
+  define('info', 'help.relay-info', async (context) => (await import('../commands/relay.ts')).relayInfo(context), {
+    parent,
+    examples: ['miaou relay info', 'miaou relay info --json'],
+  })
 }
 
 function target(peer: string, given: Given): string {

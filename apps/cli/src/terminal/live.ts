@@ -1,6 +1,7 @@
 import type { Contact, MiaouEvent, PeerView } from '@miaou/sdk'
 import type { Context } from '../context.ts'
 import { formatState, formatWhen, namesOf, shortId } from './format.ts'
+import type { LinkStory } from './link-story.ts'
 import { sanitiseLine } from './sanitise.ts'
 
 /** Whom ids stand for, as far as it is known. */
@@ -18,23 +19,29 @@ export function createNames(contacts: readonly Contact[], peers: readonly PeerVi
 }
 
 /** One line of the live display (row I17), or undefined for what needs no line. */
-export function formatEvent(context: Context, { at, event }: MiaouEvent, names: Names): string | undefined {
-  const words = eventWords(context, event, names)
+export function formatEvent(context: Context, event: MiaouEvent, names: Names, story: LinkStory): string | undefined {
+  const { at } = event
+  const words = eventWords(context, event, names, story)
   return words === undefined ? undefined : `${context.out.styles.soft(formatWhen(context, at))}  ${words}`
 }
 
-function eventWords(context: Context, event: MiaouEvent['event'], names: Names): string | undefined {
+function eventWords(context: Context, { at, event }: MiaouEvent, names: Names, story: LinkStory): string | undefined {
   const { text } = context
   switch (event.type) {
     case 'connection-established': {
       const facts = { name: names.peer(event.peerId), transport: event.transport, setupMs: Math.round(event.setupMs) }
-      return event.latencyMs === undefined
-        ? text('live.connected', facts)
-        : text('live.connected-latency', { ...facts, latencyMs: round(event.latencyMs) })
+      const told = story.established(text, event, at, facts.name)
+      if ('sentence' in told) return told.sentence
+      const words =
+        event.latencyMs === undefined
+          ? text('live.connected', facts)
+          : text('live.connected-latency', { ...facts, latencyMs: round(event.latencyMs) })
+      return `${words}${told.note}`
     }
     case 'connection-closed':
       // The better connection that took its place was announced already.
       if (event.reason === 'upgraded' || event.reason === 'duplicate') return undefined
+      story.closed(event, at)
       return text('live.closed', { name: names.peer(event.peerId), reason: text.closeReason(event.reason) })
     case 'connection-error': {
       const { type, ...facts } = event.error

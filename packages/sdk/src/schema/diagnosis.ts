@@ -47,6 +47,7 @@ export const diagnosticCodes = {
   'nat-symmetric': [],
   'nat-blocked': [],
   'nat-unknown': [],
+  'nat-unasked': [],
   'mapping-open': ['address', 'protocol'],
   'mapping-searching': [],
   'mapping-none': [],

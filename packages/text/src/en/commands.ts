@@ -113,7 +113,7 @@ export const commands = {
   'connect.answer-made': 'Answer made',
   'connect.standing': 'Linked already: nothing had to be offered',
   'connect.connected-before': 'Connected before, over {transport}',
-  'connect.not-upgraded': 'No WebRTC connection within the time: staying on WebSocket',
+  'connect.not-upgraded': 'No WebRTC connection within the time: it stays {path}',
   'connect.connected': 'Connection up: {transport}, in {setupMs} ms',
   'connect.ping': 'Round trip {latencyMs} ms',
   'connect.message': 'Message sent:',

@@ -59,6 +59,7 @@ export const diagnosis = {
   'check.nat-blocked':
     'No UDP gets through here. Direct connections are not possible: conversations go through a relay over TCP, encrypted.',
   'check.nat-unknown': 'What your router does is not known: too few servers answered.',
+  'check.nat-unasked': 'What your router does is not known: there is no server to ask.',
   'check.mapping-open': 'the router lets others in at {address} ({protocol})',
   'check.mapping-searching': 'asking the router …',
   'check.mapping-none': 'no router here can be asked to let others in',
@@ -128,7 +129,8 @@ export const diagnosis = {
     'To do better: switch on UPnP or NAT-PMP in your router, forward a port to this machine, or use another connection (such routers stand at mobile operators and in offices).',
   'advice.nat-blocked':
     'To do better: allow outgoing UDP in the firewall. Else nothing is to be done: a relay that is reached by wss:// on port 443 works nearly everywhere.',
-  'advice.nat-unknown': 'Add a relay (miaou relay add …) or name STUN servers in "iceServers" of config.json.',
+  'advice.nat-unknown':
+    'To know what the router does, two STUN servers must answer: name another in "iceServers" of config.json.',
   'advice.mapping-none': 'If the router has UPnP, NAT-PMP or PCP, switch it on in its settings.',
   'advice.mapping-failed': 'See the settings of the router; without it direct connections still work with most people.',
   'advice.relay-refused': 'Ask its owner, or add another relay: miaou relay add …',
@@ -136,7 +138,6 @@ export const diagnosis = {
   'advice.relay-none':
     'Without a relay you talk with who can reach you directly. Ask a friend who runs one, or run your own: docs/relay.md.',
   'advice.relay-none-only': 'Add a relay: miaou relay add … Or do without --relay-only.',
-  'advice.bandwidth-unmeasured': 'Add a relay: miaou relay add …',
   'advice.bandwidth-failed': 'Try again in a moment.',
   'advice.path-none': 'Messages wait and go out by themselves. See whether their Miaou runs, or ask for a new invite.',
   'advice.why-own-symmetric':

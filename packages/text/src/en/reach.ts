@@ -84,13 +84,13 @@ export const reach = {
   'diagnostics.best-relay': 'Best way to others: a relay',
   'diagnostics.what-to-do': 'What to do',
 
+  'chat.linked': 'Linked: {path}.',
+  'chat.not-linked': 'Not linked now: messages wait and go out by themselves.',
+
   'up.path': 'Way to others',
   'up.serves': 'Relay for others',
-  'live.path': 'Connected with {name}: {path}, in {setupMs} ms',
-  'live.path-latency': 'Connected with {name}: {path}, in {setupMs} ms, round trip {latencyMs} ms',
-  'live.better': 'With {name} now {path}, after {setupMs} ms',
+  'live.now': 'now {path}',
   'live.worse': 'With {name} now {path}: {reason}',
-  'live.relayed-because': 'With {name} {path}. {reason}',
   'live.relay-reserved': 'Others reach you through the relay {relay}',
   'live.relay-lost': 'The relay {relay} no longer carries you: {reason}',
 

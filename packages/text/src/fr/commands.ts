@@ -117,7 +117,7 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'connect.answer-made': 'Réponse faite',
   'connect.standing': 'Déjà reliés : aucune offre nécessaire',
   'connect.connected-before': 'Connexion déjà établie, par {transport}',
-  'connect.not-upgraded': 'Pas de connexion WebRTC dans le temps : on reste sur WebSocket',
+  'connect.not-upgraded': 'Pas de connexion WebRTC dans le temps : cela reste {path}',
   'connect.connected': 'Connexion établie : {transport}, en {setupMs} ms',
   'connect.ping': 'Aller-retour {latencyMs} ms',
   'connect.message': 'Message envoyé :',

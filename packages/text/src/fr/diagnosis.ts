@@ -61,6 +61,7 @@ export const diagnosis: Readonly<Record<keyof typeof english, Phrase>> = {
   'check.nat-blocked':
     'Aucun UDP ne passe ici. Une connexion directe n’est pas possible : les conversations passent par un relais en TCP, chiffrées.',
   'check.nat-unknown': 'On ne sait pas ce que fait ton routeur : trop peu de serveurs ont répondu.',
+  'check.nat-unasked': 'On ne sait pas ce que fait ton routeur : il n’y a aucun serveur à qui demander.',
   'check.mapping-open': 'le routeur laisse entrer les autres à {address} ({protocol})',
   'check.mapping-searching': 'on demande au routeur …',
   'check.mapping-none': 'aucun routeur ici à qui demander de laisser entrer les autres',
@@ -132,7 +133,7 @@ export const diagnosis: Readonly<Record<keyof typeof english, Phrase>> = {
   'advice.nat-blocked':
     'Pour faire mieux : autorise l’UDP sortant dans le pare-feu. Sinon il n’y a rien à faire : un relais joint par wss:// sur le port 443 marche presque partout.',
   'advice.nat-unknown':
-    'Ajoute un relais (miaou relay add …) ou nomme des serveurs STUN dans "iceServers" de config.json.',
+    'Pour savoir ce que fait le routeur, il faut la réponse de deux serveurs STUN : nommes-en un autre dans "iceServers" de config.json.',
   'advice.mapping-none': 'Si le routeur connaît UPnP, NAT-PMP ou PCP, allume-le dans ses réglages.',
   'advice.mapping-failed':
     'Regarde les réglages du routeur ; sans lui, les connexions directes marchent encore avec la plupart des gens.',
@@ -142,7 +143,6 @@ export const diagnosis: Readonly<Record<keyof typeof english, Phrase>> = {
   'advice.relay-none':
     'Sans relais, tu parles avec qui peut te joindre directement. Demande à un ami qui en fait tourner un, ou fais tourner le tien : docs/relay.md.',
   'advice.relay-none-only': 'Ajoute un relais : miaou relay add … Ou passe-toi de --relay-only.',
-  'advice.bandwidth-unmeasured': 'Ajoute un relais : miaou relay add …',
   'advice.bandwidth-failed': 'Réessaie dans un instant.',
   'advice.path-none':
     'Les messages attendent et partent tout seuls. Vérifie que son Miaou tourne, ou demande une nouvelle invitation.',

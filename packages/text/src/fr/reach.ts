@@ -87,13 +87,13 @@ export const reach: Readonly<Record<keyof typeof english, Phrase>> = {
   'diagnostics.best-relay': 'Meilleur chemin vers les autres : un relais',
   'diagnostics.what-to-do': 'Que faire',
 
+  'chat.linked': 'Connexion : {path}.',
+  'chat.not-linked': 'Pas de connexion pour l’instant : les messages attendent et partent tout seuls.',
+
   'up.path': 'Chemin vers les autres',
   'up.serves': 'Relais pour les autres',
-  'live.path': 'Connecté avec {name} : {path}, en {setupMs} ms',
-  'live.path-latency': 'Connecté avec {name} : {path}, en {setupMs} ms, aller-retour {latencyMs} ms',
-  'live.better': 'Avec {name} maintenant {path}, après {setupMs} ms',
+  'live.now': 'maintenant {path}',
   'live.worse': 'Avec {name} maintenant {path} : {reason}',
-  'live.relayed-because': 'Avec {name} {path}. {reason}',
   'live.relay-reserved': 'Les autres te joignent par le relais {relay}',
   'live.relay-lost': 'Le relais {relay} ne te porte plus : {reason}',
 
