@@ -85,6 +85,12 @@ export class FakeOverlay implements OverlayHandle {
   ping: OverlayHandle['ping'] = async (_publicKey, { port }) =>
     port === endpoint.port ? ok({ ms: 1.25, observed: endpoint }) : err({ type: 'timeout' })
 
+  punch: OverlayHandle['punch'] = async () => err({ type: 'punch-failed', reason: 'unknown-target' })
+
+  rendezvous: OverlayHandle['rendezvous'] = () => []
+
+  addClients: OverlayHandle['addClients'] = () => undefined
+
   bootstrap: OverlayHandle['bootstrap'] = async (nodes) =>
     nodes.every(({ addresses: [address = ''] }) => address.endsWith(`:${endpoint.port}`))
       ? ok({ contacts: 2, cost })

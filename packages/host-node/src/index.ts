@@ -18,6 +18,8 @@ export type {
   OverlayFound,
   OverlayHandle,
   OverlayInfo,
+  OverlayPunched,
+  OverlayPunchError,
   OverlayPut,
   OverlayPutSigned,
   OverlayState,

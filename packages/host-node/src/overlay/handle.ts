@@ -1,6 +1,6 @@
 import type { NodeId, Result } from '@miaou/core'
-import type { KademliaError, LookupCost } from '@miaou/overlay'
-import type { Endpoint, OverlayRecord } from '@miaou/protocol'
+import type { KademliaError, LookupCost, PunchFailure } from '@miaou/overlay'
+import type { Endpoint, OverlayClient, OverlayRecord } from '@miaou/protocol'
 import type { BootstrapNode } from './bootstrap-node.ts'
 
 /** Whether the peer is a node of the overlay, and why not. */
@@ -105,6 +105,19 @@ export type OverlayError =
   /** No address stands behind the name now. */
   | { readonly type: 'unresolved'; readonly address: string }
 
+/** A node behind a NAT that was reached (row D16). */
+export interface OverlayPunched {
+  /** Where it is reached as long as both send there now and then. */
+  readonly endpoint: Endpoint
+  /** What it took, from the first question to the rendezvous on. */
+  readonly ms: number
+  /** One's own endpoint as the node sees it. */
+  readonly observed: Endpoint | undefined
+}
+
+/** `PunchFailure` says what each reason means. */
+export type OverlayPunchError = OverlayError | { readonly type: 'punch-failed'; readonly reason: PunchFailure }
+
 /**
  * The overlay of one peer, as apps see it. Nothing here throws; after `stop` of the peer every call gives `stopped`.
  * Salts and values are bytes; a text is given as its UTF-8.
@@ -129,11 +142,26 @@ export interface OverlayHandle {
   findNode(
     target: Uint8Array,
   ): Promise<Result<{ readonly contacts: readonly OverlayContact[]; readonly cost: LookupCost }, OverlayError>>
-  /** `observed`: one's own endpoint as the node sees it. */
+  /**
+   * `observed`: one's own endpoint as the node sees it. A node that does not answer there, and that is known as a client
+   * (`addClients`), is reached through its rendezvous.
+   */
   ping(
     publicKey: Uint8Array,
     endpoint: Endpoint,
   ): Promise<Result<{ readonly ms: number; readonly observed: Endpoint | undefined }, OverlayError>>
+  /**
+   * Reaches a node behind a NAT through one of its rendezvous, which are asked one after the other, 3 at most (row D16:
+   * hole_punch). Fails with the last one's reason.
+   */
+  punch(
+    publicKey: Uint8Array,
+    rendezvous: OverlayClient['rendezvous'],
+  ): Promise<Result<OverlayPunched, OverlayPunchError>>
+  /** Servers through which this node is reached from behind a NAT: what to tell others of it. Empty where it needs none. */
+  rendezvous(): OverlayClient['rendezvous']
+  /** Tells of nodes behind NATs, as device records name them: claims, of which the latest 512 are remembered. */
+  addClients(clients: readonly OverlayClient[]): void
   /** Joins through these nodes, and remembers none of them that stays silent (row C19). */
   bootstrap(
     nodes: readonly BootstrapNode[],

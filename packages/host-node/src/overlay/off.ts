@@ -70,6 +70,18 @@ export class OffOverlay implements OverlaySide {
     return this.#refuse()
   }
 
+  async punch(): Promise<Result<never, OverlayError>> {
+    return this.#refuse()
+  }
+
+  rendezvous(): readonly [] {
+    return []
+  }
+
+  addClients(): void {
+    // Nobody here asks.
+  }
+
   async bootstrap(): Promise<Result<never, OverlayError>> {
     return this.#refuse()
   }

@@ -14,6 +14,8 @@ import {
   type Endpoint,
   encodeRecord,
   isLoopback,
+  type OverlayClient,
+  overlayRendezvousMax,
   recordSaltSizeMax,
   recordSizeMax,
   signedRecordKey,
@@ -24,6 +26,7 @@ import {
 import { Pending } from '../peer/pending.ts'
 import type { BootstrapNode } from './bootstrap-node.ts'
 import { Bootstrapper } from './bootstrapper.ts'
+import { ClientNodes } from './client-nodes.ts'
 import { ContactNodes } from './contact-nodes.ts'
 import type {
   OverlayContact,
@@ -31,6 +34,7 @@ import type {
   OverlayFound,
   OverlayHandle,
   OverlayInfo,
+  OverlayPunchError,
   OverlayPut,
   OverlayPutSigned,
 } from './handle.ts'
@@ -67,6 +71,7 @@ export class OverlayHost implements OverlaySide {
   readonly #sockets: UdpSockets
   readonly #bootstrapper: Bootstrapper
   readonly #contactNodes = new ContactNodes()
+  readonly #clientNodes = new ClientNodes()
   readonly #ownNode: OwnNode
   readonly #lan: LanNodes | undefined
   readonly #saved: SavedContacts
@@ -262,10 +267,36 @@ export class OverlayHost implements OverlaySide {
 
   async ping(publicKey: Uint8Array, endpoint: Endpoint): ReturnType<OverlayHandle['ping']> {
     const reply = await this.#ask({ type: 'ping', contact: { publicKey, endpoint } })
-    if (!reply.ok) return reply
-    if (reply.value.type !== 'pong') return err({ type: 'timeout' })
-    const { ms, observed } = reply.value
-    return ok({ ms, observed })
+    if (reply.ok && reply.value.type === 'pong') {
+      const { ms, observed } = reply.value
+      return ok({ ms, observed })
+    }
+    const error: OverlayError = reply.ok ? { type: 'timeout' } : reply.error
+    const rendezvous = error.type === 'timeout' ? this.#clientNodes.rendezvousOf(publicKey) : []
+    if (rendezvous.length === 0) return err(error)
+    const punched = await this.punch(publicKey, rendezvous)
+    return punched.ok ? ok({ ms: punched.value.ms, observed: punched.value.observed }) : err(error)
+  }
+
+  async punch(publicKey: Uint8Array, rendezvous: OverlayClient['rendezvous']): ReturnType<OverlayHandle['punch']> {
+    let last: OverlayPunchError = { type: 'punch-failed', reason: 'unknown-target' }
+    for (const server of rendezvous.slice(0, overlayRendezvousMax)) {
+      const reply = await this.#ask({ type: 'punch', publicKey, rendezvous: server })
+      if (!reply.ok) last = reply.error
+      else if (reply.value.type === 'punched') {
+        const { endpoint, ms, observed } = reply.value
+        return ok({ endpoint, ms, observed })
+      } else if (reply.value.type === 'punch-failed') last = reply.value
+    }
+    return err(last)
+  }
+
+  rendezvous(): OverlayClient['rendezvous'] {
+    return this.#refusal() === undefined ? this.#node.rendezvous() : []
+  }
+
+  addClients(clients: readonly OverlayClient[]): void {
+    this.#clientNodes.add(clients)
   }
 
   async bootstrap(nodes: readonly BootstrapNode[]): ReturnType<OverlayHandle['bootstrap']> {
