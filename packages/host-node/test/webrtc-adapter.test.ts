@@ -91,10 +91,12 @@ describe('what a WebRTC library is asked for', () => {
   })
 
   test('[D05, D20] relay only, and the servers as they are configured', async () => {
-    const turn = { urls: 'turn:turn.miaou.chat:3478', username: 'miaou-user', credential: 'secret' }
+    const turn = { urls: 'turn:turn.miaou.chat:3478?transport=tcp', username: 'miaou-user', credential: 'secret' }
     const stun = { urls: ['stun:stun.miaou.chat:3478', 'stun:stun.l.google.com:19302'] }
     await offer({ icePolicy: 'relay', iceServers: [turn, stun] })
-    expect(library.configurations).toMatchObject([{ iceTransportPolicy: 'relay', iceServers: [turn, stun] }])
+    expect(library.configurations).toMatchObject([
+      { iceTransportPolicy: 'relay', iceServers: [{ ...turn, urls: [turn.urls] }, stun] },
+    ])
   })
 })
 

@@ -5,7 +5,7 @@ import { parseReport } from '../src/webrtc/child-protocol.ts'
 import { type Frame, FrameIntake, FrameReader, FrameWriter, frameKind } from '../src/webrtc/frames.ts'
 import { checkSdp, isAllowedCandidate, limitMessageSize } from '../src/webrtc/sdp.ts'
 
-const rules = { loopbackOnly: false, candidatesMax: 4 }
+const rules = { loopbackOnly: false, icePolicy: 'all', candidatesMax: 4 } as const
 const fingerprint = Array.from({ length: 32 }, (_, i) => i.toString(16).padStart(2, '0')).join(':')
 const lines = [
   'v=0',

@@ -3,16 +3,19 @@ import type {
   ChannelIndex,
   IceCandidate,
   PipeId,
+  PipePath,
   SessionDescription,
   SignalledTransport,
   TransportError,
   TransportEvent,
   TransportHost,
 } from '@miaou/network'
-import type { WebRtcOptions } from './options.ts'
-import { checkSdp, isAllowedCandidate, limitMessageSize } from './sdp.ts'
+import { hasTurnServer, toConnectionServers } from './ice-servers.ts'
+import type { IceServer, WebRtcOptions } from './options.ts'
+import { isSamePath, pathOf, remoteAddressOf, type StatsReport } from './path.ts'
+import { checkSdp, isAllowedCandidate, limitMessageSize, toldCandidate, withoutCandidates } from './sdp.ts'
 import { SendQueue } from './send-queue.ts'
-import { type DataChannelLike, type PeerConnectionFactory, type PeerConnectionLike, remoteAddressOf } from './w3c.ts'
+import type { DataChannelLike, PeerConnectionFactory, PeerConnectionLike } from './w3c.ts'
 
 /**
  * The two text messages a pipe knows, both on `miaou-messages`; all else is binary. `close`: I have sent everything.
@@ -51,6 +54,10 @@ interface Pipe {
   early: { readonly channel: ChannelIndex; readonly bytes: Uint8Array }[]
   timer: Timer | undefined
   gatheringTimer: Timer | undefined
+  /** As last told. */
+  path: PipePath | undefined
+  pathLooks: number
+  pathTimer: Timer | undefined
 }
 
 /** Transport over anything of the shape of W3C WebRTC: both channels negotiated in advance as streams 0 and 1. */
@@ -59,12 +66,19 @@ export class WebRtcAdapter implements SignalledTransport {
   readonly #options: WebRtcOptions
   readonly #createConnection: PeerConnectionFactory
   readonly #pipes = new Map<PipeId, Pipe>()
+  #iceServers: readonly IceServer[]
   #host: TransportHost | undefined
   #whenEmpty: (() => void) | undefined
 
   constructor(createConnection: PeerConnectionFactory, options: WebRtcOptions) {
     this.#createConnection = createConnection
     this.#options = options
+    this.#iceServers = options.iceServers
+  }
+
+  /** Replaces the STUN and TURN servers, for connections made from now on. */
+  setIceServers(servers: readonly IceServer[]): void {
+    this.#iceServers = servers
   }
 
   async start(host: TransportHost): Promise<Result<readonly string[], TransportError>> {
@@ -159,18 +173,21 @@ export class WebRtcAdapter implements SignalledTransport {
   }
 
   #create(id: PipeId, direction: 'in' | 'out'): Pipe | undefined {
-    const { iceServers, icePolicy, subprotocol, pipesMax, connectionTimeoutMs } = this.#options
+    const { icePolicy, subprotocol, pipesMax, connectionTimeoutMs } = this.#options
     if (this.#pipes.size >= pipesMax) {
       this.#emitLater({ type: 'closed', pipe: id, error: { type: 'too-many-pipes', pipesMax } })
+      return undefined
+    }
+    // Nothing is left to a library that finds no relay.
+    if (icePolicy === 'relay' && !hasTurnServer(this.#iceServers)) {
+      const detail = 'only relayed paths are allowed, and there is no TURN server'
+      this.#emitLater({ type: 'closed', pipe: id, error: { type: 'unavailable', detail } })
       return undefined
     }
     let pipe: Pipe
     try {
       const connection = this.#createConnection({
-        iceServers: iceServers.map(({ urls, ...rest }) => ({
-          urls: typeof urls === 'string' ? urls : [...urls],
-          ...rest,
-        })),
+        iceServers: toConnectionServers(this.#iceServers),
         iceTransportPolicy: icePolicy,
         bundlePolicy: 'max-compat',
         rtcpMuxPolicy: 'require',
@@ -204,6 +221,9 @@ export class WebRtcAdapter implements SignalledTransport {
         early: [],
         timer: undefined,
         gatheringTimer: undefined,
+        path: undefined,
+        pathLooks: 0,
+        pathTimer: undefined,
       }
     } catch (error) {
       this.#emitLater({ type: 'closed', pipe: id, error: { type: 'unavailable', detail: detailOf(error) } })
@@ -258,7 +278,8 @@ export class WebRtcAdapter implements SignalledTransport {
     if (!checked.ok) throw new Error(`own ${type}: ${checked.error}`)
     pipe.localFingerprint = checked.value.fingerprint
     pipe.hasToldDescription = true
-    const sdp = limitMessageSize(checked.value.sdp, this.#options.messageSizeMax)
+    // Candidates that the library has put in already are told one by one as well.
+    const sdp = limitMessageSize(withoutCandidates(checked.value.sdp), this.#options.messageSizeMax)
     this.#emit({ type: 'description', pipe: pipe.id, description: { type, sdp } })
     for (const candidate of pipe.localCandidates.splice(0)) {
       this.#emit({ type: 'candidate', pipe: pipe.id, candidate })
@@ -275,6 +296,7 @@ export class WebRtcAdapter implements SignalledTransport {
       return false
     }
     pipe.remoteFingerprint = checked.value.fingerprint
+    pipe.candidateCount += checked.value.candidateCount
     await pipe.connection.setRemoteDescription({ type, sdp: checked.value.sdp })
     if (pipe.state !== 'opening') return false
     pipe.hasRemote = true
@@ -295,10 +317,10 @@ export class WebRtcAdapter implements SignalledTransport {
     if (text === '') {
       pipe.hasToldEnd = true
       clearTimeout(pipe.gatheringTimer)
-    } else if (!isAllowedCandidate(text, this.#options)) {
-      return
     }
-    const candidate: IceCandidate = { candidate: text, sdpMid: '0', sdpMLineIndex: 0 }
+    const told = text === '' ? text : toldCandidate(text, this.#options)
+    if (told === undefined) return
+    const candidate: IceCandidate = { candidate: told, sdpMid: '0', sdpMLineIndex: 0 }
     if (pipe.state !== 'opening' && pipe.state !== 'open') return
     if (pipe.hasToldDescription) this.#emit({ type: 'candidate', pipe: pipe.id, candidate })
     else pipe.localCandidates.push(candidate)
@@ -309,8 +331,9 @@ export class WebRtcAdapter implements SignalledTransport {
     if (pipe.state !== 'opening' || pipe.isAsked || local === undefined || remote === undefined) return
     if (channels.some(({ readyState }) => readyState !== 'open')) return
     pipe.isAsked = true
-    const open = (remoteAddress: string) => {
+    const open = (report: StatsReport | undefined) => {
       if (pipe.state !== 'opening') return
+      const remoteAddress = (report === undefined ? undefined : remoteAddressOf(report)) ?? 'unknown'
       pipe.state = 'open'
       clearTimeout(pipe.timer)
       this.#emit({
@@ -323,21 +346,38 @@ export class WebRtcAdapter implements SignalledTransport {
         remoteAddress,
         binding: { local, remote },
       })
+      this.#tellPath(pipe, report)
       for (const { channel, bytes } of pipe.early.splice(0)) this.#deliver(pipe, channel, bytes)
       if (pipe.otherHasClosed) this.#acknowledgeClose(pipe)
     }
-    const unknown = 'unknown'
-    const giveUp = setTimeout(() => open(unknown), statisticsTimeoutMs)
+    const giveUp = setTimeout(() => open(undefined), statisticsTimeoutMs)
     connection
       .getStats()
-      .then(
-        (report) => remoteAddressOf(report) ?? unknown,
-        () => unknown,
-      )
-      .then((remoteAddress) => {
+      .catch(() => undefined)
+      .then((report) => {
         clearTimeout(giveUp)
-        open(remoteAddress)
+        open(report)
       })
+  }
+
+  // Tells the path where it is another than before, and looks again later.
+  #tellPath(pipe: Pipe, report: StatsReport | undefined): void {
+    const path = report === undefined ? undefined : pathOf(report)
+    if (path !== undefined && !isSamePath(path, pipe.path)) {
+      pipe.path = path
+      this.#emit({ type: 'path', pipe: pipe.id, path })
+    }
+    const { pathDelaysMs } = this.#options
+    const delayMs = pathDelaysMs[Math.min(pipe.pathLooks++, pathDelaysMs.length - 1)]
+    if (delayMs === undefined) return
+    pipe.pathTimer = setTimeout(() => {
+      pipe.connection
+        .getStats()
+        .catch(() => undefined)
+        .then((next) => {
+          if (pipe.state === 'open') this.#tellPath(pipe, next)
+        })
+    }, delayMs)
   }
 
   #receive(pipe: Pipe, channel: ChannelIndex, data: unknown): void {
@@ -405,6 +445,7 @@ export class WebRtcAdapter implements SignalledTransport {
     pipe.state = 'ended'
     clearTimeout(pipe.timer)
     clearTimeout(pipe.gatheringTimer)
+    clearTimeout(pipe.pathTimer)
     const { connection, channels, queues } = pipe
     connection.onicecandidate = null
     connection.onconnectionstatechange = null

@@ -12,8 +12,8 @@ import type {
 import { type ChildLimits, WebRtcChild } from './child-process.ts'
 import { type ChildReport, pipeOf } from './child-protocol.ts'
 import { frameKind } from './frames.ts'
-import { defaultWebRtcOptions, type WebRtcOptions } from './options.ts'
-import { checkSdp } from './sdp.ts'
+import { defaultWebRtcOptions, type IceServer, type WebRtcOptions } from './options.ts'
+import { checkSdp, toldCandidate, withoutCandidates } from './sdp.ts'
 
 export interface ChildWebRtcOptions extends WebRtcOptions, ChildLimits {}
 
@@ -42,11 +42,19 @@ export class ChildWebRtcTransport implements SignalledTransport {
   readonly kind = 'webrtc'
   readonly #options: ChildWebRtcOptions
   readonly #pipes = new Map<PipeId, Pipe>()
+  #iceServers: readonly IceServer[]
   #host: TransportHost | undefined
   #child: WebRtcChild | undefined
 
   constructor(options: Partial<ChildWebRtcOptions> = {}) {
     this.#options = { ...defaultChildWebRtcOptions, ...options }
+    this.#iceServers = this.#options.iceServers
+  }
+
+  /** Replaces the STUN and TURN servers, for connections made from now on. */
+  setIceServers(servers: readonly IceServer[]): void {
+    this.#iceServers = servers
+    this.#child?.call(0, { call: 'ice-servers', servers })
   }
 
   /** Process id of the child, undefined while none runs. */
@@ -154,7 +162,7 @@ export class ChildWebRtcTransport implements SignalledTransport {
 
   #useChild(): WebRtcChild {
     if (this.#child !== undefined) return this.#child
-    const child: WebRtcChild = new WebRtcChild(this.#options, this.#options, {
+    const child: WebRtcChild = new WebRtcChild({ ...this.#options, iceServers: this.#iceServers }, this.#options, {
       onReport: (pipe, report) => this.#hear(pipeOf(pipe), report),
       onMessage: (number, channel, bytes) => {
         const pipe = pipeOf(number)
@@ -194,7 +202,10 @@ export class ChildWebRtcTransport implements SignalledTransport {
         this.#describe(id, pipe, report.description)
         break
       case 'candidate':
-        this.#emit({ type: 'candidate', pipe: id, candidate: report.candidate })
+        this.#tellCandidate(id, report.candidate)
+        break
+      case 'path':
+        if (pipe.state === 'open') this.#emit({ type: 'path', pipe: id, path: report.path })
         break
       case 'closed':
         this.#pipes.delete(id)
@@ -226,7 +237,13 @@ export class ChildWebRtcTransport implements SignalledTransport {
     if (!checked.ok || pipe.localFingerprint !== undefined) return
     pipe.localFingerprint = checked.value.fingerprint
     const { type } = description
-    this.#emit({ type: 'description', pipe: id, description: { type, sdp: checked.value.sdp } })
+    this.#emit({ type: 'description', pipe: id, description: { type, sdp: withoutCandidates(checked.value.sdp) } })
+  }
+
+  // The rule for what is told holds here too, whatever the child says.
+  #tellCandidate(pipe: PipeId, { candidate: text, ...rest }: IceCandidate): void {
+    const candidate = text === '' ? text : toldCandidate(text, this.#options)
+    if (candidate !== undefined) this.#emit({ type: 'candidate', pipe, candidate: { candidate, ...rest } })
   }
 
   #closeAll(error: TransportError): void {

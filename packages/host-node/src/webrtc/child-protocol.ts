@@ -1,10 +1,11 @@
 import { bytesToText } from '@miaou/core'
-import type { IceCandidate, PipeId, SessionDescription, TransportError, TransportEvent } from '@miaou/network'
-import type { WebRtcOptions } from './options.ts'
+import type { IceCandidate, PipeId, PipePath, SessionDescription, TransportError, TransportEvent } from '@miaou/network'
+import type { IceServer, WebRtcOptions } from './options.ts'
 
 /** What the peer tells its WebRTC child in control frames; the pipe stands in the frame's header (0 where none). */
 export type ChildCall =
   | { readonly call: 'start'; readonly options: WebRtcOptions }
+  | { readonly call: 'ice-servers'; readonly servers: readonly IceServer[] }
   | { readonly call: 'offer' }
   | { readonly call: 'accept'; readonly description: SessionDescription }
   | { readonly call: 'answer'; readonly description: SessionDescription }
@@ -20,6 +21,7 @@ export type ChildReport =
   | { readonly report: 'opened'; readonly direction: 'in' | 'out'; readonly remoteAddress: string }
   | { readonly report: 'description'; readonly description: SessionDescription }
   | { readonly report: 'candidate'; readonly candidate: IceCandidate }
+  | { readonly report: 'path'; readonly path: PipePath }
   | { readonly report: 'closed'; readonly error?: TransportError }
 
 /** The report of an event, or undefined for a message. */
@@ -31,6 +33,8 @@ export function eventToReport(event: TransportEvent): ChildReport | undefined {
       return { report: 'description', description: event.description }
     case 'candidate':
       return { report: 'candidate', candidate: event.candidate }
+    case 'path':
+      return { report: 'path', path: event.path }
     case 'closed':
       return { report: 'closed', ...(event.error === undefined ? {} : { error: event.error }) }
     case 'message':
@@ -72,6 +76,10 @@ export function parseReport(body: Uint8Array): ChildReport | undefined {
       if (typeof candidate !== 'string') return undefined
       return { report: 'candidate', candidate: { candidate, sdpMid: '0', sdpMLineIndex: 0 } }
     }
+    case 'path': {
+      const path = parsePath(fieldsOf(fields['path']))
+      return path === undefined ? undefined : { report: 'path', path }
+    }
     case 'closed': {
       const error = parseError(fieldsOf(fields['error']))
       return { report: 'closed', ...(error === undefined ? {} : { error }) }
@@ -79,6 +87,14 @@ export function parseReport(body: Uint8Array): ChildReport | undefined {
     default:
       return undefined
   }
+}
+
+function parsePath(fields: Record<string, unknown> | undefined): PipePath | undefined {
+  const kind = (['lan', 'direct', 'relayed'] as const).find((known) => known === fields?.['kind'])
+  if (fields === undefined || kind === undefined) return undefined
+  const optional = (name: 'via' | 'localCandidate' | 'remoteCandidate') =>
+    typeof fields[name] === 'string' ? { [name]: textOf(fields[name]) } : {}
+  return { kind, ...optional('via'), ...optional('localCandidate'), ...optional('remoteCandidate') }
 }
 
 function parseError(fields: Record<string, unknown> | undefined): TransportError | undefined {

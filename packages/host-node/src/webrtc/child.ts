@@ -103,6 +103,9 @@ function obey(pipe: number, call: ChildCall): void {
     case 'start':
       if (starting === undefined) starting = start(call.options)
       break
+    case 'ice-servers':
+      adapter?.setIceServers(call.servers)
+      break
     case 'offer':
       adapter?.offer(id)
       break

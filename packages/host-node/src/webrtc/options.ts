@@ -8,7 +8,10 @@ export interface IceServer {
 export interface WebRtcOptions {
   /** STUN and TURN servers; none by default: no host that is not ours is contacted unasked (DECISIONS). */
   readonly iceServers: readonly IceServer[]
-  /** `relay`: only through TURN, so that the other end never learns our address (row D05). */
+  /**
+   * `relay`: only through TURN, so that the other end never learns our address (row D05). Without a TURN server no
+   * connection is tried then.
+   */
   readonly icePolicy: 'all' | 'relay'
   /** Strips every candidate but 127.0.0.1 in both directions, so that nothing leaves the machine. For tests. */
   readonly loopbackOnly: boolean
@@ -26,9 +29,11 @@ export interface WebRtcOptions {
   readonly messageSizeMax: number
   /** Bytes that may wait for a slow reader before the pipe is given up. */
   readonly bufferedMax: number
+  /** Times after opening at which the path is looked at again; the last one repeats. Guess: pairs settle in seconds. */
+  readonly pathDelaysMs: readonly number[]
   /** Pipes at once, opening ones included. Guess: each costs ≈ 1 MB and four sockets. */
   readonly pipesMax: number
-  /** Candidates of the other end that are tried: a bound on what it can make us probe (RFC 8445 §19.5.1). Guess. */
+  /** Candidates of the other end that are tried, those in its description included: a bound on what it can make us probe (RFC 8445 §19.5.1). Guess. */
   readonly candidatesMax: number
 }
 
@@ -43,6 +48,7 @@ export const defaultWebRtcOptions: WebRtcOptions = {
   lastCloseTimeoutMs: 1_000,
   messageSizeMax: 65_536,
   bufferedMax: 16 * 1024 * 1024,
+  pathDelaysMs: [1_000, 2_000, 5_000, 30_000],
   pipesMax: 256,
   candidatesMax: 32,
 }

@@ -9,6 +9,8 @@ const candidateSizeMax = 512
 
 export interface SdpRules {
   readonly loopbackOnly: boolean
+  /** `relay`: what would tell our address, or be reached past the relay, is no candidate. */
+  readonly icePolicy: 'all' | 'relay'
   readonly candidatesMax: number
 }
 
@@ -17,6 +19,8 @@ export interface CheckedSdp {
   readonly sdp: string
   /** SHA-256 of the DTLS certificate, 32 bytes. */
   readonly fingerprint: Uint8Array
+  /** Candidates that it keeps. */
+  readonly candidateCount: number
 }
 
 // Attributes of a data-only description that libwebrtc, werift and Firefox write and need. Whatever else a stranger
@@ -73,7 +77,8 @@ export function checkSdp(text: string, rules: SdpRules): Result<CheckedSdp, stri
         fingerprint = value
       }
       if (name === 'candidate') {
-        if (!isAllowedCandidate(line.slice(2), rules) || ++candidateCount > rules.candidatesMax) continue
+        if (!isAllowedCandidate(line.slice(2), rules) || candidateCount === rules.candidatesMax) continue
+        candidateCount++
       }
       kept.push(line)
     }
@@ -81,7 +86,23 @@ export function checkSdp(text: string, rules: SdpRules): Result<CheckedSdp, stri
   if (sectionCount === 0) return err('the description has no data section')
   const bytes = fingerprint === undefined ? undefined : hexToBytes(fingerprint.replaceAll(':', ''))
   if (bytes === undefined) return err('the description has no fingerprint')
-  return ok({ sdp: `${kept.join('\r\n')}\r\n`, fingerprint: bytes })
+  return ok({ sdp: `${kept.join('\r\n')}\r\n`, fingerprint: bytes, candidateCount })
+}
+
+/**
+ * An own candidate as the other end is told it, or undefined when it is not told. Under the policy `relay` only those of
+ * relays are, whatever the library gathered, and without the address that the relay sees us from.
+ */
+export function toldCandidate(candidate: string, rules: SdpRules): string | undefined {
+  if (!isAllowedCandidate(candidate, rules)) return undefined
+  if (rules.icePolicy === 'all') return candidate
+  if (!/ typ relay( |$)/i.test(candidate)) return undefined
+  return candidate.replace(/ raddr \S+/gi, ' raddr 0.0.0.0').replace(/ rport \d+/gi, ' rport 0')
+}
+
+/** An own description without candidates: every one is told by itself, by `toldCandidate`. */
+export function withoutCandidates(sdp: string): string {
+  return sdp.replace(/^a=(candidate:.*|end-of-candidates)\r?\n/gm, '')
 }
 
 /** Says our own limit in a description we send. */
@@ -100,6 +121,8 @@ export function isAllowedCandidate(candidate: string, rules: SdpRules): boolean 
   const [, protocol, address = '', port, type] = match
   if (Number(port) > 65_535) return false
   if (rules.loopbackOnly) return address === '127.0.0.1' && type === 'host' && protocol?.toLowerCase() === 'udp'
+  // Behind a relay nobody asks the LAN for a name.
+  if (rules.icePolicy === 'relay' && /\.local$/i.test(address)) return false
   return isAddressLike(address) && !isUnroutable(address)
 }
 

@@ -47,22 +47,3 @@ export interface PeerConnectionConfiguration {
   readonly bundlePolicy: 'max-compat'
   readonly rtcpMuxPolicy: 'require'
 }
-
-/** Address of the other end of the selected pair, from a statistics report; undefined where the library hides it. */
-export function remoteAddressOf(report: { forEach(visit: (entry: unknown) => void): void }): string | undefined {
-  const entries = new Map<string, Record<string, unknown>>()
-  report.forEach((entry) => {
-    if (typeof entry !== 'object' || entry === null) return
-    const fields = entry as Record<string, unknown>
-    if (typeof fields['id'] === 'string') entries.set(fields['id'], fields)
-  })
-  const all = [...entries.values()]
-  const transport = all.find((entry) => entry['type'] === 'transport')
-  const pair =
-    entries.get(String(transport?.['selectedCandidatePairId'])) ??
-    all.find((entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true)
-  const remote = entries.get(String(pair?.['remoteCandidateId']))
-  const address = remote?.['address'] ?? remote?.['ip']
-  if (typeof address !== 'string' || address === '') return undefined
-  return address.includes(':') ? `[${address}]:${remote?.['port']}` : `${address}:${remote?.['port']}`
-}

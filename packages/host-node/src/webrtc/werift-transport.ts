@@ -8,19 +8,34 @@ import type {
   TransportError,
   TransportHost,
 } from '@miaou/network'
+import { formatIceUrl, type IceUrl, parseIceUrl } from '../nat/ice-url.ts'
 import { localAddresses } from '../websocket/addresses.ts'
 import { WebRtcAdapter } from './adapter.ts'
-import { defaultWebRtcOptions, type WebRtcOptions } from './options.ts'
-import type { PeerConnectionFactory, PeerConnectionLike } from './w3c.ts'
+import { defaultWebRtcOptions, type IceServer, type WebRtcOptions } from './options.ts'
+import { chooseServer } from './server-choice.ts'
+import type { PeerConnectionConfiguration, PeerConnectionFactory, PeerConnectionLike } from './w3c.ts'
+
+// A STUN server that does not answer in this time is left out: werift would wait for it, and does not answer an offer
+// before. Guess: above most round trips.
+const stunTimeoutMs = 500
+// Seconds for a server that answered a moment ago.
+const stunGatherTimeoutS = 1
+const turnConnectTimeoutS = 3
 
 /** WebRTC in pure TypeScript, in this process: for machines that libwebrtc's binary does not run on. */
 export class WeriftTransport implements SignalledTransport {
   readonly kind = 'webrtc'
-  readonly #options: WebRtcOptions
+  #options: WebRtcOptions
   #adapter: WebRtcAdapter | undefined
 
   constructor(options: Partial<WebRtcOptions> = {}) {
     this.#options = { ...defaultWebRtcOptions, ...options }
+  }
+
+  /** Replaces the STUN and TURN servers, for connections made from now on. */
+  setIceServers(servers: readonly IceServer[]): void {
+    this.#options = { ...this.#options, iceServers: servers }
+    this.#adapter?.setIceServers(servers)
   }
 
   /** Loads the library; `unavailable` where it is not installed. */
@@ -75,17 +90,66 @@ async function loadWerift(options: WebRtcOptions): Promise<PeerConnectionFactory
   const loopback = { iceAdditionalHostAddresses: ['127.0.0.1'] }
   const onlyLoopback = { ...loopback, iceInterfaceAddresses: { udp4: '127.0.0.1' }, iceUseIpv6: false }
   const extra = options.loopbackOnly ? onlyLoopback : isAlone ? loopback : {}
+
   return (configuration) => {
     const { iceServers, ...rest } = configuration
-    // werift takes one URL a server.
-    const servers = iceServers.flatMap(({ urls, ...credentials }) =>
-      (typeof urls === 'string' ? [urls] : urls).map((url) => ({ urls: url, ...credentials })),
-    )
-    return new RTCPeerConnection({
+    const picking = pickServers(iceServers, rest.iceTransportPolicy)
+    const connection = new RTCPeerConnection({
       ...rest,
       ...extra,
-      iceServers: servers,
+      iceServers: [],
+      iceStunGatherTimeout: stunGatherTimeoutS,
+      iceTurnConnectTimeout: turnConnectTimeoutS,
       maxMessageSize: options.messageSizeMax,
-    }) as PeerConnectionLike
+    })
+    const setLocalDescription = connection.setLocalDescription.bind(connection)
+    /** As W3C describes it: done when the description is set; werift's own waits until everything is gathered. */
+    const setAndTrickle: PeerConnectionLike['setLocalDescription'] = async (description) => {
+      const { stun, turn } = await picking
+      connection.setConfiguration({ iceServers: [stun, turn].filter((server) => server !== undefined) })
+      // Where it is given no STUN server, werift asks one of its own choice.
+      if (stun === undefined) for (const transport of connection.iceTransports) delete transport.connection.stunServer
+      const gathers = new Promise<void>((resolve) => {
+        connection.onicegatheringstatechange = () => resolve()
+      })
+      await Promise.race([setLocalDescription(description), gathers])
+    }
+    return Object.assign(connection, { setLocalDescription: setAndTrickle })
   }
+}
+
+interface WeriftServer {
+  readonly urls: string
+  readonly username?: string
+  readonly credential?: string
+}
+
+/**
+ * werift uses one STUN server and one TURN server: those that are reached from here. Where only relays are allowed a TURN
+ * server stays in any case: without one, werift would use every path.
+ */
+async function pickServers(
+  servers: PeerConnectionConfiguration['iceServers'],
+  icePolicy: 'all' | 'relay',
+): Promise<{ readonly stun: WeriftServer | undefined; readonly turn: WeriftServer | undefined }> {
+  const all = servers.flatMap(({ urls, ...credentials }) =>
+    (typeof urls === 'string' ? [urls] : urls).flatMap((text) => {
+      const way = parseIceUrl(text)
+      return way === undefined ? [] : [{ way, server: { urls: formatIceUrl(way), ...credentials } }]
+    }),
+  )
+  const turns = all.filter(({ way }) => way.kind === 'turn')
+  const stuns = icePolicy === 'relay' ? [] : all.filter(({ way }) => way.kind === 'stun')
+  const [stunWay, turnWay] = await Promise.all([
+    chooseServer(waysOf(stuns), { timeoutMs: stunTimeoutMs }),
+    chooseServer(waysOf(turns)),
+  ])
+  return {
+    stun: stuns.find(({ way }) => way === stunWay)?.server,
+    turn: turns.find(({ way }) => way === turnWay)?.server ?? (icePolicy === 'relay' ? turns[0]?.server : undefined),
+  }
+}
+
+function waysOf(servers: readonly { readonly way: IceUrl }[]): readonly IceUrl[] {
+  return servers.map(({ way }) => way)
 }
