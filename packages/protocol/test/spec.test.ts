@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 import { libsodium } from './backends.ts'
 
-const documents = ['frames', 'handshake', 'identity', 'prekeys', 'messages', 'signals', 'invite', 'overlay']
+const documents = ['frames', 'handshake', 'identity', 'prekeys', 'messages', 'signals', 'invite', 'overlay', 'circuits']
 /** What follows a heading "Engine" has constants of another package. */
 const read = (name: string) =>
   readFileSync(new URL(`../../../spec/${name}.md`, import.meta.url), 'utf8').split('\n## Engine\n')[0] ?? ''
@@ -51,6 +51,11 @@ describe('the specification says what the code does', () => {
     'rendezvousStatuses',
     'punchStatuses',
     'recordKinds',
+    'relayMessageKinds',
+    'relayRefusals',
+    'circuitCloseReasons',
+    'relayIceSchemes',
+    'relayIceTransports',
   ])('every code of %s is in the specification', (table) => {
     const text = documents.map(read).join('\n')
     for (const name of Object.keys(Object(lookUp(table)))) expect(text).toContain(`\`${table}.${name}\``)
