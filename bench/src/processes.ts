@@ -36,8 +36,9 @@ export class Remote<To extends object, From extends { readonly type: string }> {
   #waiting: (() => void)[] = []
   #isEnded = false
 
-  constructor(program: string, args: readonly string[]) {
-    this.#child = fork(new URL(program, import.meta.url), [...args])
+  /** `nodeFlags`: of the process, such as `--expose-gc`. */
+  constructor(program: string, args: readonly string[], nodeFlags: readonly string[] = []) {
+    this.#child = fork(new URL(program, import.meta.url), [...args], { execArgv: [...process.execArgv, ...nodeFlags] })
     this.#child.on('message', (message: From) => {
       this.#inbox.push(message)
       this.#wake()
