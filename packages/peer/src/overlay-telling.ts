@@ -61,6 +61,11 @@ export function ownContactFor(node: OwnOverlayNode, place: LinkPlace): Uint8Arra
   return endpoints.length === 0 ? undefined : encodeOverlayContact(pack(node.publicKey, endpoints))
 }
 
+/** The same for whoever reads it anywhere: undefined for a node that strangers do not reach. */
+export function ownContactForWorld(node: OwnOverlayNode): Uint8Array | undefined {
+  return ownContactFor(node, { scope: 'public', remote: undefined })
+}
+
 /**
  * The nodes named in a frame that came over a link. Left out is what cannot be meant for us: an address of the other's
  * machine or network heard from outside would make us knock at our own.

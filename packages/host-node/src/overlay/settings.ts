@@ -53,11 +53,17 @@ export function parseOverlaySettings(value: unknown): Result<OverlaySettings, st
 /** What is configured (else the defaults), with what one run was told besides. */
 export function settingsOfRun(
   settings: OverlaySettings = defaultOverlaySettings,
-  run: { readonly overlayPort?: number; readonly bootstrapNodes?: readonly BootstrapNode[] },
+  run: {
+    readonly overlayPort?: number
+    readonly bootstrapNodes?: readonly BootstrapNode[]
+    readonly relayOnly?: boolean
+  },
 ): OverlaySettings {
-  const { overlayPort = settings.port, bootstrapNodes = [] } = run
+  const { overlayPort = settings.port, bootstrapNodes = [], relayOnly = false } = run
   const primaryNodes = [...bootstrapNodes, ...settings.bootstrap.primaryNodes]
-  return { ...settings, port: overlayPort, bootstrap: { ...settings.bootstrap, primaryNodes } }
+  const ofRun = { ...settings, port: overlayPort, bootstrap: { ...settings.bootstrap, primaryNodes } }
+  // The overlay's key is nobody's name as long as no contact is told whose it is, and a client is in nobody's table.
+  return relayOnly ? { ...ofRun, mode: 'client', tellContacts: false } : ofRun
 }
 
 function isPort(value: unknown): value is number {

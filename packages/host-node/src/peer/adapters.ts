@@ -30,7 +30,11 @@ export interface AdapterOptions {
 }
 
 /** `warmUp`: gets ready to make a pipe, for a transport that needs time for its first. */
-export type WebRtcTransport = SignalledTransport & { warmUp?(): void }
+export type WebRtcTransport = SignalledTransport & {
+  warmUp?(): void
+  /** Replaces the STUN and TURN servers, for connections made from now on. */
+  setIceServers?(servers: readonly IceServer[]): void
+}
 
 /** `addresses`: what others can dial now, for a transport that listens on interfaces that come and go. */
 export type WebSocketSide = Transport & {
@@ -78,6 +82,11 @@ export class Adapters {
   /** The transport to open a pipe with. */
   claim(pipe: PipeId, transport: PipeOwner): void {
     this.#owners.set(pipe, transport)
+  }
+
+  /** A pipe that was claimed is no more. */
+  release(pipe: PipeId): void {
+    this.#owners.delete(pipe)
   }
 
   /** Opens a pipe to an address; what the upgrade of its link needs is started meanwhile. */

@@ -20,14 +20,23 @@ import {
   migrate,
   StoreFailure,
 } from '@miaou/messaging'
-import type { Advertisement, ConnectionView, LinkError, PipeId, TransportError, TransportHost } from '@miaou/network'
+import type {
+  Advertisement,
+  CircuitsEngine,
+  ConnectionView,
+  LinkError,
+  PipeId,
+  TransportError,
+  TransportHost,
+} from '@miaou/network'
 import { type GossipEngine, gossipFeature, Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { toHomeRefused } from '../home/refused.ts'
 import type { BootstrapNode } from '../overlay/bootstrap-node.ts'
 import { createOverlay } from '../overlay/create.ts'
-import { settingsOfRun } from '../overlay/settings.ts'
+import { type OverlaySettings, settingsOfRun } from '../overlay/settings.ts'
 import type { OverlaySide } from '../overlay/side.ts'
+import type { RelayHost } from '../relay/relay-host.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
 import { type ConfigError, loadConfig } from './config.ts'
@@ -39,11 +48,14 @@ import type { NetworkInfo, PeerHandle, PeerView, Stopped } from './handle.ts'
 import { databasePath, type OpenHomeError, openHome } from './home.ts'
 import type { PeerIdentity } from './identity.ts'
 import { Pending } from './pending.ts'
+import { Reach } from './reach.ts'
+import type { ReachSettings } from './reach-settings.ts'
+import { createRelaying, reachSettingsOfRun } from './reach-start.ts'
 import { systemClock, systemJitter, systemRandom } from './system.ts'
 import { openUserKeys } from './user-keys.ts'
 
 /** What `config.json` in the home sets is used where an option is absent. */
-export interface StartPeerOptions extends AdapterOptions {
+export interface StartPeerOptions extends AdapterOptions, ReachSettings {
   readonly home: string
   /** UTF-8; undefined for a home made without one. */
   readonly passphrase: Uint8Array | undefined
@@ -68,7 +80,7 @@ export type StartError =
 const features: readonly string[] = ['chat', gossipFeature]
 
 /** How often the network interfaces are compared, ms: a changed address is acted on within this time. */
-const interfacesPollMs = 5_000
+const interfacesPollMs = 1_000
 
 const silentLog: Log = { write: () => undefined }
 
@@ -76,6 +88,8 @@ const silentLog: Log = { write: () => undefined }
 export async function startPeer(options: StartPeerOptions): Promise<Result<PeerHandle, StartError>> {
   const config = loadConfig(options.home)
   if (!config.ok) return config
+  const reachSettings = reachSettingsOfRun(options.home, config.value, options)
+  if (!reachSettings.ok) return reachSettings
   const lock = lockHome(options.home)
   if (!lock.ok) return lock
   const opened = await openHome(options.home, options.passphrase).catch((thrown: unknown) => {
@@ -93,27 +107,33 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     store.value.close()
     return release(lock.value, migrated)
   }
-  const adapters = await createAdapters({ ...config.value, ...options })
+  const log = options.log ?? silentLog
+  const settings = { ...config.value, ...options, ...reachSettings.value }
+  const onTlsError = (detail: string): void => log.write('warn', 'tls-certificate-unusable', { detail })
+  const adapters = await createAdapters({ ...settings, onTlsError })
   const gossipKey = gossipKeyPair(crypto, keyring)
-  const [overlay, gossip] = await Promise.all([
+  const overlaySettings = settingsOfRun(config.value.overlay, settings)
+  const [overlay, gossip, relaying] = await Promise.all([
     createOverlay({
       ...config.value,
       ...options,
-      overlay: settingsOfRun(config.value.overlay, options),
+      overlay: overlaySettings,
       crypto,
       random: systemRandom,
       jitter: systemJitter,
       clock: systemClock,
-      log: options.log ?? silentLog,
+      log,
       keyring,
       deviceKey: identity.messaging.deviceKey,
       onCrash: options.onCrash ?? rethrow,
     }),
     // Who never has a link has nobody to gossip with.
     options.offline === true ? undefined : createGossipEngine(crypto, gossipKey),
+    createRelaying({ settings, keyring, log, adapters }),
   ])
   const parts = { crypto, keyring, identity, store: store.value, lock: lock.value }
-  const host = new PeerHost(options, parts, adapters, { overlay, gossip, gossipKey: gossipKey.publicKey })
+  const beside = { overlay, gossip, gossipKey: gossipKey.publicKey, ...relaying }
+  const host = new PeerHost({ ...settings, overlay: overlaySettings }, parts, adapters, beside)
   const started = await host.start()
   if (!started.ok) {
     await host.stop()
@@ -154,7 +174,13 @@ interface Beside {
   readonly overlay: OverlaySide
   readonly gossip: GossipEngine | undefined
   readonly gossipKey: Uint8Array
+  readonly relayHost: RelayHost | undefined
+  /** Makes the engine of circuits; a peer that stays offline has none. */
+  readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
 }
+
+/** What one run was told, and `config.json` where it was told nothing. */
+type Settings = StartPeerOptions & { readonly overlay: OverlaySettings }
 
 class PeerHost implements PeerHandle {
   readonly account: PeerHandle['account']
@@ -169,6 +195,8 @@ class PeerHost implements PeerHandle {
   readonly #peer: Peer
   readonly #loop: DriveLoop
   readonly #adapters: Adapters
+  readonly #settings: Settings
+  readonly #reach: Reach
   readonly #iceServersCount: number
   readonly #commands = new Pending<Result<CommandResults[keyof CommandResults], CommandError | Stopped>>()
   readonly #pings = new Pending<Result<{ readonly latencyMs: number }, LinkError | Stopped>>()
@@ -183,9 +211,10 @@ class PeerHost implements PeerHandle {
   #nextPipe = 1
   #stopping: Promise<void> | undefined
 
-  constructor(options: StartPeerOptions, opened: Opened, adapters: Adapters, beside: Beside) {
+  constructor(options: Settings, opened: Opened, adapters: Adapters, beside: Beside) {
     const { crypto, keyring, identity, store } = opened
     this.#opened = opened
+    this.#settings = options
     this.#log = options.log ?? silentLog
     this.account = keyToAccountId(identity.messaging.accountKey)
     this.peerId = identity.network.peerId
@@ -194,7 +223,8 @@ class PeerHost implements PeerHandle {
     this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
     const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
     this.#adapters = adapters
-    const { overlay, gossip, gossipKey } = beside
+    const { overlay, gossip, gossipKey, relayHost, createCircuits } = beside
+    const circuits = createCircuits?.(nextPipe)
     this.overlay = overlay
     this.gossip = new GossipFace(
       gossipKey,
@@ -212,6 +242,8 @@ class PeerHost implements PeerHandle {
       features,
       webrtc: true,
       nextPipe,
+      relayOnly: options.relayOnly ?? false,
+      ...(circuits === undefined ? {} : { circuits }),
       ...(gossip === undefined ? {} : { gossip }),
     })
     this.#loop = new DriveLoop({
@@ -222,8 +254,30 @@ class PeerHost implements PeerHandle {
       onCrash: options.onCrash ?? rethrow,
     })
     this.#connects = new Connects((peerId) => this.#view(peerId))
+    this.#reach = new Reach({
+      settings: options,
+      usesOverlay: options.overlay.enabled,
+      home: options.home,
+      crypto,
+      random: systemRandom,
+      jitter: systemJitter,
+      clock: systemClock,
+      log: this.#log,
+      keyring,
+      deviceKey: identity.messaging.deviceKey,
+      adapters,
+      overlay,
+      relayHost,
+      nextPipe,
+      push: (input) => this.#loop.push(input),
+      connection: (peerId) => this.#view(peerId),
+      relays: () => this.#peer.relays(),
+    })
     this.network = this.#networkFace()
-    this.overlay.onOwnNode((node) => this.#loop.push({ type: 'overlay-node', node }))
+    this.overlay.onOwnNode((node) => {
+      this.#loop.push({ type: 'overlay-node', node })
+      this.#reach.setOverlayNode(node)
+    })
   }
 
   async start(): Promise<Result<undefined, StartError>> {
@@ -237,6 +291,7 @@ class PeerHost implements PeerHandle {
     this.#addresses = listening.value
     const joining = this.overlay.start(portOf(listening.value))
     await webrtc.start(this.#adapters.hostFor(webrtc, transportHost))
+    if (this.#settings.offline !== true) this.#reach.start(listening.value)
     discovery.onNews(() => this.#collect())
     // Browsing starts at once; what is advertised follows from the settings, which the first wake reads. A LAN without
     // multicast is no reason not to run: the diagnosis says it.
@@ -278,6 +333,7 @@ class PeerHost implements PeerHandle {
     this.#loop.push({ type: 'network', input: { type: 'stop' } })
     this.#loop.drain()
     this.#loop.stop()
+    await this.#reach.stop()
     await Promise.all([this.#adapters.stop(), this.overlay.stop()])
     this.#commands.settleAll(err({ type: 'stopped' }))
     this.#pings.settleAll(err({ type: 'stopped' }))
@@ -321,6 +377,14 @@ class PeerHost implements PeerHandle {
         return
       case 'gossip-reply':
         this.gossip.settle(output.id, output.result)
+        return
+      case 'relay-dial':
+      case 'reservations':
+      case 'ice-servers':
+      case 'measured':
+      case 'heard-ways':
+      case 'wanted':
+        this.#reach.perform(output)
         return
       case 'overlay-hints':
         this.overlay.hint(output.hints)
@@ -368,19 +432,31 @@ class PeerHost implements PeerHandle {
         this.#loop.push({ type: 'network', input: { type: 'disconnect', peerId, reason: 'bye' } }),
       ping: (peerId, timeoutMs) => this.#ping(peerId, timeoutMs),
       diagnostics: () => this.#diagnose(),
+      relays: () => this.#reach.use.views(this.#peer.relays()),
+      addRelay: (relay) => (this.#stopping === undefined ? this.#reach.use.add(relay) : err({ type: 'stopped' })),
+      removeRelay: (relay) => (this.#stopping === undefined ? this.#reach.use.remove(relay) : err({ type: 'stopped' })),
+      measure: (relay) =>
+        this.#stopping === undefined ? this.#reach.use.measure(relay) : Promise.resolve(err({ type: 'stopped' })),
     }
   }
 
   #info(): NetworkInfo {
+    const relay = this.#reach.serving()
+    const { publicUrl } = this.#settings
     return {
       peerId: this.peerId,
-      addresses: this.#addresses,
+      addresses: this.#reach.addresses,
       natType: 'unknown',
       connectedPeers: this.#peer.connections().filter(isConnected).length,
       uptimeMs: Math.round(systemClock.now().mono - this.#startedMono),
       counters: this.#peer.counters(),
       webrtc: this.#adapters.webrtcLibrary,
       discoverable: this.#discoverable,
+      relays: this.#reach.use.views(this.#peer.relays()),
+      reservations: this.#reach.use.reservations,
+      relayOnly: this.#settings.relayOnly ?? false,
+      ...(relay === undefined ? {} : { serving: { relay } }),
+      ...(publicUrl === undefined ? {} : { publicUrl }),
     }
   }
 
@@ -467,6 +543,7 @@ class PeerHost implements PeerHandle {
       before = text
       // An invite made from now on must name the ways that are true now.
       this.#addresses = this.#adapters.websocket.addresses?.() ?? this.#addresses
+      this.#reach.networkChanged(this.#addresses)
       this.#loop.push({ type: 'network', input: { type: 'network-changed' } })
       this.overlay.networkChanged()
     }, interfacesPollMs)

@@ -29,6 +29,8 @@ export interface RelayUseOptions {
   readonly added: AddedRelays
   /** Relays of the invite, of contacts and of the overlay, best first. */
   readonly learnt: () => readonly LearntRelay[]
+  /** The relay that this peer is itself: a reservation there would be no way around one's own router. */
+  readonly ownRelayId: Uint8Array | undefined
   readonly adapters: Adapters
   readonly nextPipe: () => PipeId
   readonly push: (input: PeerInput) => void
@@ -53,21 +55,26 @@ export class RelayUse {
   }
 
   start(websocket: WebSocketSide): void {
-    const { nextPipe, push } = this.#options
-    const emit = (event: TransportEvent): void => push({ type: 'circuits', input: { type: 'transport', event } })
+    const { adapters, nextPipe, push } = this.#options
+    const emit = (event: TransportEvent): void => {
+      if (event.type === 'closed') adapters.release(event.pipe)
+      push({ type: 'circuits', input: { type: 'transport', event } })
+    }
     this.#channel = websocket.channel?.({ subprotocol: relaySubprotocol, accepts: false, host: { emit, nextPipe } })
     this.refresh()
   }
 
   /** Names the relays anew, where the list has changed. */
   refresh(): void {
-    const { configured, added, learnt, push } = this.#options
+    const { configured, added, learnt, ownRelayId, push } = this.#options
     if (this.#channel === undefined) return
     this.#named = unique([
       ...added.all.map((relay) => ({ relay, source: 'added' as const })),
       ...configured.map((relay) => ({ relay, source: 'config' as const })),
       ...learnt(),
-    ]).slice(0, relaysMax)
+    ])
+      .filter(({ relay }) => ownRelayId === undefined || !equalBytes(relay.relayId, ownRelayId))
+      .slice(0, relaysMax)
     const text = this.#named.map(({ relay }) => formatRelayAddress(relay)).join()
     if (text === this.#told) return
     this.#told = text

@@ -1,5 +1,5 @@
 import { concatBytes, keyToPeerId, textToBytes } from '@miaou/core'
-import type { Crypto } from '@miaou/crypto'
+import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
 import type { LinkIdentity } from '@miaou/network'
 import { signPseudonymCertificate } from '@miaou/protocol'
@@ -14,6 +14,14 @@ const none = new Uint8Array(0)
 /** As whom this home serves as a relay: always the same one, and nothing in it tells whose home it is. */
 export function relayServiceIdentity(crypto: Crypto, keyring: Pick<Keyring, 'storeKey'>): LinkIdentity {
   return pseudonym(crypto, keyring.storeKey(servicePurpose), servedLabel)
+}
+
+/** Ed25519: signs the service record of that relay. */
+export function relayServiceKey(crypto: Crypto, keyring: Pick<Keyring, 'storeKey'>): KeyPair {
+  const seeds = crypto.hkdfSha256(keyring.storeKey(servicePurpose), none, servedLabel, 64)
+  const key = crypto.ed25519KeyPair(seeds.slice(0, 32))
+  crypto.wipe(seeds)
+  return key
 }
 
 /**

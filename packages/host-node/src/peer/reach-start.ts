@@ -1,0 +1,75 @@
+import { err, type Log, ok, type Result } from '@miaou/core'
+import type { Keyring } from '@miaou/keyring'
+import type { CircuitsEngine, PipeId } from '@miaou/network'
+import type { RelayHost } from '../relay/relay-host.ts'
+import type { Adapters } from './adapters.ts'
+import { type ConfigError, configPath } from './config.ts'
+import type { ReachSettings } from './reach-settings.ts'
+import { systemClock, systemJitter, systemRandom } from './system.ts'
+
+/** What is configured, with what one run was told in its place; relays of both. */
+export function reachSettingsOfRun(
+  home: string,
+  configured: ReachSettings,
+  run: ReachSettings,
+): Result<ReachSettings, ConfigError> {
+  const relays = [...(run.relays ?? []), ...(configured.relays ?? [])]
+  const settings = { ...configured, ...run, relays }
+  if (settings.relayOnly === true && settings.serve?.relay !== undefined) {
+    const detail = 'a relay is dialled at its address, which "relayOnly" hides: choose one of the two'
+    return err({ type: 'bad-config', path: configPath(home), detail })
+  }
+  return ok(settings)
+}
+
+export interface Relaying {
+  readonly relayHost: RelayHost | undefined
+  readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
+}
+
+/** Loads the engines of relays: that which uses them, and where it is asked for that which is one. */
+export async function createRelaying(options: {
+  readonly settings: ReachSettings & { readonly offline?: boolean }
+  readonly keyring: Pick<Keyring, 'storeKey'>
+  readonly log: Log
+  readonly adapters: Adapters
+}): Promise<Relaying> {
+  const { settings, keyring, log, adapters } = options
+  if (settings.offline === true) return { relayHost: undefined, createCircuits: undefined }
+  const [{ Circuits }, { createPseudonyms }, { createNodeCrypto }] = await Promise.all([
+    import('@miaou/network'),
+    import('../relay/pseudonyms.ts'),
+    import('../crypto/node-crypto.ts'),
+  ])
+  const crypto = await createNodeCrypto()
+  const pseudonymFor = createPseudonyms(crypto, keyring)
+  return {
+    relayHost: await startRelay(settings, keyring, log, adapters),
+    createCircuits: (nextPipe) =>
+      new Circuits({ crypto, random: systemRandom, jitter: systemJitter, pseudonymFor }, nextPipe),
+  }
+}
+
+async function startRelay(
+  settings: ReachSettings,
+  keyring: Pick<Keyring, 'storeKey'>,
+  log: Log,
+  { websocket }: Adapters,
+): Promise<RelayHost | undefined> {
+  const quotas = settings.serve?.relay
+  const channel = websocket.channel?.bind(websocket)
+  if (quotas === undefined || channel === undefined) return undefined
+  const { createRelayHost } = await import('../relay/relay-host.ts')
+  return createRelayHost({
+    random: systemRandom,
+    clock: systemClock,
+    keyring,
+    log,
+    websocket: { channel },
+    quotas,
+    onCrash: (error) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      log.write('error', 'relay-crashed', { error: text })
+    },
+  })
+}

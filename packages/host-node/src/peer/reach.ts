@@ -1,0 +1,207 @@
+import { join } from 'node:path'
+import type { Clock, Jitter, Log, PeerId, Random } from '@miaou/core'
+import type { Crypto, KeyPair } from '@miaou/crypto'
+import type { Keyring } from '@miaou/keyring'
+import { type ConnectionView, defaultRelayLimits, type IceServerUrl, type PipeId, type RelayView } from '@miaou/network'
+import { type OwnOverlayNode, ownContactForWorld, type PeerInput, type PeerOutput } from '@miaou/peer'
+import { SealedDocument } from '../overlay/sealed-document.ts'
+import type { OverlaySide } from '../overlay/side.ts'
+import { RecordsHost } from '../records/records-host.ts'
+import { relayServiceKey } from '../relay/pseudonyms.ts'
+import type { RelayHost } from '../relay/relay-host.ts'
+import type { Adapters } from './adapters.ts'
+import { AddedRelays, addedRelaysSizeMax } from './added-relays.ts'
+import type { IceServer } from './config.ts'
+import type { RelayServing } from './handle.ts'
+import type { ReachSettings } from './reach-settings.ts'
+import { RelayUse } from './relay-use.ts'
+
+/** Of a service record (spec/records). */
+const serviceUrlsMax = 3
+
+export interface ReachOptions {
+  readonly settings: ReachSettings & { readonly loopbackOnly?: boolean; readonly iceServers?: readonly IceServer[] }
+  /** Whether this device may be found in the overlay at all. */
+  readonly usesOverlay: boolean
+  readonly home: string
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly jitter: Jitter
+  readonly clock: Clock
+  readonly log: Log
+  readonly keyring: Pick<Keyring, 'storeKey'>
+  /** Ed25519: signs the record of this device. */
+  readonly deviceKey: KeyPair
+  readonly adapters: Adapters
+  readonly overlay: OverlaySide
+  /** Undefined: this peer serves nobody. */
+  readonly relayHost: RelayHost | undefined
+  readonly nextPipe: () => PipeId
+  readonly push: (input: PeerInput) => void
+  readonly connection: (peerId: PeerId) => ConnectionView | undefined
+  readonly relays: () => readonly RelayView[]
+}
+
+/**
+ * How others reach this peer, and it them, where no address does: the relays it uses and is, the records that say where it
+ * is, the servers that help WebRTC.
+ */
+export class Reach {
+  readonly use: RelayUse
+  readonly #options: ReachOptions
+  readonly #records: RecordsHost
+  #listening: readonly string[] = []
+  #offered: readonly IceServerUrl[] = []
+
+  constructor(options: ReachOptions) {
+    this.#options = options
+    const { settings, usesOverlay, crypto, random, jitter, clock, log, home, keyring, deviceKey } = options
+    const { adapters, overlay, relayHost, nextPipe, push, connection, relays } = options
+    const configured = settings.relays ?? []
+    const added = new AddedRelays(
+      new SealedDocument({
+        crypto,
+        random,
+        path: join(home, 'relays'),
+        key: keyring.storeKey('added-relays'),
+        magic: 'MRLY',
+        bodySizeMax: addedRelaysSizeMax,
+      }),
+      log,
+    )
+    added.load()
+    this.#records = new RecordsHost({
+      crypto,
+      random,
+      jitter,
+      clock,
+      log,
+      home,
+      keyring,
+      deviceKey,
+      overlay: {
+        isReady: () => overlay.info().contacts > 0,
+        putRecord: (record) => overlay.putRecord(record),
+        get: (key) => overlay.get(key),
+      },
+      usesOverlay,
+      showsAddresses: settings.relayOnly !== true,
+      loopbackOnly: settings.loopbackOnly ?? false,
+      configuredRelays: () => [...added.all, ...configured],
+      connection,
+      relays,
+      onOwnWays: (ways) => push({ type: 'own-ways', ways }),
+      onFound: (found) => push({ type: 'device-ways', ...found }),
+      onCandidates: () => this.use.refresh(),
+    })
+    this.use = new RelayUse({
+      configured,
+      added,
+      learnt: () =>
+        this.#records
+          .relayCandidates()
+          .flatMap(({ relay, source }) => (source === 'config' ? [] : [{ relay, source }])),
+      ownRelayId: relayHost?.relayId,
+      adapters,
+      nextPipe,
+      push,
+    })
+  }
+
+  /** Where others dial this peer's listener, best first: none where it hides. */
+  get addresses(): readonly string[] {
+    const { publicUrl, relayOnly } = this.#options.settings
+    if (relayOnly === true) return []
+    return [...new Set([...(publicUrl === undefined ? [] : [publicUrl]), ...this.#listening])]
+  }
+
+  /** `listening`: the addresses of the listener. */
+  start(listening: readonly string[]): void {
+    const { adapters, relayHost } = this.#options
+    this.#listening = listening
+    relayHost?.start()
+    this.use.start(adapters.websocket)
+    this.#records.start()
+    this.#records.setAddresses(this.addresses)
+    this.#tellService()
+    this.#setIceServers()
+  }
+
+  /** What the peer wants done about relays and records. */
+  perform(
+    output: Extract<
+      PeerOutput,
+      { readonly type: 'relay-dial' | 'reservations' | 'ice-servers' | 'measured' | 'heard-ways' | 'wanted' }
+    >,
+  ): void {
+    switch (output.type) {
+      case 'ice-servers':
+        this.#offered = output.servers
+        this.#setIceServers()
+        return
+      case 'heard-ways':
+        this.#records.heard(output.ways)
+        return
+      case 'wanted':
+        this.#records.setWanted(output.peers, output.ownLocatorKey)
+        return
+      case 'reservations':
+        this.#records.setCircuits(output.addresses)
+    }
+    this.use.perform(output)
+  }
+
+  /** The addresses of this machine changed. */
+  networkChanged(listening: readonly string[]): void {
+    this.#listening = listening
+    this.#records.setAddresses(this.addresses)
+    this.#records.networkChanged()
+    this.#tellService()
+  }
+
+  /** What this peer does for others, undefined where it does nothing. */
+  serving(): RelayServing | undefined {
+    const { relayHost } = this.#options
+    const [url] = this.addresses
+    if (relayHost === undefined || url === undefined) return undefined
+    const { reservations, circuits, bytesToday, counters } = relayHost.view()
+    const quotas = this.#options.settings.serve?.relay
+    const limits = {
+      reservationsMax: quotas?.reservations || defaultRelayLimits.reservationsMax,
+      circuitsMax: quotas?.circuits || defaultRelayLimits.circuitsMax,
+      bytesPerSecond: quotas?.bytesPerSecond || defaultRelayLimits.bytesPerSecond,
+      bytesPerDay: quotas?.bytesPerDay || defaultRelayLimits.bytesPerDay,
+    }
+    return { address: relayHost.relayAddress(url), reservations, circuits, bytesToday, limits, counters }
+  }
+
+  /** Where the own node of the overlay is, as records may say. */
+  setOverlayNode(node: OwnOverlayNode | undefined): void {
+    this.#records.setOverlayContact(node && ownContactForWorld(node))
+  }
+
+  async stop(): Promise<void> {
+    this.#records.stop()
+    await Promise.all([this.use.stop(), this.#options.relayHost?.stop()])
+  }
+
+  /** Announces the relay by a record of its own, which says nothing of whose it is. */
+  #tellService(): void {
+    const { crypto, keyring, relayHost } = this.#options
+    const serving = this.serving()
+    if (relayHost === undefined || serving === undefined) return
+    this.#records.setService({
+      key: relayServiceKey(crypto, keyring),
+      urls: this.addresses.slice(0, serviceUrlsMax),
+      terms: relayHost.view().terms,
+      capacity: serving.limits.reservationsMax,
+      latency: 0,
+      region: '',
+    })
+  }
+
+  #setIceServers(): void {
+    const { settings, adapters } = this.#options
+    adapters.webrtc.setIceServers?.([...(settings.iceServers ?? []), ...this.#offered])
+  }
+}
