@@ -2,6 +2,7 @@ import { bytesToHex } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import {
   decodeRecord,
+  encodeCircuitData,
   encodeContent,
   encodeDisconnect,
   encodeEnvelope,
@@ -16,15 +17,21 @@ import {
   encodePeerAnnouncement,
   encodePeerQuery,
   encodePeerResponse,
+  encodeRelayMessage,
   encodeSignal,
   encodeStatus,
   encodeTyping,
+  formatCircuitAddress,
+  formatRelayAddress,
   frameTypes,
   hashDeviceListEntry,
   overlayClientToTexts,
   packEndpoint,
   recordKey,
+  relayIdOf,
+  reservationIdOf,
 } from '@miaou/protocol'
+import { createCircuitSamples } from '../../../testkit/src/fuzz/circuit-samples.ts'
 import { createOverlaySamples } from '../../../testkit/src/fuzz/overlay-samples.ts'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 
@@ -85,6 +92,7 @@ export function computeVectors(crypto: Crypto): Readonly<Record<string, unknown>
       small: smallVectors(),
     },
     'overlay.json': overlayVectors(crypto),
+    'circuits.json': circuitVectors(crypto, samples.pseudonym.publicKey, samples.device.publicKey),
   }
 }
 
@@ -105,6 +113,25 @@ function overlayVectors(crypto: Crypto): unknown {
       if (!record.ok) throw new Error('a sample is a record')
       return { ...vector(record.value, encoded), key: bytesToHex(recordKey(crypto, record.value)) }
     }),
+  }
+}
+
+/** `relayKey`, `pseudonymKey`: Ed25519 public keys. */
+function circuitVectors(crypto: Crypto, relayKey: Uint8Array, pseudonymKey: Uint8Array): unknown {
+  const { messages, chunks } = createCircuitSamples(crypto)
+  const sha256 = (bytes: Uint8Array) => crypto.sha256(bytes)
+  const relay = { url: 'wss://relay.example.org', relayId: relayIdOf(relayKey, sha256) }
+  const reservation = reservationIdOf(pseudonymKey, sha256)
+  return {
+    about: 'spec/circuits.md. Keys are Ed25519 public keys.',
+    names: {
+      relayKey: bytesToHex(relayKey),
+      relay: formatRelayAddress(relay),
+      pseudonymKey: bytesToHex(pseudonymKey),
+      circuit: formatCircuitAddress({ relay, reservation }),
+    },
+    messages: messages.map((message) => vector(message, encodeRelayMessage(message))),
+    chunks: chunks.map((chunk) => vector(chunk, encodeCircuitData(chunk))),
   }
 }
 

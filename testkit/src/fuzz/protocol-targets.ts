@@ -66,6 +66,7 @@ import {
   verifyDeviceList,
   verifyPrekeyBundle,
 } from '@miaou/protocol'
+import { circuitTargets } from './circuit-targets.ts'
 import { overlayTargets } from './overlay-targets.ts'
 import { createWireSamples, type WireSamples } from './samples.ts'
 import { stunTargets } from './stun-targets.ts'
@@ -84,6 +85,7 @@ export function protocolTargets(crypto: Crypto): readonly FuzzTarget[] {
     deviceListTarget(crypto, samples),
     ...overlayTargets(crypto),
     ...stunTargets(),
+    ...circuitTargets(crypto),
   ]
 }
 
