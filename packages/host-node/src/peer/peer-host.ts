@@ -390,7 +390,7 @@ class PeerHost implements PeerHandle {
         this.overlay.hint(output.hints)
         return
       case 'advertise':
-        this.#discoverable = visibilityOf(output.advertisement)
+        this.#discoverable = this.#settings.relayOnly === true ? 'off' : visibilityOf(output.advertisement)
         this.overlay.setDiscoverable(output.advertisement !== undefined)
         void this.#adapters.discovery.advertise(output.advertisement)
         return
