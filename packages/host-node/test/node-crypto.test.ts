@@ -53,7 +53,7 @@ describe('node:crypto beside libsodium', () => {
 
   test('ChaCha20-Poly1305 on both sides of the size at which it changes hands', () => {
     const [key, nonce, ad] = [new Uint8Array(32).fill(1), new Uint8Array(12).fill(2), Uint8Array.of(2, 0)]
-    for (const size of [0, 1, 6_143, 6_144, 6_145, 16_368, 65_520]) {
+    for (const size of [0, 1, 4_095, 4_096, 4_097, 16_368, 65_520]) {
       const plaintext = new Uint8Array(size).fill(size)
       for (const headSize of [0, 8]) {
         const sealed = node.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize)
@@ -71,6 +71,21 @@ describe('node:crypto beside libsodium', () => {
         expect(node.chacha20Poly1305Open(key, nonce, Uint8Array.of(2, 1), ciphertext)).toBeUndefined()
       }
     }
+  })
+
+  test('an AEAD key that was overwritten, or wiped, is not used again', () => {
+    const [nonce, ad, plaintext] = [new Uint8Array(12), new Uint8Array(0), new Uint8Array(5_000)]
+    const key = new Uint8Array(32).fill(1)
+    const first = node.chacha20Poly1305Seal(key, nonce, ad, plaintext)
+    key.fill(2)
+    expect(node.chacha20Poly1305Open(key, nonce, ad, first)).toBeUndefined()
+    expect(node.chacha20Poly1305Seal(key, nonce, ad, plaintext)).toEqual(
+      libsodium.chacha20Poly1305Seal(key, nonce, ad, plaintext),
+    )
+    node.wipe(key)
+    expect(node.chacha20Poly1305Seal(key, nonce, ad, plaintext)).toEqual(
+      libsodium.chacha20Poly1305Seal(new Uint8Array(32), nonce, ad, plaintext),
+    )
   })
 
   test('SHA-256 on both sides of the size at which it changes hands', () => {

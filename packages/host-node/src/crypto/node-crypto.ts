@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, diffieHellman, hash } from 'node:crypto'
 import { assert } from '@miaou/core'
 import { type Crypto, createLibsodiumCrypto, type KeyPair } from '@miaou/crypto'
+import { AeadKeys } from './aead-keys.ts'
 import { X25519Keys } from './x25519-keys.ts'
 
 export interface NodeCryptoOptions {
@@ -13,8 +14,8 @@ export const defaultNodeCryptoOptions: NodeCryptoOptions = { publicKeysMax: 64 }
 
 // Own choice, measured in packages/host-node/test/measure-crypto.ts: below it libsodium is faster.
 const hashSizeMin = 512
-// Own choice, measured there: OpenSSL's start costs 14 µs, after which it is four times as fast as WebAssembly.
-const aeadSizeMin = 6_144
+// Own choice, measured there: OpenSSL's start costs 6 µs, after which it is four times as fast as WebAssembly.
+const aeadSizeMin = 4_096
 const aeadName = 'chacha20-poly1305'
 const tagSize = 16
 
@@ -25,6 +26,7 @@ const tagSize = 16
 export async function createNodeCrypto(options: Partial<NodeCryptoOptions> = {}): Promise<Crypto> {
   const base = await createLibsodiumCrypto()
   const keys = new X25519Keys(options.publicKeysMax ?? defaultNodeCryptoOptions.publicKeysMax)
+  const aeadKeys = new AeadKeys()
   return bindAll(base, {
     x25519KeyPair(secretKey: Uint8Array): KeyPair {
       assert(secretKey.length === 32, 'an X25519 secret key has 32 bytes')
@@ -38,11 +40,11 @@ export async function createNodeCrypto(options: Partial<NodeCryptoOptions> = {})
     },
     chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize = 0): Uint8Array {
       if (plaintext.length < aeadSizeMin) return base.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize)
-      return seal(key, nonce, ad, plaintext, headSize)
+      return seal(aeadKeys, key, nonce, ad, plaintext, headSize)
     },
     chacha20Poly1305Open(key, nonce, ad, ciphertext): Uint8Array | undefined {
       if (ciphertext.length < aeadSizeMin + tagSize) return base.chacha20Poly1305Open(key, nonce, ad, ciphertext)
-      return open(key, nonce, ad, ciphertext)
+      return open(aeadKeys, key, nonce, ad, ciphertext)
     },
     sha256(data: Uint8Array): Uint8Array {
       if (data.length < hashSizeMin) return base.sha256(data)
@@ -51,6 +53,7 @@ export async function createNodeCrypto(options: Partial<NodeCryptoOptions> = {})
     },
     wipe(secret: Uint8Array): void {
       keys.forget(secret)
+      aeadKeys.forget(secret)
       base.wipe(secret)
     },
   })
@@ -69,10 +72,17 @@ function agree(keys: X25519Keys, secretKey: Uint8Array, publicKey: Uint8Array): 
   return bits === 0 ? undefined : new Uint8Array(shared)
 }
 
-function seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array, headSize: number): Uint8Array {
+function seal(
+  keys: AeadKeys,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  ad: Uint8Array,
+  plaintext: Uint8Array,
+  headSize: number,
+): Uint8Array {
   assert(key.length === 32 && nonce.length === 12, 'ChaCha20-Poly1305: 32-byte key, 12-byte nonce')
   assert(headSize >= 0 && headSize <= 64, 'ChaCha20-Poly1305: up to 64 bytes of room')
-  const cipher = createCipheriv(aeadName, key, nonce, { authTagLength: tagSize })
+  const cipher = createCipheriv(aeadName, keys.keyObject(key), nonce, { authTagLength: tagSize })
   cipher.setAAD(ad, { plaintextLength: plaintext.length })
   const sealed = new Uint8Array(headSize + plaintext.length + tagSize)
   sealed.set(cipher.update(plaintext), headSize)
@@ -81,10 +91,16 @@ function seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uin
   return sealed
 }
 
-function open(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
+function open(
+  keys: AeadKeys,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  ad: Uint8Array,
+  ciphertext: Uint8Array,
+): Uint8Array | undefined {
   assert(key.length === 32 && nonce.length === 12, 'ChaCha20-Poly1305: 32-byte key, 12-byte nonce')
   const size = ciphertext.length - tagSize
-  const decipher = createDecipheriv(aeadName, key, nonce, { authTagLength: tagSize })
+  const decipher = createDecipheriv(aeadName, keys.keyObject(key), nonce, { authTagLength: tagSize })
   decipher.setAAD(ad, { plaintextLength: size })
   decipher.setAuthTag(ciphertext.subarray(size))
   const plaintext = decipher.update(ciphertext.subarray(0, size))
