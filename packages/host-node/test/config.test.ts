@@ -42,6 +42,8 @@ describe('config.json of a home', () => {
     ['a flag that is text', '{"relayOnly": "yes"}'],
     ['a service that does not exist', '{"serve": {"mailbox": true}}'],
     ['a quota that does not exist', '{"serve": {"relay": {"circuit": 3}}}'],
+    ['TURN on another host', '{"serve": {"relay": {"turn": [{"url": "turn:x:1?transport=udp", "secret": "s"}]}}}'],
+    ['TURN without its secret', '{"serve": {"relay": {"turn": [{"url": "turn:3478?transport=udp"}]}}}'],
     ['a quota below zero', '{"serve": {"relay": {"circuits": -1}}}'],
     ['a public address that is no WebSocket', '{"publicUrl": "https://relay.example.org"}'],
     ['a certificate without its key', '{"tls": {"cert": "cert.pem"}}'],
@@ -68,6 +70,13 @@ describe('config.json of a home', () => {
       { url: 'ws://203.0.113.5:9999', relayId: new Uint8Array(16).fill(1) },
     ]
     expect(parseConfig(JSON.stringify(settings), 'x')).toEqual({ ok: true, value: { ...settings, relays } })
+    const turn = [{ url: 'turns:5349?transport=tcp', secret: 'shared' }]
+    expect(parseConfig(JSON.stringify({ serve: { relay: { circuits: 1, turn } } }), 'x')).toEqual({
+      ok: true,
+      value: {
+        serve: { relay: { circuits: 1, turn: [{ scheme: 'turns', port: 5349, transport: 'tcp', secret: 'shared' }] } },
+      },
+    })
     expect(parseConfig('{"serve": {"relay": true}}', 'x')).toEqual({ ok: true, value: { serve: { relay: {} } } })
     expect(parseConfig('{"serve": {"relay": false}}', 'x')).toEqual({ ok: true, value: { serve: {} } })
   })

@@ -1,5 +1,6 @@
 import { err, ok, type Result } from '@miaou/core'
 import { isRelayUrl, parseRelayAddress, type RelayAddress } from '@miaou/protocol'
+import type { RelayTurn } from '../relay/turn-credentials.ts'
 
 /** What this peer gives others as a relay (spec/relay-service): 0 or absent where a bound keeps its default. */
 export interface RelayQuotas {
@@ -13,13 +14,18 @@ export interface RelayQuotas {
   readonly bytesPerDay?: number
 }
 
+/** A relay of one's own: its quotas, and the TURN servers beside it, on the same host. */
+export interface RelaySettings extends RelayQuotas {
+  readonly turn?: readonly RelayTurn[]
+}
+
 /** The settings by which others reach this peer, and it them, through routers and relays. */
 export interface ReachSettings {
   /** Relays to keep a reservation at, best first. */
   readonly relays?: readonly RelayAddress[]
   /** Never show the own network address to another peer: everything goes through relays. */
   readonly relayOnly?: boolean
-  readonly serve?: { readonly relay?: RelayQuotas }
+  readonly serve?: { readonly relay?: RelaySettings }
   /** Where others dial this peer's listener, when that is not where it listens: behind a proxy, or by a name. */
   readonly publicUrl?: string
   /** Files (PEM) of a certificate and its key: the listener speaks TLS. */
@@ -44,7 +50,11 @@ export const reachSettingNames: readonly string[] = [
   'stunPort',
   'portMapping',
 ]
+/** Beside the STUN answerer: a relay tells of four servers at most (spec/circuits). */
+export const relayTurnMax = 3
 const quotaNames = ['reservations', 'circuits', 'bytesPerSecond', 'bytesPerDay'] as const
+
+const turnPattern = /^(turns?):(\d{1,5})\?transport=(udp|tcp)$/
 
 interface Fields {
   readonly relays?: unknown
@@ -113,13 +123,33 @@ function parseServe(value: unknown): Result<ReachSettings['serve'], string> {
   if (relay === true) return ok({ relay: {} })
   if (!isRecord(relay)) return err('"relay" of "serve" must be true, or an object of quotas')
   const quotas: { -readonly [Name in keyof RelayQuotas]: number } = {}
-  for (const [name, quota] of Object.entries(relay)) {
+  const { turn, ...numbers } = relay as { readonly turn?: unknown }
+  const servers = parseTurn(turn)
+  if (!servers.ok) return servers
+  for (const [name, quota] of Object.entries(numbers)) {
     const known = quotaNames.find((quotaName) => quotaName === name)
-    if (known === undefined) return err(`"${name}" is no quota of "relay"; there are: ${quotaNames.join(', ')}`)
+    if (known === undefined) return err(`"${name}" is no quota of "relay"; there are: ${quotaNames.join(', ')}, turn`)
     if (!isCount(quota, Number.MAX_SAFE_INTEGER)) return err(`"${name}" of "relay" must be a whole number, 0 or more`)
     quotas[known] = quota
   }
-  return ok({ relay: quotas })
+  return ok({ relay: servers.value === undefined ? quotas : { ...quotas, turn: servers.value } })
+}
+
+/** `turn:3478?transport=udp`, the host being the relay's own, with the secret that it shares with the relay. */
+function parseTurn(value: unknown): Result<readonly RelayTurn[] | undefined, string> {
+  if (value === undefined) return ok(undefined)
+  const form = '"turn" of "relay" must be a list such as [{ "url": "turn:3478?transport=udp", "secret": "…" }]'
+  if (!(Array.isArray(value) && value.length <= relayTurnMax)) return err(`${form}, of at most ${relayTurnMax}`)
+  const servers: RelayTurn[] = []
+  for (const entry of value as unknown[]) {
+    const { url, secret } = (isRecord(entry) ? entry : {}) as { readonly url?: unknown; readonly secret?: unknown }
+    const parts = typeof url === 'string' ? turnPattern.exec(url) : null
+    const port = Number(parts?.[2])
+    if (parts === null || typeof secret !== 'string' || secret === '' || port < 1 || port > 65_535) return err(form)
+    const scheme = parts[1] === 'turns' ? 'turns' : 'turn'
+    servers.push({ scheme, port, transport: parts[3] === 'udp' ? 'udp' : 'tcp', secret })
+  }
+  return ok(servers)
 }
 
 function parseTls(value: unknown): Result<ReachSettings['tls'], string> {

@@ -57,6 +57,7 @@ async function startRelay(
   { websocket }: Adapters,
 ): Promise<RelayHost | undefined> {
   const quotas = settings.serve?.relay
+  const turn = quotas?.turn ?? []
   const channel = websocket.channel?.bind(websocket)
   if (quotas === undefined || channel === undefined) return undefined
   const { createRelayHost } = await import('../relay/relay-host.ts')
@@ -67,6 +68,7 @@ async function startRelay(
     log,
     websocket: { channel },
     quotas,
+    turn,
     onCrash: (error) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
       log.write('error', 'relay-crashed', { error: text })
