@@ -27,13 +27,16 @@ export class ChannelCipher {
     this.#key = options.key.slice()
   }
 
-  /** `plaintext` sealed, 16 bytes longer. `sequence`: 0 … 2^53 - 1, each once. `ad`: authenticated, not sent. */
-  seal(sequence: number, ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
+  /**
+   * `plaintext` sealed, 16 bytes longer, behind `headSize` zeros (0 to 64). `sequence`: 0 … 2^53 - 1, each once. `ad`:
+   * authenticated, not sent.
+   */
+  seal(sequence: number, ad: Uint8Array, plaintext: Uint8Array, headSize = 0): Uint8Array {
     assert(isSequence(sequence), 'a sequence is a safe non-negative integer')
     // The overwritten key is one that everybody knows.
     assert(!this.#isWiped, 'a wiped cipher seals nothing')
     writeNoiseNonce(this.#nonce, sequence)
-    return this.#crypto.chacha20Poly1305Seal(this.#key, this.#nonce, ad, plaintext)
+    return this.#crypto.chacha20Poly1305Seal(this.#key, this.#nonce, ad, plaintext, headSize)
   }
 
   /** The plaintext, or undefined when key, sequence, `ad` or bytes are not those that were sealed. */
