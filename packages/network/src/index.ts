@@ -38,7 +38,28 @@ export { Link } from './link.ts'
 export type { LinkIdentity, LinkIdentity as NetworkIdentity, LinkPeer } from './link-handshake.ts'
 export type { LinkLimits } from './link-limits.ts'
 export { defaultLinkLimits } from './link-limits.ts'
+export type { FoundationFacts, GatheredCandidate, IceCandidateType } from './nat/ice-priority.ts'
+export {
+  createIceFoundations,
+  iceLocalPreferenceMax,
+  icePairPriority,
+  icePriority,
+  iceTypePreferences,
+  rankCandidates,
+} from './nat/ice-priority.ts'
 export type { ConnectivityCandidate, ConnectivityReport, NatType, ServerReport } from './nat/interface.ts'
+export type {
+  NatDetectionOptions,
+  NatFindings,
+  NatInput,
+  NatOutput,
+  NatSocket,
+  StunServer,
+} from './nat/nat-detection.ts'
+export { NatDetection } from './nat/nat-detection.ts'
+export type { NatLimits } from './nat/nat-limits.ts'
+export { defaultNatLimits } from './nat/nat-limits.ts'
+export { natPairIsDirect, natTypeOf, optimalTransport, requiresRelay } from './nat/nat-type.ts'
 export type { NetworkLimits } from './network-limits.ts'
 export { defaultNetworkLimits } from './network-limits.ts'
 export { shouldInitiateConnection } from './network-state.ts'
