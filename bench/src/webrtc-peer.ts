@@ -101,7 +101,7 @@ function openPath(isOfferer: boolean, tell: (signal: Signal) => void, onBytes: O
           return closed.promise
         }
         resolve({ send, close })
-      } else {
+      } else if (event.type === 'closed') {
         listeners.delete(pipe)
         closed.resolve()
         reject(new Error(JSON.stringify(event.error)))

@@ -7,7 +7,7 @@ function adaptersOf(onWarmUp: () => void): Adapters {
   const webrtc = Object.assign(new SilentTransport('webrtc'), { warmUp: onWarmUp })
   const websocket = new SilentTransport('websocket')
   const discovery = new SilentDiscovery()
-  return new Adapters({ websocket, webrtc, webrtcLibrary: 'wrtc', iceServersCount: 0, discovery })
+  return new Adapters({ websocket, webrtc, webrtcLibrary: 'wrtc', discovery })
 }
 
 const host: TransportHost = { emit: () => undefined, nextPipe: () => 1 as PipeId }

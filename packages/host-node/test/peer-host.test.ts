@@ -61,7 +61,11 @@ test('a damaged entry of the key store shows in the diagnosis, and costs that ke
   const path = join(peer.home, 'keys', entry)
   const bytes = readFileSync(path)
   writeFileSync(path, bytes.subarray(0, bytes.length - 1))
-  expect(await keysCheck()).toMatchObject({ state: 'failed', detail: expect.stringContaining(`is damaged`) })
+  expect(await keysCheck()).toMatchObject({
+    state: 'failed',
+    code: 'keys-damaged',
+    facts: { detail: expect.stringContaining('is damaged') },
+  })
   expect(peer.keys.generate('signing', 'another')).toMatchObject({ ok: true })
 })
 

@@ -52,16 +52,14 @@ export class Adapters {
   readonly websocket: WebSocketSide
   readonly webrtc: WebRtcTransport
   readonly webrtcLibrary: WebRtcLibrary
-  readonly iceServersCount: number
   readonly discovery: Discovery
   readonly #owners = new Map<PipeId, PipeOwner>()
   #isStopping = false
 
-  constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'iceServersCount' | 'discovery'>) {
+  constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'discovery'>) {
     this.websocket = parts.websocket
     this.webrtc = parts.webrtc
     this.webrtcLibrary = parts.webrtcLibrary
-    this.iceServersCount = parts.iceServersCount
     this.discovery = parts.discovery
   }
 
@@ -120,7 +118,6 @@ export async function createAdapters(options: AdapterOptions): Promise<Adapters>
       websocket: new SilentTransport('websocket'),
       webrtc: new SilentTransport('webrtc'),
       webrtcLibrary: options.webrtc ?? 'wrtc',
-      iceServersCount: iceServers.length,
       discovery: new SilentDiscovery(),
     })
   }
@@ -143,7 +140,6 @@ export async function createAdapters(options: AdapterOptions): Promise<Adapters>
     websocket,
     webrtc: createWebRtcTransport({ library, loopbackOnly, iceServers, icePolicy: relayOnly ? 'relay' : 'all' }),
     webrtcLibrary: library,
-    iceServersCount: iceServers.length,
     // Who hides its address from peers does not call out on the LAN either.
     discovery: relayOnly ? new SilentDiscovery() : new MdnsDiscovery({ loopbackOnly }),
   })

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { Keyring } from '@miaou/keyring'
 import type { SqliteStore } from '../store/sqlite-store.ts'
@@ -16,10 +17,13 @@ export interface DiagnosticFacts {
     readonly seen: number
     readonly discoverable: 'everyone' | 'contacts' | 'off'
   }
+  /** STUN and TURN servers in use: configured ones, and those that relays offer. */
   readonly iceServersCount: number
+  /** Nobody is to reach this peer directly. */
+  readonly relayOnly: boolean
 }
 
-/** Row I16, with what this version has: each check says what it saw. STUN, TURN and DNS are used only when configured. */
+/** Row I16: what this machine has, without asking anybody else. The words for each code are those of `packages/text`. */
 export async function runDiagnostics(facts: DiagnosticFacts): Promise<DiagnosticCheck[]> {
   return [
     checkStore(facts.store),
@@ -28,30 +32,23 @@ export async function runDiagnostics(facts: DiagnosticFacts): Promise<Diagnostic
     await checkWebSocket(facts),
     checkMdns(facts),
     checkWebRtc(facts),
-    ...(['stun', 'turn', 'dns'] as const).map((name) => ({
-      name,
-      state: 'not-configured' as const,
-      detail: 'no server is configured and none is contacted by default',
-    })),
   ]
 }
 
 function checkStore(store: SqliteStore): DiagnosticCheck {
   const startedAt = performance.now()
   const complaint = store.findDamage()
-  return {
-    name: 'store',
-    state: complaint === undefined ? 'ok' : 'failed',
-    ms: performance.now() - startedAt,
-    detail: complaint ?? 'every page of the database was read and is sound',
-  }
+  const ms = performance.now() - startedAt
+  return complaint === undefined
+    ? { name: 'store', state: 'ok', ms, code: 'store-sound' }
+    : { name: 'store', state: 'failed', ms, code: 'store-damaged', facts: { detail: complaint } }
 }
 
 /** Every entry of the key store is opened; those of one's own keys can be damaged without the home being so. */
 function checkKeys(keyring: DiagnosticFacts['keyring']): DiagnosticCheck {
   const problems = keyring.problems()
   const count = keyring.list().length
-  if (problems.length === 0) return { name: 'keys', state: 'ok', detail: `keys of the home that open: ${count}` }
+  if (problems.length === 0) return { name: 'keys', state: 'ok', code: 'keys-open', facts: { count } }
   const reasons = problems.map((problem) =>
     problem.type === 'damaged'
       ? `${problem.what} is damaged`
@@ -59,7 +56,7 @@ function checkKeys(keyring: DiagnosticFacts['keyring']): DiagnosticCheck {
   )
   const [first = ''] = reasons
   const others = reasons.length > 1 ? ` and ${reasons.length - 1} more` : ''
-  return { name: 'keys', state: 'failed', detail: `${first}${others}; keys that open: ${count}` }
+  return { name: 'keys', state: 'failed', code: 'keys-damaged', facts: { detail: `${first}${others}`, count } }
 }
 
 /** Miaou's first release: a clock before it is wrong for sure. */
@@ -67,34 +64,55 @@ const wallMin = Date.UTC(2026, 0, 1)
 
 function checkClock(): DiagnosticCheck {
   const { wall } = systemClock.now()
-  const text = new Date(wall).toISOString()
+  const facts = { time: new Date(wall).toISOString() }
   return wall < wallMin
-    ? { name: 'clock', state: 'failed', detail: `${text} is in the past: messages would be refused as too old` }
-    : { name: 'clock', state: 'ok', detail: text }
+    ? { name: 'clock', state: 'failed', code: 'clock-past', facts }
+    : { name: 'clock', state: 'ok', code: 'clock-plausible', facts }
 }
 
 const probeTimeoutMs = 3_000
 
-/** Whether our own listener answers: a plain HTTP request gets its short refusal, which is answer enough. */
-async function checkWebSocket({ addresses }: DiagnosticFacts): Promise<DiagnosticCheck> {
+/** Whether our own listener answers: it takes a connection. */
+async function checkWebSocket({ addresses, relayOnly }: DiagnosticFacts): Promise<DiagnosticCheck> {
   const [address] = addresses
-  if (address === undefined) return { name: 'websocket', state: 'failed', detail: 'this peer does not listen' }
+  if (address === undefined) {
+    return { name: 'websocket', state: relayOnly ? 'not-configured' : 'failed', code: 'listener-none' }
+  }
   const startedAt = performance.now()
   try {
-    await fetch(address.replace(/^ws/, 'http'), { signal: AbortSignal.timeout(probeTimeoutMs) })
-    return { name: 'websocket', state: 'ok', ms: performance.now() - startedAt, detail: `answers at ${address}` }
+    const detail = await connectionFailure(new URL(address))
+    if (detail !== undefined) throw new Error(detail)
+    const ms = performance.now() - startedAt
+    return { name: 'websocket', state: 'ok', ms, code: 'listener-answers', facts: { address } }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown'
-    return { name: 'websocket', state: 'failed', detail: `does not answer at ${address}: ${reason}` }
+    const detail = error instanceof Error ? error.message : 'unknown'
+    return { name: 'websocket', state: 'failed', code: 'listener-silent', facts: { address, detail } }
   }
 }
 
-function checkMdns({ discovery }: DiagnosticFacts): DiagnosticCheck {
-  if (discovery.error !== undefined) return { name: 'mdns', state: 'failed', detail: discovery.error }
-  const detail = `discoverable by: ${discovery.discoverable}; peers seen: ${discovery.seen}`
-  return { name: 'mdns', state: 'ok', detail }
+/** Undefined when something takes connections there: a certificate need not name this address, so HTTP is not spoken. */
+function connectionFailure({ hostname, port, protocol }: URL): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const host = hostname.replace(/^\[|\]$/g, '')
+    const socket = connect({ host, port: Number(port) || (protocol === 'wss:' ? 443 : 80), timeout: probeTimeoutMs })
+    const settle = (detail: string | undefined): void => {
+      socket.destroy()
+      resolve(detail)
+    }
+    socket.once('connect', () => settle(undefined))
+    socket.once('timeout', () => settle(`no answer within ${probeTimeoutMs} ms`))
+    socket.once('error', ({ message }) => settle(message))
+  })
+}
+
+function checkMdns({ discovery, relayOnly }: DiagnosticFacts): DiagnosticCheck {
+  if (discovery.error !== undefined) {
+    return { name: 'mdns', state: 'failed', code: 'mdns-failed', facts: { detail: discovery.error } }
+  }
+  const facts = { discoverable: discovery.discoverable, count: discovery.seen }
+  return { name: 'mdns', state: relayOnly ? 'not-configured' : 'ok', code: 'mdns-runs', facts }
 }
 
 function checkWebRtc({ webrtc, iceServersCount }: DiagnosticFacts): DiagnosticCheck {
-  return { name: 'webrtc', state: 'ok', detail: `${webrtc}; ICE servers configured: ${iceServersCount}` }
+  return { name: 'webrtc', state: 'ok', code: 'webrtc-ready', facts: { library: webrtc, count: iceServersCount } }
 }

@@ -197,7 +197,6 @@ class PeerHost implements PeerHandle {
   readonly #adapters: Adapters
   readonly #settings: Settings
   readonly #reach: Reach
-  readonly #iceServersCount: number
   readonly #commands = new Pending<Result<CommandResults[keyof CommandResults], CommandError | Stopped>>()
   readonly #pings = new Pending<Result<{ readonly latencyMs: number }, LinkError | Stopped>>()
   readonly #connects: Connects
@@ -231,7 +230,6 @@ class PeerHost implements PeerHandle {
       () => this.#peer.gossip(),
       (id, command) => this.#loop.push({ type: 'gossip', id, command }),
     )
-    this.#iceServersCount = adapters.iceServersCount
     this.#peer = new Peer({
       crypto,
       random: systemRandom,
@@ -529,7 +527,8 @@ class PeerHost implements PeerHandle {
         seen: discovery.discoveredPeers().length,
         discoverable: this.#discoverable,
       },
-      iceServersCount: this.#iceServersCount,
+      iceServersCount: this.#reach.iceServers.length,
+      relayOnly: this.#settings.relayOnly ?? false,
     })
   }
 

@@ -115,6 +115,11 @@ export class Reach {
     return [...new Set([...(publicUrl === undefined ? [] : [publicUrl]), ...this.#listening])]
   }
 
+  /** STUN and TURN servers in use: those configured, then those that relays offer. */
+  get iceServers(): readonly IceServer[] {
+    return [...(this.#options.settings.iceServers ?? []), ...this.#offered]
+  }
+
   /** `listening`: the addresses of the listener. */
   start(listening: readonly string[]): void {
     const { adapters, relayHost } = this.#options
@@ -201,7 +206,6 @@ export class Reach {
   }
 
   #setIceServers(): void {
-    const { settings, adapters } = this.#options
-    adapters.webrtc.setIceServers?.([...(settings.iceServers ?? []), ...this.#offered])
+    this.#options.adapters.webrtc.setIceServers?.(this.iceServers)
   }
 }
