@@ -249,7 +249,8 @@ export class Dialling {
     const rank = transportRanks[winner.transport]
     race.queue.splice(0, race.queue.length, ...race.queue.filter((address) => rankOf(address) > rank))
     for (const pipe of race.pipes) {
-      if (pipe === winner || transportRanks[pipe.transport] > rank) continue
+      // What the other end may hold the keys of already, the rule for duplicates decides about.
+      if (pipe === winner || transportRanks[pipe.transport] > rank || pipe.link?.isConfirming) continue
       race.pipes.delete(pipe)
       this.#state.drop(pipe)
     }

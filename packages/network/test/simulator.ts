@@ -547,11 +547,11 @@ export class Simulator {
           // The backend's private fields are reached through the backend, not through this watcher.
           return typeof value === 'function' ? value.bind(target) : value
         }
-        return (key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array) => {
+        return (key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array, headSize?: number) => {
           const id = `${bytesToHex(key)}/${bytesToHex(nonce)}`
           if (this.#nonces.has(id)) this.violations.push('a (key, nonce) pair was used twice')
           this.#nonces.add(id)
-          return target.chacha20Poly1305Seal(key, nonce, ad, plaintext)
+          return target.chacha20Poly1305Seal(key, nonce, ad, plaintext, headSize)
         }
       },
     })
