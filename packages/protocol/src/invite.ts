@@ -157,7 +157,7 @@ function read(reader: ByteReader): Invite {
   for (let index = 0; index < count && !reader.failed; index++) {
     // A form that only a newer program knows: one way less to reach them.
     const address = readWay(reader, inviteAddressLengthMax)
-    if (address !== undefined) addresses.push(address)
+    if (address !== undefined && !addresses.includes(address)) addresses.push(address)
   }
   return { accountKey, deviceKey, name: name ?? '', addresses, locatorKey, token }
 }

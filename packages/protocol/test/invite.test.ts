@@ -1,4 +1,12 @@
-import { encodeInvite, type Invite, invitePrefix, isInviteAddress, parseInvite } from '@miaou/protocol'
+import {
+  encodeInvite,
+  formatCircuitAddress,
+  type Invite,
+  invitePrefix,
+  isInviteAddress,
+  parseInvite,
+} from '@miaou/protocol'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 import { libsodium } from './backends.ts'
@@ -19,6 +27,10 @@ function altered(change: (bytes: Uint8Array) => Uint8Array | undefined): string 
   return invitePrefix + Buffer.concat([changed, check]).toString('base64url')
 }
 
+const lan = (n: number) => `ws://192.168.1.${n}:9999`
+const circuit = (url: string) =>
+  formatCircuitAddress({ relay: { url, relayId: new Uint8Array(16).fill(1) }, reservation: new Uint8Array(16).fill(2) })
+
 describe('invites', () => {
   test('[V1] a link gives back what went in', () => {
     for (const each of invites) expect(parse(encodeInvite(each, sha256))).toEqual({ ok: true, value: each })
@@ -38,6 +50,54 @@ describe('invites', () => {
     const parsed = parse(encodeInvite(full, sha256))
     expect(parsed.ok && parsed.value.name).toBe('🐈'.repeat(7))
     expect(parsed.ok && parsed.value.addresses).toEqual([host(1)])
+  })
+
+  test('[V3] a name of thirty bytes, a circuit at a relay and an address of the LAN stay below 300 characters', () => {
+    const name = 'a name of thirty bytes, I said'
+    for (const relay of ['ws://203.0.113.7:9999', 'wss://relay1.example.org', 'ws://relay.example.org']) {
+      const text = encodeInvite({ ...invite, name, addresses: [lan(1), circuit(relay)] }, sha256)
+      expect(text.length).toBeLessThan(300)
+      const parsed = parse(text)
+      expect(parsed.ok && parsed.value.addresses).toContain(circuit(relay))
+    }
+    const parsed = parse(encodeInvite({ ...invite, name, addresses: [lan(1), circuit('ws://203.0.113.7:9')] }, sha256))
+    expect(parsed).toMatchObject({ value: { name, addresses: [lan(1), circuit('ws://203.0.113.7:9')] } })
+  })
+
+  test('[V3] of many ways one circuit and one address stay, a long name gives way to them', () => {
+    const addresses = [
+      ...[1, 2, 3, 4, 5].map(lan),
+      circuit('wss://relay.example.org:9999'),
+      circuit('wss://other.example'),
+    ]
+    const name = 'a name of thirty bytes, I said'
+    const parsed = parse(encodeInvite({ ...invite, name, addresses }, sha256))
+    expect(parsed).toMatchObject({ value: { name: 'a name of thirty bytes, I sa' } })
+    expect(parsed.ok && parsed.value.addresses).toEqual([lan(1), circuit('wss://relay.example.org:9999')])
+    const long = circuit(`wss://${'a'.repeat(30)}.example`)
+    const cut = parse(encodeInvite({ ...invite, name, addresses: [lan(1), lan(2), long] }, sha256))
+    expect(cut.ok && [cut.value.name.length, cut.value.addresses]).toEqual([12, [lan(1), long]])
+    // Beyond that the circuit goes, and the name comes back.
+    const tooLong = circuit(`wss://${'a'.repeat(50)}.example`)
+    const without = parse(encodeInvite({ ...invite, name, addresses: [lan(1), lan(2), tooLong] }, sha256))
+    expect(without).toMatchObject({ value: { name, addresses: [lan(1), lan(2)] } })
+  })
+
+  test('[V3] property: whatever goes in, the link is short, whole, and holds only what went in, in its order', () => {
+    const host = fc.oneof(fc.domain(), fc.ipV4())
+    const url = fc.tuple(fc.constantFrom('ws', 'wss'), host).map(([scheme, name]) => `${scheme}://${name}:9999`)
+    const way = fc.tuple(url, fc.boolean()).map(([each, isCircuit]) => (isCircuit ? circuit(each) : each))
+    fc.assert(
+      fc.property(fc.array(way.filter(isInviteAddress), { maxLength: 9 }), fc.nat(30), (addresses, size) => {
+        const text = encodeInvite({ ...invite, name: 'é'.repeat(size), addresses }, sha256)
+        expect(text.length).toBeLessThan(300)
+        const parsed = parse(text)
+        if (!parsed.ok) throw new Error(parsed.error.type)
+        const kept = parsed.value.addresses
+        expect(kept).toEqual([...new Set(addresses)].filter((address) => kept.includes(address)))
+        expect(encodeInvite(parsed.value, sha256)).toBe(text)
+      }),
+    )
   })
 
   test('[V4] every typo of one character is told', () => {
@@ -98,6 +158,8 @@ describe('invites', () => {
   test('[V2] an address has at most 64 characters, and none that a shell or page could misread', () => {
     expect(isInviteAddress(`wss://${'a'.repeat(58)}`)).toBe(true)
     expect(isInviteAddress(`wss://${'a'.repeat(59)}`)).toBe(false)
+    expect(isInviteAddress(circuit(`wss://${'a'.repeat(58)}`))).toBe(true)
+    expect(isInviteAddress(circuit(`wss://${'a'.repeat(59)}`))).toBe(false)
     for (const bad of ['http://a', 'ws://', 'ws://a b', 'ws://a"', 'ws://u@h', 'ws://a\n', 'ws://é']) {
       expect(isInviteAddress(bad)).toBe(false)
     }

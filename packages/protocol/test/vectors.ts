@@ -3,6 +3,7 @@ import type { Crypto } from '@miaou/crypto'
 import {
   decodeRecord,
   encodeCircuitData,
+  encodeContactWays,
   encodeContent,
   encodeDisconnect,
   encodeEnvelope,
@@ -21,6 +22,7 @@ import {
   encodeSignal,
   encodeStatus,
   encodeTyping,
+  encodeWay,
   formatCircuitAddress,
   formatRelayAddress,
   frameTypes,
@@ -33,6 +35,7 @@ import {
 } from '@miaou/protocol'
 import { createCircuitSamples } from '../../../testkit/src/fuzz/circuit-samples.ts'
 import { createOverlaySamples } from '../../../testkit/src/fuzz/overlay-samples.ts'
+import { createRecordSamples } from '../../../testkit/src/fuzz/record-samples.ts'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 
 /** One value and its bytes (hexadecimal; links as text). Byte arrays inside the value are hexadecimal too. */
@@ -92,6 +95,7 @@ export function computeVectors(crypto: Crypto): Readonly<Record<string, unknown>
       small: smallVectors(),
     },
     'overlay.json': overlayVectors(crypto),
+    'records.json': recordVectors(crypto),
     'circuits.json': circuitVectors(crypto, samples.pseudonym.publicKey, samples.device.publicKey),
   }
 }
@@ -132,6 +136,33 @@ function circuitVectors(crypto: Crypto, relayKey: Uint8Array, pseudonymKey: Uint
     },
     messages: messages.map((message) => vector(message, encodeRelayMessage(message))),
     chunks: chunks.map((chunk) => vector(chunk, encodeCircuitData(chunk))),
+  }
+}
+
+function recordVectors(crypto: Crypto): unknown {
+  const samples = createRecordSamples(crypto)
+  const { device, relay, locatorKey, locator, nonce, deviceRecords, signedDeviceRecords, sealedRecords } = samples
+  const [invite] = createWireSamples(crypto).invites
+  const ways = deviceRecords[1]?.ways ?? []
+  const withCircuits = invite && { ...invite, name: 'Zoé', addresses: [ways[0] ?? '', 'ws://192.0.2.7:9999'] }
+  return {
+    about:
+      'spec/records.md, spec/invite.md V2. Secret keys are seeds; `key` is where the overlay stores what is sealed; ' +
+      'sequences of the sealed ones are 1, 2, 3.',
+    keys: toPlain({ device, relay, locatorKey, locator, nonce }),
+    ways: ways.map((way) => vector(way, encodeWay(way))),
+    device: deviceRecords.map((record, index) => ({
+      ...vector(record, signedDeviceRecords[index] ?? new Uint8Array(0)),
+      sealed: bytesToHex(sealedRecords[index] ?? new Uint8Array(0)),
+    })),
+    service: samples.serviceRecords.map((record, index) =>
+      vector(record, samples.signedServiceRecords[index] ?? new Uint8Array(0)),
+    ),
+    contactWays: samples.contactWays.map((value) => vector(value, encodeContactWays(value))),
+    invite: withCircuits && {
+      value: toPlain(withCircuits),
+      encoded: encodeInvite(withCircuits, (bytes) => crypto.sha256(bytes)),
+    },
   }
 }
 

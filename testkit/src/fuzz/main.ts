@@ -8,6 +8,7 @@ import { gossipTargets } from './gossip-targets.ts'
 import { overlayNodeTarget } from './overlay-node-target.ts'
 import { plantedTargets } from './planted.ts'
 import { protocolTargets } from './protocol-targets.ts'
+import { recordTargets } from './record-targets.ts'
 import type { FuzzTarget } from './target.ts'
 
 const usage = `node testkit/src/fuzz/main.ts [--cases N] [--seed S] [--target NAME] [--json] [--planted] [--list]
@@ -47,6 +48,7 @@ async function main(): Promise<number> {
         ...datagramTargets(crypto),
         overlayNodeTarget(crypto),
         ...gossipTargets(crypto),
+        ...recordTargets(crypto),
       ]
   const targets = all.filter(({ name }) => name.includes(values.target))
   if (targets.length === 0) {
