@@ -11,6 +11,7 @@ import {
   type PeerId,
   type Result,
 } from '@miaou/core'
+import type { PeerView } from '@miaou/host-node'
 import type {
   CommandError,
   CommandResults,
@@ -21,9 +22,10 @@ import type {
   Settings,
   StoredEvent,
 } from '@miaou/messaging'
-import type { PeerEvent, PeerHandle, PeerHost } from '../src/peer-handle.ts'
+import type { PeerEvent, PeerHandle, PeerHost, StartPeerOptions } from '../src/peer-handle.ts'
 import { FakeGossip } from './fake-gossip.ts'
 import { FakeOverlay, type FakeRecords } from './fake-overlay.ts'
+import { FakeReach } from './fake-reach.ts'
 
 type Answer<C extends MessagingCommand> = Result<CommandResults[C['type']], CommandError>
 
@@ -46,6 +48,15 @@ export class FakePeer implements PeerHandle {
   readonly network: PeerHandle['network']
   readonly overlay: FakeOverlay
   readonly gossip: FakeGossip
+  readonly reach: FakeReach = new FakeReach()
+  /** Whether its links stand before anybody connects. */
+  isLinked = true
+  /** Laid over what `network.peers` tells of each. */
+  linkChanges: Partial<PeerView> = {}
+  /** What the command that runs it asked for. */
+  startedWith: StartPeerOptions | undefined
+  /** Round trips that are lost, before one is answered. */
+  lostPings = 0
   readonly keys: PeerHandle['keys']
   readonly contacts = new Map<AccountId, ContactView>()
   readonly messages: MessageView[] = []
@@ -287,8 +298,7 @@ export class FakePeer implements PeerHandle {
   #networkFace(): PeerHandle['network'] {
     const view = (other: FakePeer) => ({
       peerId: other.peerId,
-      state: 'connected' as const,
-      transport: 'memory' as const,
+      ...(this.isLinked ? { state: 'connected' as const, transport: 'memory' as const } : { state: 'idle' as const }),
       addresses: ['ws://127.0.0.1:9999'],
       latencyMs: 1.25,
       features: ['chat'],
@@ -305,26 +315,35 @@ export class FakePeer implements PeerHandle {
       info: () => ({
         peerId: this.peerId,
         addresses: ['ws://127.0.0.1:9999'],
-        natType: 'unknown',
         connectedPeers: others().length,
         uptimeMs: 65_000,
         counters: {},
         webrtc: 'werift',
         discoverable: 'everyone',
+        ...this.reach.info(),
       }),
-      peers: () => others().map((peer) => ({ ...view(peer), seenBy: 'mdns', shouldInitiate: true })),
+      peers: () =>
+        others().map((peer) => ({ ...view(peer), seenBy: 'mdns', shouldInitiate: true, ...this.linkChanges })),
       connect: async (target) => {
         const other = others().find(({ peerId }) => peerId === target)
-        return other === undefined ? err({ type: 'no-address' }) : ok({ ...view(other), setupMs: 3 })
+        const setupMs = this.isLinked ? 0 : 3
+        if (other === undefined) return err({ type: 'no-address' })
+        this.isLinked = true
+        return ok({ ...view(other), setupMs })
       },
       upgraded: async () => false,
       disconnect: () => undefined,
-      ping: async (peerId) =>
-        others().some((peer) => peer.peerId === peerId) ? ok({ latencyMs: 1.5 }) : err({ type: 'no-address' }),
+      ping: async (peerId, timeoutMs) => {
+        if (!others().some((peer) => peer.peerId === peerId)) return err({ type: 'no-address' })
+        if (this.lostPings === 0) return ok({ latencyMs: 1.5 })
+        this.lostPings--
+        return err({ type: 'silent', forMs: timeoutMs })
+      },
       diagnostics: async () => [
-        { name: 'store', state: 'ok', ms: 1, detail: 'sound' },
-        { name: 'turn', state: 'not-configured', detail: 'no server' },
+        { name: 'store', state: 'ok', ms: 1, code: 'store-sound', facts: {} },
+        { name: 'clock', state: 'ok', detail: 'as the host says it' },
       ],
+      ...this.reach.face,
     }
   }
 }
@@ -392,12 +411,14 @@ export function fakeHost(network: FakeNetwork, passphrases: Map<string, string> 
         words: Array.from({ length: 24 }, (_, i) => `word${i + 1}`),
       })
     },
-    startPeer: async ({ home, passphrase }) => {
+    startPeer: async (options) => {
+      const { home, passphrase } = options
       const peer = homes.get(home)
       if (peer === undefined) return err({ type: 'home-absent', home })
       if (decode(passphrase) !== passphrases.get(home)) return err({ type: 'wrong-passphrase' })
       if (peer.isRunning) return err({ type: 'home-in-use', home, pid: 4711, since: undefined, apiUrl: undefined })
       peer.isRunning = true
+      peer.startedWith = options
       return ok(peer)
     },
   }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { commonErrors, errorKinds, operationNames, operations } from '@miaou/sdk'
+import { commonErrors, diagnosticCodes, errorKinds, operationNames, operations } from '@miaou/sdk'
 import { describe, expect, test } from 'vitest'
 import { defaultApiOptions } from '../src/api/app.ts'
 import { commandNames } from '../src/command-names.ts'
@@ -35,6 +35,13 @@ describe('spec/api.md', () => {
     expect(firstCells(api, '| code | status | facts |')).toEqual(Object.keys(errorKinds))
     for (const [code, { status, facts }] of Object.entries(errorKinds)) {
       expect(api).toContain(`| \`${code}\` | ${status} | ${facts.map((fact) => `\`${fact}\``).join(' ') || '–'} |`)
+    }
+  })
+
+  test('[API13] has every diagnostic code with its facts', () => {
+    expect(firstCells(api, '## Diagnostic codes\n\n| code | facts |')).toEqual(Object.keys(diagnosticCodes))
+    for (const [code, facts] of Object.entries<readonly string[]>(diagnosticCodes)) {
+      expect(api).toContain(`| \`${code}\` | ${facts.map((fact) => `\`${fact}\``).join(' ') || '–'} |`)
     }
   })
 

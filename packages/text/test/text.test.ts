@@ -1,6 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { closeReasonSchema, diagnosticSchema, errorKinds, messageStateSchema, stateReasonSchema } from '@miaou/sdk'
+import {
+  closeReasonSchema,
+  diagnosticCodes,
+  diagnosticSchema,
+  errorKinds,
+  messageStateSchema,
+  stateReasonSchema,
+} from '@miaou/sdk'
 import { describe, expect, test } from 'vitest'
 import { createText, formatNumber, isOne, type Language, type Phrase, phrases } from '../src/index.ts'
 
@@ -87,6 +94,20 @@ describe('words for every code', () => {
     }
   })
 
+  test('each finding of the diagnosis has words, in the places that its facts fill; advice is for findings', () => {
+    const codes = Object.keys(diagnosticCodes)
+    const written = keys.filter((key) => key.startsWith('check.'))
+    expect(written.sort()).toEqual(codes.map((code) => `check.${code}`).sort())
+    const english: Readonly<Record<string, Phrase>> = phrases.en
+    for (const [code, facts] of Object.entries<readonly string[]>(diagnosticCodes)) {
+      const used = [`check.${code}`, `advice.${code}`].flatMap((key) => places(english[key] ?? ''))
+      expect(facts, code).toEqual(expect.arrayContaining(used))
+    }
+    for (const key of keys.filter((known) => known.startsWith('advice.'))) {
+      expect(codes, key).toContain(key.slice('advice.'.length))
+    }
+  })
+
   test.each([
     ['state', messageStateSchema.options],
     ['reason', stateReasonSchema.options],
@@ -101,9 +122,31 @@ describe('words for every code', () => {
 test('every phrase is used somewhere', () => {
   const text = sources()
   // Looked up by a code at run time; the tests above hold their lists complete.
-  const isLookedUp = (key: string) => /^(error|state|reason|close|diagnosis)\./.test(key)
+  const isLookedUp = (key: string) => /^(error|state|reason|close|diagnosis|check|advice)\./.test(key)
   const unused = keys.filter((key) => !isLookedUp(key) && !text.includes(`'${key}'`))
   expect(unused).toEqual([])
+})
+
+describe('the diagnosis', () => {
+  test('says what a symmetric router means and what to do, in both languages', () => {
+    const [english, french] = [createText('en'), createText('fr')]
+    expect(english.finding('nat-symmetric', {})).toMatch(/another port \(symmetric\).*through a relay, encrypted\.$/)
+    expect(english.advice('nat-symmetric', {})).toMatch(/^To do better:/)
+    expect(french.finding('nat-symmetric', {})).toMatch(/symétrique/)
+    expect(french.advice('nat-symmetric', {})).toMatch(/^Pour faire mieux/)
+  })
+
+  test('numbers are written as the language does; where nothing is to be done there is no advice', () => {
+    const facts = { relay: 'wss://r', downMbps: 12.5, upMbps: 1 }
+    expect(createText('fr').finding('bandwidth-measured', facts)).toMatch(/^12,5 Mbit\/s en descente/)
+    expect(createText('en').advice('bandwidth-measured', facts)).toBeUndefined()
+  })
+
+  test('a code of a later version reads as its detail, cleaned', () => {
+    const text = createText('en', (words) => words.toUpperCase())
+    expect(text.finding('nat-of-tomorrow', { detail: 'odd' })).toBe('ODD')
+    expect(text.advice('nat-of-tomorrow', {})).toBeUndefined()
+  })
 })
 
 describe('filling', () => {

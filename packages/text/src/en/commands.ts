@@ -98,7 +98,6 @@ export const commands = {
   'info.discoverable': 'Seen on the network by',
   'ping.connecting': 'Connecting …',
   'ping.answer': '{peer} answered in {latencyMs} ms',
-  'diagnostics.running': 'Checking …',
   'diagnosis.ok': 'works',
   'diagnosis.warning': 'could be better',
   'diagnosis.failed': 'does not work',

@@ -102,7 +102,6 @@ export const commands: Readonly<Record<keyof typeof english, Phrase>> = {
   'info.discoverable': 'Vu sur le réseau par',
   'ping.connecting': 'Connexion …',
   'ping.answer': '{peer} a répondu en {latencyMs} ms',
-  'diagnostics.running': 'On vérifie …',
   'diagnosis.ok': 'marche',
   'diagnosis.warning': 'peut mieux faire',
   'diagnosis.failed': 'ne marche pas',
