@@ -198,7 +198,7 @@ function serviceRecord(n: number, url: string, sequence = startWall): Uint8Array
   })
 }
 
-describe('[R15] the own record', () => {
+describe('[W15] the own record', () => {
   test('what changes together is told once, and stored sealed where contacts look', async () => {
     const desk = new Desk()
     desk.host.setWanted([], ownLocator)
@@ -331,7 +331,7 @@ function formatRelay(relayId: Uint8Array): string {
   return `${Buffer.from(relayId).toString('base64url')}@wss://me.example.org`
 }
 
-describe('[R17] a contact who cannot be reached is looked up', () => {
+describe('[W17] a contact who cannot be reached is looked up', () => {
   const ways = [formatCircuitAddress(circuit(3)), 'ws://192.168.1.1:80', 'ws://203.0.113.5:9']
 
   test('and what its record names for us is handed on', async () => {
@@ -420,7 +420,7 @@ describe('[R17] a contact who cannot be reached is looked up', () => {
   }
 })
 
-describe('[R18] relays to keep reservations at', () => {
+describe('[W18] relays to keep reservations at', () => {
   test('those a person chose come first, then those of contacts and invites, then those of strangers', async () => {
     const desk = new Desk({ configuredRelays: () => [relay(9)] })
     desk.services = [serviceRecord(40, 'wss://relay.stranger.org')]

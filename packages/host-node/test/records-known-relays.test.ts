@@ -76,7 +76,7 @@ function urls(known: KnownRelays): string[] {
   return known.all().map((each) => each.relay.url)
 }
 
-describe('[R19] relays that are remembered', () => {
+describe('[W19] relays that are remembered', () => {
   test('a service record makes one known, and only a newer one of the same key moves it', () => {
     const known = open()
     expect(known.learn(record(1), 'overlay', 'public', wall)).toBe(true)
@@ -156,7 +156,7 @@ describe('[R19] relays that are remembered', () => {
   })
 })
 
-describe('[R20] the sealed document', () => {
+describe('[W20] the sealed document', () => {
   test('what is known comes back, in the same order, at its largest size too', () => {
     const known = open()
     for (let n = 0; n < knownRelaysMax; n++) known.meet([relay(n)], 'contact', 'public', wall + n)

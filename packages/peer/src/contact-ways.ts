@@ -91,7 +91,7 @@ interface Link {
 
 /**
  * What linked contacts tell each other of how they are reached: where their records are found, and the record of the
- * device itself (spec/records R10 to R14). Of links with strangers, with requests and with blocked people nothing is taken,
+ * device itself (spec/records W10 to W14). Of links with strangers, with requests and with blocked people nothing is taken,
  * and nothing goes there. Memory only.
  */
 export class ContactWaysExchange {

@@ -56,7 +56,7 @@ function linked(at: string | undefined = address, contacts = () => [contact(peer
   return exchange
 }
 
-describe('[R11] what a contact is told', () => {
+describe('[W11] what a contact is told', () => {
   test('once both are known, and again when something changed', () => {
     const exchange = linked()
     expect(sends(exchange.handle(now, { type: 'own-ways', ways: own() }))).toBe(0)
@@ -93,7 +93,7 @@ describe('[R11] what a contact is told', () => {
   })
 })
 
-describe('[R12] what a contact says', () => {
+describe('[W12] what a contact says', () => {
   const frame = (bytes: Uint8Array) => ({ type: 'frame', peerId: peer, payload: bytes }) as const
 
   test('its ways, its locator key, the relays it met', () => {

@@ -80,7 +80,7 @@ const wayArbitrary = fc
   )
   .filter((way) => isWay(way, deviceRecordUrlLengthMax))
 
-describe('[R2] ways', () => {
+describe('[W2] ways', () => {
   test('come back from their bytes; a socket at an IPv4 address takes 8 bytes, a circuit there 40', () => {
     fc.assert(
       fc.property(wayArbitrary, (way) => {
@@ -148,7 +148,7 @@ describe('[R2] ways', () => {
   })
 })
 
-describe('[R1] device records', () => {
+describe('[W1] device records', () => {
   test('give back what went in, and are what their device signed', () => {
     for (const [index, record] of samples.deviceRecords.entries()) {
       const bytes = signedDeviceRecords[index] as Uint8Array
@@ -160,7 +160,7 @@ describe('[R1] device records', () => {
     }
   })
 
-  test('[R3] ways beyond 6 of each sort are left out, and those that do not fit', () => {
+  test('[W3] ways beyond 6 of each sort are left out, and those that do not fit', () => {
     const circuits = Array.from({ length: 8 }, (_, n) => circuit(`wss://r${n}.example`, n))
     const addresses = Array.from({ length: 8 }, (_, n) => `ws://192.0.2.${n}:9999`)
     expect(waysOf(sign({ ways: [...addresses, ...circuits] }))).toEqual([
@@ -233,7 +233,7 @@ describe('[R1] device records', () => {
     expect(decodeDeviceRecord(five)).toEqual(malformed)
   })
 
-  test('[R4] is good for 24 h, and an hour of clocks that differ', () => {
+  test('[W4] is good for 24 h, and an hour of clocks that differ', () => {
     expect(isRecordFresh(sampleTime, sampleTime + recordLifetimeMs - 1)).toBe(true)
     expect(isRecordFresh(sampleTime, sampleTime + recordLifetimeMs)).toBe(false)
     expect(isRecordFresh(sampleTime, sampleTime - recordSkewMs)).toBe(true)
@@ -255,7 +255,7 @@ describe('[R1] device records', () => {
   })
 })
 
-describe('[R5] sealed records', () => {
+describe('[W5] sealed records', () => {
   const sealed = samples.sealedRecords[1] as Uint8Array
   const open = (bytes: Uint8Array, at = locator, key = device.publicKey) => {
     const verified = verifyRecord(libsodium, bytes)
@@ -334,7 +334,7 @@ describe('[R5] sealed records', () => {
   })
 })
 
-describe('[R8] service records', () => {
+describe('[W8] service records', () => {
   const record = samples.serviceRecords[1] as (typeof samples.serviceRecords)[number]
   const bytes = signedServiceRecords[1] as Uint8Array
 
@@ -388,7 +388,7 @@ describe('[R8] service records', () => {
   })
 })
 
-describe('[R10] contact ways', () => {
+describe('[W10] contact ways', () => {
   test('give back what went in', () => {
     for (const [index, value] of samples.contactWays.entries()) {
       expect(decodeContactWays(samples.encodedContactWays[index] as Uint8Array)).toEqual({ ok: true, value })

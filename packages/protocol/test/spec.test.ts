@@ -1,10 +1,22 @@
 import { readFileSync } from 'node:fs'
 import * as protocol from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
+import { createRecordSamples } from '../../../testkit/src/fuzz/record-samples.ts'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
 import { libsodium } from './backends.ts'
 
-const documents = ['frames', 'handshake', 'identity', 'prekeys', 'messages', 'signals', 'invite', 'overlay', 'circuits']
+const documents = [
+  'frames',
+  'handshake',
+  'identity',
+  'prekeys',
+  'messages',
+  'signals',
+  'invite',
+  'overlay',
+  'circuits',
+  'records',
+]
 /** What follows a heading "Engine" has constants of another package. */
 const read = (name: string) =>
   readFileSync(new URL(`../../../spec/${name}.md`, import.meta.url), 'utf8').split('\n## Engine\n')[0] ?? ''
@@ -51,6 +63,9 @@ describe('the specification says what the code does', () => {
     'rendezvousStatuses',
     'punchStatuses',
     'recordKinds',
+    'wayForms',
+    'serviceKinds',
+    'contactWaysTags',
     'relayMessageKinds',
     'relayRefusals',
     'circuitCloseReasons',
@@ -71,6 +86,10 @@ describe('the specification says what the code does', () => {
     expect(tableSize(read('overlay'), 'O5')).toBe(protocol.overlayHeaderSize)
     expect(tableSize(read('overlay'), 'O14')).toBe(protocol.valueRecordOverhead)
     expect(tableSize(read('overlay'), 'O15')).toBe(protocol.signedRecordOverhead)
+    const records = createRecordSamples(libsodium)
+    expect(tableSize(read('records'), 'W1')).toBe(records.signedDeviceRecords[0]?.length)
+    const url = 1 + 'relay.example.org'.length + 1
+    expect(tableSize(read('records'), 'W8', [url])).toBe(records.signedServiceRecords[0]?.length)
   })
 
   test('[H2] the prologue', () => {

@@ -178,7 +178,7 @@ export class KnownRelays {
 }
 
 /**
- * Count u16, then for each: origin u8 ‖ score u8 ‖ seen at u64 ‖ relay id 16 ‖ URL as a way (spec/records R2) ‖ service
+ * Count u16, then for each: origin u8 ‖ score u8 ‖ seen at u64 ‖ relay id 16 ‖ URL as a way (spec/records W2) ‖ service
  * record behind its u16 size, 0 for none.
  */
 export function encodeKnownRelays(known: readonly KnownRelay[]): Uint8Array {

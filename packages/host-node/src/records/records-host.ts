@@ -140,7 +140,7 @@ const careIntervalMs = 1_000
 
 /**
  * The records of one peer: signs its own and stores it where contacts look, looks up those of contacts who cannot be
- * reached, and remembers relays (spec/records R15 to R21). Nothing here is fatal: a peer without works as long as the ways
+ * reached, and remembers relays (spec/records W15 to W21). Nothing here is fatal: a peer without works as long as the ways
  * it knows are true.
  */
 export class RecordsHost {

@@ -11,7 +11,7 @@ import { deviceRecordSizeMax } from './device-record.ts'
 import { locatorKeySize } from './sealed-record.ts'
 import { serviceRecordSizeMax } from './service-record.ts'
 
-/** Payload of a `contactWays` frame: how the sender is reached from now on (spec/records R10). */
+/** Payload of a `contactWays` frame: how the sender is reached from now on (spec/records W10). */
 export interface ContactWays {
   /** 32 bytes: where the sender's records are found, until another one is told. */
   readonly locatorKey: Uint8Array

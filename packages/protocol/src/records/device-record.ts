@@ -14,7 +14,7 @@ export interface RecordEntry {
   readonly bytes: Uint8Array
 }
 
-/** How a device is reached, said by itself (spec/records R1). */
+/** How a device is reached, said by itself (spec/records W1). */
 export interface DeviceRecord {
   /** Ed25519: the peer id. */
   readonly deviceKey: Uint8Array

@@ -4,7 +4,7 @@ import { type OverlayRecord, signedRecordKey, signRecord } from '../overlay/reco
 import { type DecodeError, structureSuite, structureVersion } from '../structure.ts'
 import { type DeviceRecord, type DeviceRecordError, deviceRecordSizeMax, verifyDeviceRecord } from './device-record.ts'
 
-/** What follows from a locator key for one device (spec/records R5): where its record is, and what opens it. */
+/** What follows from a locator key for one device (spec/records W5): where its record is, and what opens it. */
 export interface RecordLocator {
   /** Ed25519, signs the record of the overlay: whoever knows the locator key has it. */
   readonly signingKey: KeyPair

@@ -8,7 +8,7 @@ import { codeToName, type DecodeError, startStructure } from '../structure.ts'
 import { recordLifetimeMs, recordSkewMs } from './device-record.ts'
 import { encodeWay, readWay } from './way.ts'
 
-/** What somebody does for everybody, said by the key that does it: never by a device (spec/records R8, row Q04). */
+/** What somebody does for everybody, said by the key that does it: never by a device (spec/records W8, row Q04). */
 export interface ServiceRecord {
   readonly kind: 'relay'
   /** Ed25519: the relay's own key, from which its relay id follows. */

@@ -8,7 +8,7 @@ import {
 } from '../circuit/circuit-address.ts'
 import { type AddressScope, endpointScope, parseEndpoint } from '../overlay/endpoint.ts'
 
-/** Form byte of a way to a peer (spec/records R2); what follows is a size (u8) and so many bytes. */
+/** Form byte of a way to a peer (spec/records W2); what follows is a size (u8) and so many bytes. */
 export const wayForms = { ipv4: 1, ws: 2, wss: 3, circuitIpv4: 4, circuitWs: 5, circuitWss: 6 } as const
 
 const scopeRanks: Readonly<Record<AddressScope, number>> = { loopback: 0, private: 1, public: 2 }
