@@ -10,6 +10,7 @@ import type {
   TransportHost,
   TransportKind,
 } from '@miaou/network'
+import { formatCircuitAddress, parseCircuitAddress } from '@miaou/protocol'
 import { seededNumbers } from './seeded.ts'
 
 /** How a hub treats what passes through it. */
@@ -42,6 +43,8 @@ export interface MemoryTransportOptions {
   readonly messageSizeMax: number
   /** Pipes that others may open to it. */
   readonly pipesMax: number
+  /** Relays by name through which a transport of kind `circuit` is reached; others have none. */
+  readonly relays: readonly string[]
 }
 
 export const defaultMemoryTransportOptions: MemoryTransportOptions = {
@@ -51,6 +54,7 @@ export const defaultMemoryTransportOptions: MemoryTransportOptions = {
   bound: false,
   messageSizeMax: 65_536,
   pipesMax: 512,
+  relays: [],
 }
 
 interface End {
@@ -60,6 +64,13 @@ interface End {
   readonly fingerprint: Uint8Array
   state: 'opening' | 'open' | 'closing' | 'closed'
   peer: End | undefined
+  /** Of a circuit: the relay that carries it. */
+  relay: string | undefined
+}
+
+interface Circuit {
+  readonly transport: MemoryTransport
+  readonly relay: string
 }
 
 interface Parcel {
@@ -73,6 +84,10 @@ export class MemoryHub {
   readonly #options: MemoryHubOptions
   readonly #transports = new Map<string, MemoryTransport>()
   readonly #offers = new Map<string, { readonly end: End; readonly name: string }>()
+  readonly #circuits = new Map<string, Circuit>()
+  readonly #relays: string[] = []
+  readonly #silent = new Set<string>()
+  #reservations = 0
   #queue: Parcel[] = []
   readonly #draw: () => number
   #offerCount = 0
@@ -83,9 +98,37 @@ export class MemoryHub {
     this.#draw = seededNumbers(this.#options.seed)
   }
 
-  /** A transport that others reach as `memory:NAME` once it has started. */
+  /**
+   * A transport that others reach as `memory:NAME` once it has started; with kind `circuit`, as `circuit:…@ws://RELAY` by
+   * each of its `relays`.
+   */
   transport(name: string, options: Partial<MemoryTransportOptions> = {}): MemoryTransport {
     return new MemoryTransport(this, name, { ...defaultMemoryTransportOptions, ...options })
+  }
+
+  /** A relay dies without a word: nothing goes through it any more, and nobody is told. */
+  silence(relay: string): void {
+    this.#silent.add(relay)
+  }
+
+  /** @internal */
+  isSilent(relay: string | undefined): boolean {
+    return relay !== undefined && this.#silent.has(relay)
+  }
+
+  /** @internal The way to a transport through a relay. */
+  addCircuit(transport: MemoryTransport, relay: string): string {
+    if (!this.#relays.includes(relay)) this.#relays.push(relay)
+    const relayId = numberedId(this.#relays.indexOf(relay))
+    const reservation = numberedId(++this.#reservations)
+    const address = formatCircuitAddress({ relay: { url: `ws://${relay}`, relayId }, reservation })
+    this.#circuits.set(address, { transport, relay })
+    return address
+  }
+
+  /** @internal */
+  findCircuit(address: string): Circuit | undefined {
+    return this.#circuits.get(address)
   }
 
   /** Events that wait. */
@@ -183,25 +226,31 @@ export class MemoryTransport implements SignalledTransport {
     const address = `memory:${this.#name}`
     if (!this.#hub.register(this.#name, this)) return err({ type: 'address-in-use', address })
     this.#host = host
-    return ok([address])
+    if (this.kind !== 'circuit') return ok([address])
+    return ok(this.#options.relays.map((relay) => this.#hub.addCircuit(this, relay)))
   }
 
   dial(pipe: PipeId, address: string): void {
     const end = this.#addEnd(pipe, 'out')
-    const name = /^memory:(.+)$/.exec(address)?.[1]
+    const circuit = this.#hub.findCircuit(address)
+    const name = circuit === undefined ? /^memory:(.+)$/.exec(address)?.[1] : circuit.transport.#name
+    end.relay = circuit?.relay
     this.#hub.post(() => {
-      if (end.state !== 'opening') return
-      if (name === undefined) return this.#fail(end, { type: 'bad-address', address })
-      const listener = this.#hub.find(name)
+      if (end.state !== 'opening' || this.#hub.isSilent(end.relay)) return
+      if (name === undefined && parseCircuitAddress(address) === undefined) {
+        return this.#fail(end, { type: 'bad-address', address })
+      }
+      const listener = name === undefined ? undefined : this.#hub.find(name)
       if (listener === undefined) return this.#fail(end, { type: 'unreachable', detail: `nobody is at ${address}` })
       const host = listener.#host
       if (host === undefined) return this.#fail(end, { type: 'unreachable', detail: `nobody listens at ${address}` })
       const pipesMax = listener.#options.pipesMax
       if (listener.#ends.size >= pipesMax) return this.#fail(end, { type: 'too-many-pipes', pipesMax })
       const inbound = listener.#addEnd(host.nextPipe(), 'in')
+      inbound.relay = end.relay
       join(inbound, end)
       listener.#open(inbound, this.#name)
-      this.#open(end, name)
+      this.#open(end, listener.#name)
     })
   }
 
@@ -258,6 +307,7 @@ export class MemoryTransport implements SignalledTransport {
     const copy = bytes.slice()
     this.#hub.post(() => {
       const peer = end.peer
+      if (this.#hub.isSilent(end.relay)) return
       if (peer === undefined || (peer.state !== 'open' && peer.state !== 'closing')) return
       peer.transport.#host?.emit({ type: 'message', pipe: peer.pipe, channel, bytes: copy })
     }, channel === 1)
@@ -267,7 +317,7 @@ export class MemoryTransport implements SignalledTransport {
     const end = this.#ends.get(pipe)
     if (end === undefined || end.state === 'closing' || end.state === 'closed') return
     end.state = 'closing'
-    this.#hub.post(() => closeBoth(end))
+    this.#hub.post(() => (this.#hub.isSilent(end.relay) ? finish(end) : closeBoth(end)))
   }
 
   /** Breaks a pipe as a crash of the network would: both ends hear `broken`, what is under way to them is lost. */
@@ -294,7 +344,15 @@ export class MemoryTransport implements SignalledTransport {
 
   #addEnd(pipe: PipeId, direction: 'in' | 'out'): End {
     const fingerprint = this.#hub.fingerprint()
-    const end: End = { transport: this, pipe, direction, fingerprint, state: 'opening', peer: undefined }
+    const end: End = {
+      transport: this,
+      pipe,
+      direction,
+      fingerprint,
+      state: 'opening',
+      peer: undefined,
+      relay: undefined,
+    }
     this.#ends.set(pipe, end)
     return end
   }
@@ -312,7 +370,7 @@ export class MemoryTransport implements SignalledTransport {
       direction: end.direction,
       channels,
       padded,
-      remoteAddress: `memory:${remoteName}`,
+      remoteAddress: end.relay === undefined ? `memory:${remoteName}` : `ws://${end.relay}`,
       ...(binding === undefined ? {} : { binding }),
     })
   }
@@ -332,6 +390,13 @@ export class MemoryTransport implements SignalledTransport {
     this.#ends.delete(end.pipe)
     this.#host?.emit({ type: 'closed', pipe: end.pipe, ...(error === undefined ? {} : { error }) })
   }
+}
+
+/** 16 bytes that tell a small number. */
+function numberedId(number: number): Uint8Array {
+  const id = new Uint8Array(16)
+  new DataView(id.buffer).setUint32(12, number)
+  return id
 }
 
 function join(a: End, b: End): void {

@@ -18,6 +18,18 @@ describeSignalledTransportContract(
   },
 )
 
+describeTransportContract(
+  'memory as circuit',
+  { kind: 'circuit', channels: 1, padded: true, bound: false },
+  async () => {
+    const hub = new MemoryHub({ flushesItself: true })
+    const options = { kind: 'circuit', channels: 1, padded: true } as const
+    const listener = hub.transport('b', { ...options, relays: ['relay-1', 'relay-2'] })
+    const nobody = 'circuit:AAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA@ws://relay-1'
+    return { dialler: hub.transport('a', options), listener, nobody }
+  },
+)
+
 async function openPair(options: Partial<MemoryHubOptions>) {
   const hub = new MemoryHub(options)
   const [transportA, transportB] = [hub.transport('a'), hub.transport('b', { pipesMax: 1 })]
@@ -31,6 +43,37 @@ async function openPair(options: Partial<MemoryHubOptions>) {
 }
 
 describe('memory hub', () => {
+  test('a relay that falls silent carries nothing more, and tells nobody', async () => {
+    const hub = new MemoryHub()
+    const options = { kind: 'circuit', channels: 1, padded: true } as const
+    const [transportA, transportB] = [
+      hub.transport('a', options),
+      hub.transport('b', { ...options, relays: ['x', 'y'] }),
+    ]
+    const { host: a } = await startRecorded(transportA)
+    const { host: b, addresses } = await startRecorded(transportB)
+    const [byX = '', byY = ''] = addresses
+    const pipes = [byX, byY].map((address) => {
+      const pipe = freshPipe()
+      transportA.dial(pipe, address)
+      hub.flush()
+      return pipe
+    })
+    expect(b.ofType('opened').map(({ remoteAddress }) => remoteAddress)).toEqual(['ws://x', 'ws://y'])
+    hub.silence('x')
+    for (const pipe of pipes) transportA.send(pipe, 0, Uint8Array.of(7))
+    const late = freshPipe()
+    transportA.dial(late, byX)
+    hub.flush()
+    expect(b.ofType('message')).toHaveLength(1)
+    expect(a.ofType('opened')).toHaveLength(2)
+    expect(a.ofType('closed')).toHaveLength(0)
+    transportA.close(pipes[0] ?? late)
+    hub.flush()
+    expect(a.ofType('closed')).toHaveLength(1)
+    expect(b.ofType('closed')).toHaveLength(0)
+  })
+
   test('nothing happens before a flush, and one event at a time with flushOne', async () => {
     const { hub, transportA, b, pipeA, pipeB } = await openPair({})
     transportA.send(pipeA, 0, Uint8Array.of(1))

@@ -1,5 +1,5 @@
 import type { PeerId } from '@miaou/core'
-import { type FrameType, isRelayUrl, parseCircuitAddress, parseRelayAddress } from '@miaou/protocol'
+import { circuitScheme, type FrameType, isRelayUrl, parseCircuitAddress, parseRelayAddress } from '@miaou/protocol'
 import { addressScope, hostOfAddress } from './candidates.ts'
 import type { ConnectionState, ConnectionStats, ConnectionView, LinkError, WhyNotBetter } from './interface.ts'
 import type { Link } from './link.ts'
@@ -204,7 +204,9 @@ export function pathOf(pipe: Pipe): PipePath | undefined {
   return { kind: scope === 'public' || scope === 'unusable' ? 'direct' : 'lan' }
 }
 
-function relayUrlOf(address: string): string | undefined {
-  const relay = parseCircuitAddress(address)?.relay ?? parseRelayAddress(address)
+/** The relay of a circuit, by its address: as dialled, or, where the other end dialled, `circuit:<relay>` or its URL. */
+export function relayUrlOf(address: string): string | undefined {
+  const relayText = address.startsWith(circuitScheme) ? address.slice(circuitScheme.length) : address
+  const relay = parseCircuitAddress(address)?.relay ?? parseRelayAddress(relayText)
   return relay?.url ?? (isRelayUrl(address) ? address : undefined)
 }

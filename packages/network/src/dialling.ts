@@ -1,7 +1,7 @@
 import type { Now, PeerId } from '@miaou/core'
 import { circuitScheme, parseCircuitAddress } from '@miaou/protocol'
 import { backoff } from './backoff.ts'
-import { type Connection, type DialRace, type Pipe, transportRanks } from './connection.ts'
+import { type Connection, type DialRace, type Pipe, relayUrlOf, transportRanks } from './connection.ts'
 import type { LinkError } from './interface.ts'
 import type { Link } from './link.ts'
 import type { NetworkState } from './network-state.ts'
@@ -293,10 +293,10 @@ export class Dialling {
    */
   #queue({ active, addresses }: Connection): string[] {
     const suspect = active?.address
-    const relay = suspect === undefined ? undefined : parseCircuitAddress(suspect)?.relay.url
+    const relay = active?.transport === 'circuit' ? relayUrlOf(active.address) : undefined
     const doubt = (address: string): number => {
       if (address === suspect) return 2
-      return relay !== undefined && parseCircuitAddress(address)?.relay.url === relay ? 1 : 0
+      return relay !== undefined && isCircuit(address) && relayUrlOf(address) === relay ? 1 : 0
     }
     const sorted = [...addresses].sort((a, b) => doubt(a) - doubt(b))
     const circuits = sorted.filter(isCircuit)

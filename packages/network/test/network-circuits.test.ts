@@ -173,6 +173,8 @@ describe('what a view tells of the way', () => {
     expect(pathFrom('ws://127.0.0.1:5000')).toEqual({ kind: 'lan' })
     expect(pathFrom('ws://203.0.113.7:5000')).toEqual({ kind: 'direct' })
     expect(pathFrom(way(0, 3), 'circuit')).toEqual({ kind: 'relayed', via: 'ws://relay-3:9000' })
+    const inbound = 'circuit:AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org'
+    expect(pathFrom(inbound, 'circuit')).toEqual({ kind: 'relayed', via: 'wss://relay.example.org' })
     const host = new Host()
     host.admit(500, bob)
     const path = { kind: 'relayed', via: 'turn:x', localCandidate: 'relay udp 198.51.100.1:5' } as const
