@@ -1,5 +1,6 @@
 import { bytesToHex, hexToBytes, type MessageId, type PeerId, parsePeerId, type Result } from '@miaou/core'
 import type { UserKeyError } from '@miaou/host-node'
+import { formatCircuitAddress } from '@miaou/protocol'
 import type { ErrorCode, Key, OperationInput, OperationName, OperationOutput } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle, UserKeyView } from '../peer-handle.ts'
@@ -44,7 +45,7 @@ const handlers: Handlers = {
     unwrap(await peer.command({ type: 'safety-number', account: (await findContact(peer, who)).account })),
 
   'invites.create': async (peer, { uses = 1 }) =>
-    unwrap(await peer.command({ type: 'invite-create', addresses: peer.network.info().addresses, uses })),
+    unwrap(await peer.command({ type: 'invite-create', addresses: waysToHere(peer), uses })),
 
   'messages.send': async (peer, { to, text, key }) => {
     const { account } = await findContact(peer, to)
@@ -166,6 +167,12 @@ function unwrapKey<T>(result: Result<T, UserKeyError>): T {
   if (result.ok) return result.value
   const { type, ...facts } = result.error
   throw new MiaouError(keyErrorCodes[type], facts)
+}
+
+/** What an invite names: ways through relays for who is elsewhere, addresses for who is near. */
+function waysToHere(peer: PeerHandle): readonly string[] {
+  const { reservations = [], addresses } = peer.network.info()
+  return [...reservations.map(formatCircuitAddress), ...addresses]
 }
 
 function toKey({ keyId, kind, publicKey, createdAt }: UserKeyView): Key {
