@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { median } from './median.ts'
 import { natModes } from './net/nat.ts'
 import type { LabResult } from './tests/lab-test.ts'
 
@@ -13,13 +14,6 @@ function renderFigures(figures: LabResult['figures']): string {
   return Object.entries(figures)
     .map(([name, value]) => `${name} ${value}`)
     .join(', ')
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((one, other) => one - other)
-  const middle = sorted.length / 2
-  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]]
-  return low === undefined || high === undefined ? Number.NaN : (low + high) / 2
 }
 
 const numbers = (results: readonly LabResult[], name: string): number[] =>

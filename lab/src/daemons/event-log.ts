@@ -2,7 +2,7 @@ import type { MiaouClient, MiaouEvent } from '@miaou/sdk'
 
 type News = MiaouEvent['event']
 
-/** One event of a daemon, with the lab's monotonic ms at which it came. */
+/** One event of a daemon, with the time at which the daemon saw it, in the lab's monotonic ms. */
 export interface Seen {
   readonly at: number
   readonly event: News
@@ -13,8 +13,17 @@ export class EventLog {
   readonly seen: Seen[] = []
   readonly #waiting = new Set<() => void>()
 
-  constructor(client: MiaouClient) {
+  private constructor(client: MiaouClient) {
     void this.#follow(client)
+  }
+
+  /** Resolves when the stream stands: nothing that happens from now on is missed. */
+  static async open(client: MiaouClient): Promise<EventLog> {
+    const log = new EventLog(client)
+    // A change makes an event, and whatever comes shows that the stream is there.
+    await client.settings.set(await client.settings.get())
+    await log.until('the first event', () => true, 30_000)
+    return log
   }
 
   /** The first event, from index `from` on, for which `probe` gives something; rejects after `withinMs`. */
@@ -47,8 +56,9 @@ export class EventLog {
 
   async #follow(client: MiaouClient): Promise<void> {
     try {
-      for await (const { event } of client.events()) {
-        this.seen.push({ at: performance.now(), event })
+      for await (const { at, event } of client.events({ after: 0 })) {
+        // Both read the same clock of the machine, whose ms the daemon writes beside its events.
+        this.seen.push({ at: at - performance.timeOrigin, event })
         for (const check of [...this.#waiting]) check()
       }
     } catch {

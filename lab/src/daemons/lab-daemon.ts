@@ -28,11 +28,11 @@ export class LabDaemon {
   readonly events: EventLog
   readonly #command: RunningCommand
 
-  private constructor(name: string, host: Host, client: MiaouClient, command: RunningCommand) {
+  private constructor(name: string, host: Host, client: MiaouClient, events: EventLog, command: RunningCommand) {
     this.name = name
     this.host = host
     this.client = client
-    this.events = new EventLog(client)
+    this.events = events
     this.#command = command
   }
 
@@ -49,7 +49,8 @@ export class LabDaemon {
     )
     try {
       const [api] = await Promise.all([untilReady(home, command), host.forward(port)])
-      return new LabDaemon(name, host, connect(httpConnection({ url: api.url, token: api.token })), command)
+      const client = connect(httpConnection({ url: api.url, token: api.token }))
+      return new LabDaemon(name, host, client, await EventLog.open(client), command)
     } catch (cause) {
       await command.kill('SIGKILL')
       const why = cause instanceof Error ? cause.message : String(cause)
@@ -62,9 +63,7 @@ export class LabDaemon {
   }
 
   /** Everything it has said, on both outputs. */
-  output(): string {
-    return this.#command.stdout + this.#command.stderr
-  }
+  readonly output = (): string => this.#command.stdout + this.#command.stderr
 
   async stop(): Promise<void> {
     await this.client.close()

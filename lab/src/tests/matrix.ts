@@ -46,8 +46,11 @@ export async function meetAcross(lab: Lab, relays: readonly LabRelay[], options:
       bestPathMs: Math.round(Math.max(bestAt - openedAt, 0)),
       natTypeA: (await anna.daemon.client.network.info()).natType,
     }
+  } catch (error) {
+    // Told now: once the two are stopped there is nothing left to look into.
+    throw new Error(`${error instanceof Error ? error.message : error}${await lab.report()}`)
   } finally {
-    await Promise.all(daemons.map((daemon) => daemon.stop()))
+    await Promise.all(daemons.map((daemon) => lab.stop(daemon)))
   }
 }
 

@@ -113,14 +113,19 @@ export class Lab {
     return (await this.net.read(direct)).bytes
   }
 
-  /** The last that each daemon said, and which links it has. */
+  /** Ends a daemon before the lab does. */
+  async stop(daemon: LabDaemon): Promise<void> {
+    this.#daemons.delete(daemon)
+    await daemon.stop()
+  }
+
+  /** The last that each daemon said, which links and relays it has, and what it counted. */
   async report(): Promise<string> {
     const parts: string[] = []
-    for (const daemon of this.#daemons) {
-      const peers = await daemon.client.network.peers().catch((error: unknown) => String(error))
-      parts.push(
-        `\n── ${daemon.name} on ${daemon.host.name}\n${daemon.output().slice(-outputMax)}${JSON.stringify(peers)}`,
-      )
+    for (const { name, host, client, output } of this.#daemons) {
+      const words = (answer: Promise<unknown>) => answer.then((value) => JSON.stringify(value)).catch(String)
+      const [peers, info] = await Promise.all([words(client.network.peers()), words(client.network.info())])
+      parts.push(`\n── ${name} on ${host.name}\n${output().slice(-outputMax)}${peers}\n${info}`)
     }
     return parts.join('')
   }

@@ -1,0 +1,58 @@
+import type { LabDaemonOptions } from '../../daemons/lab-daemon.ts'
+import { type Meeting, meet, type PathKind, type Person, patienceMs, person, untilPath } from '../../world/friends.ts'
+import type { Lab, LabOptions } from '../../world/lab.ts'
+import { type LabRelay, reserved, startRelay } from '../../world/relay.ts'
+import type { Stage } from '../stage.ts'
+
+export interface SettingOptions extends LabOptions {
+  /** Host of each of the two; default a1 and b1. */
+  readonly hosts?: readonly [string, string]
+  /** The path they are on when the scenario begins; without, whatever came with the first message. */
+  readonly path?: readonly PathKind[]
+  /** Laid over the configuration of both, and of one of them. */
+  readonly config?: object
+  readonly configs?: readonly [object, object]
+  /** Relays have IPv6 alone. */
+  readonly ipv6Relays?: boolean
+  readonly withinMs?: number
+}
+
+/** Two friends who have met, and the world around them. */
+export interface Setting {
+  readonly lab: Lab
+  readonly relays: readonly LabRelay[]
+  readonly anna: Person
+  readonly bert: Person
+  readonly meeting: Meeting
+  /** Ms from the opened invite until the path asked for. */
+  readonly bestPathMs: number
+}
+
+/** Builds the world of a scenario: two relays, and two people who have met and are on the path it begins with. */
+export async function set(stage: Stage, options: SettingOptions): Promise<Setting> {
+  const { hosts = ['a1', 'b1'], path, config = {}, configs = [{}, {}], ipv6Relays = false } = options
+  const lab = await stage.build(options)
+  const relays = await Promise.all([
+    startRelay(lab, 'pub1', { ipv6: ipv6Relays }),
+    startRelay(lab, 'pub2', { ipv6: ipv6Relays }),
+  ])
+  const base = { relays: relays.map(({ address }) => address), ...config }
+  const people: readonly [LabDaemonOptions, LabDaemonOptions] = [
+    { name: 'anna', config: { ...base, ...configs[0] } },
+    { name: 'bert', config: { ...base, ...configs[1] } },
+  ]
+  const daemons = await Promise.all([lab.daemon(hosts[0], people[0]), lab.daemon(hosts[1], people[1])])
+  await Promise.all(daemons.map((daemon) => reserved(daemon, 1)))
+  const [anna, bert] = await Promise.all([person(daemons[0]), person(daemons[1])])
+  const meeting = await meet(anna, bert, options.withinMs ?? patienceMs)
+  const bestAt =
+    path === undefined ? meeting.openedAt : await untilPath(anna, bert, path, options.withinMs ?? patienceMs)
+  return { lab, relays, anna, bert, meeting, bestPathMs: Math.max(0, Math.round(bestAt - meeting.openedAt)) }
+}
+
+/** The relay that carries two people now. */
+export function relayOf(relays: readonly LabRelay[], via: string | undefined): LabRelay {
+  const relay = relays.find(({ places }) => places.some((place) => via?.includes(place)))
+  if (relay === undefined) throw new Error(`no relay of the lab carries them: ${via}`)
+  return relay
+}
