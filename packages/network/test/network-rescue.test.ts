@@ -196,6 +196,31 @@ describe('recovery', () => {
     },
   )
 
+  test.each(seedsOf(20))('[L68] seed %i: pipes that die, fall silent or move in any order lose no message', (seed) => {
+    const here = town({ seed, webrtcFails: seed % 4 === 3, padded: seed % 2 === 0 })
+    const { sim, a, b } = here
+    want(here)
+    talk(here, 20_000)
+    const upset = () => {
+      const live = sim.livePipes()
+      const pipe = live[sim.random.below(live.length)]
+      const node = sim.random.chance(0.5) ? a : b
+      const choice = sim.random.below(6)
+      if (choice === 0 && pipe !== undefined) sim.killPipe(pipe)
+      else if (choice === 1 && pipe !== undefined) sim.blackHole(pipe)
+      else if (choice === 2) sim.move(node)
+      else if (choice === 3) sim.cut(node, sim.random.below(3_000))
+      else if (choice === 4) node.isOpen = !node.isOpen
+      else sim.handle(node, { type: 'network-changed' })
+    }
+    for (let at = 1_000; at < 20_000; at += sim.random.below(3_000)) sim.at(at, upset)
+    sim.run(60_000)
+    sim.run(600_000, () => areLinked(here))
+    sim.run(30_000)
+    expect(sim.violations).toEqual([])
+    expect(here.courier.problems().filter((problem) => !problem.endsWith('came late'))).toEqual([])
+  })
+
   test('[L68] a link that answers in time ends the race, and nothing has happened', () => {
     const here = town({ seed: 5 }, { webrtc: false })
     want(here)
