@@ -36,7 +36,8 @@ interface WorldPipe {
   readonly relayPipe: PipeId
   isOpen: boolean
   isClosed: boolean
-  /** When the last byte of each direction arrives. */
+  /** When the last byte towards the relay has left, and when the last of each direction arrives. */
+  sentAt: number
   upAt: number
   downAt: number
 }
@@ -223,7 +224,7 @@ export class World {
         return
       case 'write': {
         const pipe = this.pipes.find(({ clientPipe }) => clientPipe === output.pipe)
-        if (pipe !== undefined && pipe.isOpen && !pipe.isClosed) this.#toRelay(pipe, output.bytes)
+        if (pipe?.isOpen && !pipe.isClosed) this.#toRelay(pipe, output.bytes)
         return
       }
       case 'close': {
@@ -266,7 +267,7 @@ export class World {
       }
       if (relay.isSilent) return
       const relayPipe = this.takePipe()
-      const times = { upAt: this.mono, downAt: this.mono }
+      const times = { sentAt: this.mono, upAt: this.mono, downAt: this.mono }
       const pipe = { peer, relay, clientPipe, relayPipe, isOpen: true, isClosed: false, ...times }
       this.pipes.push(pipe)
       const opened = { type: 'opened', transport: 'websocket', channels: 1, padded: true } as const
@@ -284,8 +285,9 @@ export class World {
   }
 
   #toRelay(pipe: WorldPipe, bytes: Uint8Array): void {
-    pipe.upAt = Math.max(pipe.upAt, this.mono) + bytes.length / this.upRate
-    this.at(pipe.upAt + this.delay - this.mono, () => {
+    pipe.sentAt = Math.max(pipe.sentAt, this.mono) + bytes.length / this.upRate
+    pipe.upAt = Math.max(pipe.upAt, pipe.sentAt + this.delay)
+    this.at(pipe.upAt - this.mono, () => {
       if (pipe.isClosed || pipe.relay.isSilent) return
       const event = { type: 'message', pipe: pipe.relayPipe, channel: 0, bytes } as const
       this.relayHandle(pipe.relay, { type: 'transport', event })
@@ -294,7 +296,8 @@ export class World {
 
   #toPeer(pipe: WorldPipe, bytes: Uint8Array): void {
     if (pipe.relay.isSilent) return
-    this.at(this.delay, () => {
+    pipe.downAt = Math.max(pipe.downAt, this.mono + this.delay)
+    this.at(pipe.downAt - this.mono, () => {
       if (pipe.relay.isSilent) return
       if (!pipe.isClosed) {
         const event = { type: 'message', pipe: pipe.clientPipe, channel: 0, bytes } as const
@@ -305,7 +308,8 @@ export class World {
   }
 
   #close(pipe: WorldPipe, by: 'peer' | 'relay'): void {
-    this.at(this.delay + Math.max(0, pipe.upAt - this.mono), () => {
+    const lastAt = by === 'peer' ? pipe.upAt : pipe.downAt
+    this.at(Math.max(this.delay, lastAt - this.mono), () => {
       if (pipe.isClosed || pipe.relay.isSilent) return
       pipe.isClosed = true
       if (by === 'relay') this.#tellPeer(pipe, { type: 'closed', pipe: pipe.clientPipe })
@@ -314,6 +318,44 @@ export class World {
       }
     })
   }
+}
+
+/** A world with one relay, whose reservation bob holds, and a circuit from alice to him. */
+export interface Pair {
+  readonly world: World
+  readonly relay: WorldRelay
+  readonly alice: WorldPeer
+  readonly bob: WorldPeer
+  readonly out: PipeId
+  readonly in: PipeId
+}
+
+export function wants(world: World, peer: WorldPeer, ...relays: readonly WorldRelay[]): void {
+  world.handle(peer, { type: 'relays', relays: relays.map(({ address }) => address) })
+}
+
+export function connect(
+  world: World,
+  relay: WorldRelay,
+  limits: Partial<CircuitsLimits> = {},
+  bobLimits: Partial<CircuitsLimits> = limits,
+): Pair {
+  const [alice, bob] = [world.addPeer('alice', limits), world.addPeer('bob', bobLimits)]
+  wants(world, bob, relay)
+  world.run(2_000, () => bob.addresses.length === 1)
+  const out = world.dial(alice, bob.way)
+  world.run(2_000, () => bob.wayIn !== undefined && alice.opened.length === 1)
+  const { wayIn } = bob
+  if (wayIn === undefined || alice.opened.length !== 1) throw new Error('no circuit was made')
+  return { world, relay, alice, bob, out, in: wayIn }
+}
+
+/** Both ends of a circuit say something, so that no relay takes it for forgotten. */
+export function greet({ world, alice, bob, ...pair }: Pair): void {
+  world.write(alice, pair.out, numbered(0))
+  world.write(bob, pair.in, numbered(0))
+  world.run(500)
+  for (const { received } of [alice, bob]) received.length = 0
 }
 
 /** A message that carries its number, of `size` bytes (at least 8). */

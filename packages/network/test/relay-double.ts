@@ -158,7 +158,7 @@ export class RelayDouble implements RelayEngine {
         return {
           type: 'reserved',
           expiresIn: 3_600,
-          timestamp: this.#now.wall,
+          timestamp: Math.trunc(this.#now.wall),
           observed: Uint8Array.of(203, 0, 113, 1, 0x0f, 0xa0),
           limits: { circuitsMax: 64, bytesPerSecond: 0, bytesPerDay: 0 },
           iceServers: [],

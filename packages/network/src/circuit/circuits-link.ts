@@ -239,7 +239,10 @@ export class RelayLink {
       if (now.mono >= this.deadline()) this.end(now, 'it did not answer')
       return
     }
-    this.#take(now, this.#link.wake(now))
+    const outputs = this.#link.wake(now)
+    // The ping of an idle link asks for an answer, too.
+    if (outputs.some(({ type }) => type === 'write')) this.#watch.sent(now.mono)
+    this.#take(now, outputs)
     if (now.mono >= this.#requestDeadline()) this.close(now, 'silent', 'it did not answer a request')
     while (this.isUp) {
       const due = this.#watch.wake(now.mono, this.#rtt, this.#backlog())

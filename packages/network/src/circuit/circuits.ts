@@ -249,7 +249,7 @@ export class Circuits implements CircuitsEngine {
       link.transport(now, event)
       return
     }
-    this.#state.count('unknown-pipe')
+    // The last events of a pipe that was given up are no news.
     if (event.type === 'opened') this.#state.emit({ type: 'close', pipe: event.pipe })
   }
 
