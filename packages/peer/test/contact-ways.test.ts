@@ -10,7 +10,8 @@ import {
 } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
 import { ContactWaysExchange, type ContactWaysOutput, type OwnWays } from '../src/contact-ways.ts'
-import { crypto } from './ports.ts'
+import { crypto, SeededRandom } from './ports.ts'
+import { befriend, type Home, startWall, Town, unwrap } from './town.ts'
 
 const now = { mono: 1_000, wall: 1_760_000_000_000 }
 const accountKey = new Uint8Array(32).fill(9)
@@ -183,5 +184,66 @@ describe('[W12] what a contact says', () => {
     const exchange = new ContactWaysExchange(crypto, () => [contact(peers)])
     expect(exchange.handle(now, frame(payload()))).toEqual([])
     expect(exchange.counters()).toEqual({ 'ways-no-link': 1 })
+  })
+})
+
+describe('two peers', () => {
+  const circuitAt = (n: number) => circuit.replace('relay.', `relay${n}.`)
+
+  /** What a home tells its contacts from now on. Its keys follow from its place in the town. */
+  function tell(town: Town, home: Home, sequence: number, ways: readonly string[]): void {
+    const random = new SeededRandom(town.homes.indexOf(home) + 1)
+    const [, deviceSeed] = [random.bytes(32), random.bytes(32)]
+    const facts = { sequence, createdAt: startWall, overlayContact: undefined, mailboxes: [], services: [] }
+    const signed = signDeviceRecord(crypto, deviceSeed, { ...facts, ways })
+    home.handle({ type: 'own-ways', ways: { record: signed, services: [] } })
+  }
+
+  function addressesKnown(home: Home, of: Home): readonly string[] | undefined {
+    return home.peer.connection(of.peerId)?.addresses
+  }
+
+  function locatorKnown(home: Home, of: Home): Uint8Array | undefined {
+    const wanted = home.outputs.findLast((output) => output.type === 'wanted')
+    return wanted?.peers.find(({ peerId }) => peerId === of.peerId)?.locatorKey
+  }
+
+  function ownLocator(home: Home): Uint8Array | undefined {
+    return home.outputs.findLast((output) => output.type === 'wanted')?.ownLocatorKey
+  }
+
+  test('[W11] that become contacts tell each other, and again after a change; a restart forgets nothing', () => {
+    const town = new Town()
+    const [ann, ben] = [town.add('10.0.0.1'), town.add('10.0.0.2')]
+    tell(town, ann, 1, [circuitAt(1)])
+    tell(town, ben, 1, [circuitAt(2)])
+    befriend(town, ann, ben)
+    expect(addressesKnown(ben, ann)).toContain(circuitAt(1))
+    expect(addressesKnown(ann, ben)).toContain(circuitAt(2))
+    expect(locatorKnown(ann, ben)).toEqual(ownLocator(ben))
+    tell(town, ann, 2, [circuitAt(3)])
+    town.settle()
+    expect(addressesKnown(ben, ann)).toContain(circuitAt(3))
+    expect(ben.outputs.filter(({ type }) => type === 'heard-ways')).toHaveLength(2)
+    ann.kill()
+    ben.restart()
+    town.settle()
+    expect(addressesKnown(ben, ann)?.[0]).toBe(circuitAt(3))
+    expect(locatorKnown(ben, ann)).toEqual(ownLocator(ann))
+  })
+
+  test('[W7] blocking one tells the others where to look from now on, and the blocked one nothing', () => {
+    const town = new Town()
+    const [ann, ben, cas] = [town.add('10.0.0.1'), town.add('10.0.0.2'), town.add('10.0.0.3')]
+    for (const [n, home] of [ann, ben, cas].entries()) tell(town, home, 1, [circuitAt(n)])
+    befriend(town, ann, ben)
+    befriend(town, ann, cas)
+    const before = ownLocator(ann)
+    expect([locatorKnown(ben, ann), locatorKnown(cas, ann)]).toEqual([before, before])
+    unwrap(ann.ask({ type: 'contact-block', account: cas.account, blocked: true }))
+    town.settle()
+    expect(ownLocator(ann)).not.toEqual(before)
+    expect(locatorKnown(ben, ann)).toEqual(ownLocator(ann))
+    expect(locatorKnown(cas, ann)).toEqual(before)
   })
 })
