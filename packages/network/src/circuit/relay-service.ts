@@ -265,7 +265,7 @@ export class RelayService implements LaneOwner {
     if (links.size >= this.#limits.linksPerClientMax) {
       const [oldest] = links
       this.#counters.count('links-displaced')
-      if (oldest !== undefined) this.#end(oldest, 'duplicate')
+      if (oldest !== undefined) this.#end(oldest, 'bye')
     }
     client.name = name
     // Anew: ending the oldest may have emptied the entry.
