@@ -8,6 +8,7 @@ export default defineConfig({
       'apps/*/test/**/*.test.ts',
       'testkit/test/**/*.test.ts',
       'sim/test/**/*.test.ts',
+      'lab/test/**/*.test.ts',
       'bench/test/**/*.test.ts',
       'tools/test/**/*.test.ts',
     ],

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { allTests } from './tests/all.ts'
-import type { LabResult } from './tests/lab-test.ts'
+import { type LabResult, ReportedError } from './tests/lab-test.ts'
 import { Stage } from './tests/stage.ts'
 
 // A `/run` of its own: the names of network namespaces, the homes and the sockets of the helpers stay in this lab.
@@ -22,7 +22,15 @@ async function perform(name: string): Promise<LabResult> {
     return { ...result, passed: true, figures, seconds: seconds() }
   } catch (error) {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { ...result, passed: false, figures: {}, seconds: seconds(), error: `${why}${await stage.report()}` }
+    const report = error instanceof ReportedError ? error.report : await stage.lab?.report()
+    return {
+      ...result,
+      passed: false,
+      figures: {},
+      seconds: seconds(),
+      error: `${why}\n${report?.brief ?? ''}`,
+      ...(report === undefined ? {} : { report: report.whole }),
+    }
   }
 }
 

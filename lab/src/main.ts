@@ -10,7 +10,7 @@
 import { parseArgs } from 'node:util'
 import { whyNot } from './needs.ts'
 import { runTests } from './schedule.ts'
-import { renderResult, renderTables, writeDocs } from './tables.ts'
+import { renderResult, renderTables, writeDocs, writeReport } from './tables.ts'
 import { allTests } from './tests/all.ts'
 import { groups, type LabResult, type LabTest } from './tests/lab-test.ts'
 
@@ -59,7 +59,9 @@ if (missing !== undefined) {
 
 const started = performance.now()
 const onResult = (result: LabResult): void => {
-  process.stdout.write(`${flags.json ? JSON.stringify(result) : renderResult(result)}\n`)
+  const { report, ...rest } = result
+  if (report !== undefined) writeReport(result.name, report)
+  process.stdout.write(`${flags.json ? JSON.stringify(rest) : renderResult(result)}\n`)
 }
 const results = await runTests(tests, { labs, isLong: flags.long, onResult })
 if (!flags.json) process.stdout.write(`\n${renderTables(results)}\n`)

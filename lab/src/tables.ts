@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { median } from './median.ts'
 import { natModes } from './net/nat.ts'
 import type { LabResult } from './tests/lab-test.ts'
@@ -65,6 +65,15 @@ export function renderTables(results: readonly LabResult[]): string {
   if (of('scenario').length > 0) parts.push(renderOthers(of('scenario')))
   if (of('self-test').length > 0) parts.push(renderOthers(of('self-test')))
   return parts.join('\n\n')
+}
+
+/** Leaves what the daemons said in a failed test where whoever looks into it finds it. */
+export function writeReport(name: string, report: string): void {
+  const folder = join(import.meta.dirname, '../../build/lab')
+  mkdirSync(folder, { recursive: true })
+  const path = join(folder, `${name.replaceAll(/[^\w–]+/g, '-')}.txt`)
+  writeFileSync(path, report)
+  process.stdout.write(`        what the daemons of ${name} said: ${relative(process.cwd(), path)}\n`)
 }
 
 const docsPath = join(import.meta.dirname, '../../docs/nat-lab.md')

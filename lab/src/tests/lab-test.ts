@@ -1,3 +1,4 @@
+import type { Report } from '../world/lab.ts'
 import type { Stage } from './stage.ts'
 
 /** What a test measured, by name with its unit last (`firstMessageMs`), and what it saw. */
@@ -26,8 +27,20 @@ export interface LabResult {
   readonly passed: boolean
   readonly seconds: number
   readonly figures: Figures
-  /** Why it failed, and what the daemons said. */
+  /** Why it failed, and how the daemons stood. */
   readonly error?: string
+  /** All they said and counted. */
+  readonly report?: string
+}
+
+/** A failure told together with how the daemons stood then, because they are gone now. */
+export class ReportedError extends Error {
+  readonly report: Report
+
+  constructor(cause: unknown, report: Report) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.report = report
+  }
 }
 
 /** Ends a test whose expectation did not hold. */

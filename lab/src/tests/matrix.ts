@@ -2,7 +2,7 @@ import { directPath, type NatMode, natModes } from '../net/nat.ts'
 import { carriedDirectly, meet, pathTo, patienceMs, person, untilPath } from '../world/friends.ts'
 import type { Lab } from '../world/lab.ts'
 import { type LabRelay, reserved, startRelay } from '../world/relay.ts'
-import { expect, type Figures, type LabTest } from './lab-test.ts'
+import { expect, type Figures, type LabTest, ReportedError } from './lab-test.ts'
 import type { Stage } from './stage.ts'
 
 /** What a pair of homes is told, and what is really there: a planted fault makes them differ. */
@@ -12,13 +12,15 @@ export interface PairOptions {
   /** What the pair is expected to manage; default: what the NATs allow. */
   readonly expected?: ReturnType<typeof directPath>
   readonly withinMs?: number
+  /** What is broken once both are up: for tests of this test. */
+  readonly sabotage?: () => Promise<void>
 }
 
 let pairs = 0
 
 /** Two new people behind routers of these kinds: A invites, B opens the invite and writes, and both look how it goes. */
 export async function meetAcross(lab: Lab, relays: readonly LabRelay[], options: PairOptions): Promise<Figures> {
-  const { a, b, expected = directPath(a, b), withinMs = patienceMs } = options
+  const { a, b, expected = directPath(a, b), withinMs = patienceMs, sabotage } = options
   await Promise.all([lab.a.setMode(a), lab.b.setMode(b)])
   const id = ++pairs
   const config = { relays: relays.map(({ address }) => address) }
@@ -29,6 +31,7 @@ export async function meetAcross(lab: Lab, relays: readonly LabRelay[], options:
   try {
     await Promise.all(daemons.map((daemon) => reserved(daemon, relays.length)))
     const [anna, bert] = await Promise.all([person(daemons[0]), person(daemons[1])])
+    await sabotage?.()
     const { firstMessageMs, openedAt } = await meet(anna, bert, withinMs)
     const pathAtFirst = (await pathTo(bert, anna))?.kind ?? 'unknown'
     // Where no UDP goes but one side takes connections, TCP may go directly, and a relay is no failure.
@@ -48,7 +51,7 @@ export async function meetAcross(lab: Lab, relays: readonly LabRelay[], options:
     }
   } catch (error) {
     // Told now: once the two are stopped there is nothing left to look into.
-    throw new Error(`${error instanceof Error ? error.message : error}${await lab.report()}`)
+    throw new ReportedError(error, await lab.report())
   } finally {
     await Promise.all(daemons.map((daemon) => lab.stop(daemon)))
   }

@@ -17,11 +17,6 @@ export class Stage {
     return this.lab
   }
 
-  /** What the daemons have said, for whoever looks into a failure. */
-  async report(): Promise<string> {
-    return (await this.lab?.report()) ?? ''
-  }
-
   async end(): Promise<void> {
     await this.lab?.end()
   }

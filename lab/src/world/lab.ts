@@ -26,8 +26,11 @@ export interface LabOptions {
   readonly carrier?: NatMode
 }
 
-/** How much of what a daemon said goes into a report, characters (own choice). */
-const outputMax = 3_000
+/** What the daemons of a lab looked like when a test failed. */
+export interface Report {
+  readonly brief: string
+  readonly whole: string
+}
 
 /** The meter between the two homes: what it counts went directly. */
 const direct = 'direct'
@@ -119,15 +122,23 @@ export class Lab {
     await daemon.stop()
   }
 
-  /** The last that each daemon said, which links and relays it has, and what it counted. */
-  async report(): Promise<string> {
-    const parts: string[] = []
+  /** How each daemon's links and relays stand, for the screen; and all it said and counted, for the file. */
+  async report(): Promise<Report> {
+    const brief: string[] = []
+    const whole: string[] = []
     for (const { name, host, client, output } of this.#daemons) {
-      const words = (answer: Promise<unknown>) => answer.then((value) => JSON.stringify(value)).catch(String)
-      const [peers, info] = await Promise.all([words(client.network.peers()), words(client.network.info())])
-      parts.push(`\n── ${name} on ${host.name}\n${output().slice(-outputMax)}${peers}\n${info}`)
+      const peers = await client.network.peers().catch(String)
+      const info = await client.network.info().catch(String)
+      whole.push(`── ${name} on ${host.name}`, output(), JSON.stringify(peers, null, 1), JSON.stringify(info, null, 1))
+      brief.push(`── ${name} on ${host.name}`)
+      if (typeof peers === 'string') brief.push(peers)
+      else
+        for (const { name: whose, state, transport, path, error } of peers)
+          brief.push(JSON.stringify({ whose, state, transport, path, error }))
+      if (typeof info !== 'string')
+        for (const { relay, state, error } of info.relays) brief.push(JSON.stringify({ relay, state, error }))
     }
-    return parts.join('')
+    return { brief: brief.join('\n'), whole: whole.join('\n') }
   }
 
   async end(): Promise<void> {
