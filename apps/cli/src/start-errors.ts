@@ -51,7 +51,8 @@ interface Place {
 export function toStartError(error: StartError, place: Place): MiaouError {
   const inner = error.type === 'store' || error.type === 'listen' ? error.error : error
   const { type, ...facts } = inner
-  const code = codes[type]
+  // All that a listener can lack is a certificate (spec/transport).
+  const code = error.type === 'listen' && type === 'unavailable' ? 'tls-unreadable' : codes[type]
   if (code === 'home-in-use') return runningError('pid' in inner ? inner.pid : undefined, place)
   // What is damaged or cannot be written has a name, whichever layer found it.
   const what = 'what' in inner ? inner.what : 'detail' in inner ? inner.detail : type

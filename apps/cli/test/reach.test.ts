@@ -525,6 +525,15 @@ describe('[CLI25] the story of links', () => {
     })
   })
 
+  test('an attempt that fails beside a link is told once, and not as if there was none', () => {
+    const story = new LinkStory()
+    expect([story.failed(undefined), story.failed(peerId)]).toEqual(['unlinked', 'unlinked'])
+    story.established(text, established('circuit'), 1, 'Bob')
+    expect([story.failed(peerId), story.failed(peerId)]).toEqual(['not-better', 'known'])
+    story.closed({ type: 'connection-closed', connectionId: 'c', peerId, transport: 'circuit', reason: 'silent' }, 2)
+    expect(story.failed(peerId)).toBe('unlinked')
+  })
+
   test('the last thousand peers are remembered, no more', () => {
     const story = new LinkStory()
     const ids = Array.from({ length: 1_001 }, (_, i) => {

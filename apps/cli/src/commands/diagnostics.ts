@@ -54,15 +54,16 @@ function printChecks(context: Context, checks: readonly Diagnostic[]): void {
   else out.line(formatTable(checks.map((check) => checkRow(context, check))))
   for (const check of checks) {
     // What the router does takes more words than a table has room for.
-    if (check.name === 'nat') printProse(context, text.finding(check.code, check.facts))
+    if (isNatType(check)) printProse(context, text.finding(check.code, check.facts))
     if (check.why !== undefined) printProse(context, whyWords(context, check.why))
     if (check.connectivity !== undefined) printConnectivity(context, check.connectivity)
   }
   out.line()
 }
 
-function checkRow({ out, text }: Context, { name, state, ms, code, facts }: Diagnostic): string[] {
+function checkRow({ out, text }: Context, check: Diagnostic): string[] {
   const { styles } = out
+  const { name, state, ms, code, facts } = check
   const marks = {
     ok: styles.good('✓'),
     warning: styles.accent('!'),
@@ -74,8 +75,13 @@ function checkRow({ out, text }: Context, { name, state, ms, code, facts }: Diag
     name,
     text.diagnosis(state),
     ms === undefined ? '' : `${round(ms)} ms`,
-    name === 'nat' ? code.slice('nat-'.length) : sanitiseLine(text.finding(code, facts)),
+    isNatType(check) ? code.slice('nat-'.length) : sanitiseLine(text.finding(code, facts)),
   ]
+}
+
+/** Known well enough for a word in the table and an explanation under it. */
+function isNatType({ name, state }: Diagnostic): boolean {
+  return name === 'nat' && state !== 'not-configured'
 }
 
 /** Set under what it belongs to; broken only where somebody reads it. */

@@ -14,7 +14,7 @@ import { mappingWords, natWords, pathNote, pathWords } from '../terminal/path.ts
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { settled } from './messages.ts'
-import { relayRow } from './relay.ts'
+import { relayWords } from './relay.ts'
 
 /** How long a peer that just started listens for others on the network, ms: mDNS answers within a second (RFC 6762). */
 const browseMs = 1_500
@@ -139,7 +139,7 @@ export function info(context: Context): Promise<ExitCode> {
 function relayRows(context: Context, relays: readonly Relay[]): string[][] {
   const title = context.text('info.relays')
   if (relays.length === 0) return [[title, context.text('info.relays-none')]]
-  return relays.map((relay, index) => [index === 0 ? title : '', relayRow(context, relay).join('  ').trimEnd()])
+  return relays.map((relay, index) => [index === 0 ? title : '', relayWords(context, relay)])
 }
 
 /** A peer id, the name of a contact or of a peer seen, or the start of an id. */

@@ -10,6 +10,8 @@ import { sanitiseLine } from '../terminal/sanitise.ts'
 
 /** Between two looks at how far a relay got, ms. */
 const lookMs = 100
+/** How long a peer that just started takes to try its relays at all, ms (guess: far above what reading them takes). */
+const startMs = 500
 
 /** The relays in use or tried. Without a daemon they get `waitMs` to answer. */
 export function listRelays(context: Context, waitMs: number): Promise<ExitCode> {
@@ -33,7 +35,8 @@ async function settledRelays({ client }: Session, waitMs: number): Promise<reado
   for (let waitedMs = 0; ; waitedMs += lookMs) {
     const relays = await client.relays.list()
     const isSettled = relays.every(({ state }) => state !== 'connecting' && state !== 'connected')
-    if (isSettled || waitedMs >= waitMs) return relays
+    const isStarted = relays.length > 0 || waitedMs >= startMs
+    if ((isSettled && isStarted) || waitedMs >= waitMs) return relays
     await pause(lookMs)
   }
 }
@@ -68,6 +71,13 @@ export function relayRow({ out, text }: Context, relay: Relay): string[] {
     circuits === 0 ? '' : text('relay.circuits', { count: circuits }),
     styles.soft(text(sourcePhrases[source])),
   ]
+}
+
+/** The same as one text, for a place that is no table. */
+export function relayWords(context: Context, relay: Relay): string {
+  return relayRow(context, relay)
+    .filter((cell) => cell !== '')
+    .join('  ')
 }
 
 /** Kept in the home, whether or not a peer runs; the relay itself is asked only by one that stays. */

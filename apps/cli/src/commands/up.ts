@@ -10,7 +10,7 @@ import { overlayLine } from '../terminal/overlay.ts'
 import { natWords } from '../terminal/path.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
 import { watch } from './network.ts'
-import { handOutWords, relayRow } from './relay.ts'
+import { handOutWords, relayWords } from './relay.ts'
 
 export interface UpOptions extends PeerOptions {
   /** Seconds; until it is asked to end where there is none. */
@@ -55,10 +55,7 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
         ...others.map((address) => ['', address]),
         ...(publicUrl === undefined ? [] : [[text('info.public-url'), sanitiseLine(publicUrl)]]),
         [text('up.path'), relayOnly ? text('info.relay-only-on') : natWords(text, natType)],
-        ...relays.map((relay, index) => [
-          index === 0 ? text('info.relays') : '',
-          relayRow(context, relay).join('  ').trimEnd(),
-        ]),
+        ...relays.map((relay, index) => [index === 0 ? text('info.relays') : '', relayWords(context, relay)]),
         ...(served === undefined ? [] : [[text('up.serves'), out.styles.bold(served)]]),
         [text('info.overlay'), overlayLine(text, overlay)],
         [text('up.api'), api.url],

@@ -15,17 +15,23 @@ type ReachInfo = Pick<NetworkInfo, 'relays' | 'reservations' | 'relayOnly' | 'se
 export const relayHandlers: RelayHandlers = {
   'relays.list': listRelays,
   'relays.add': async (peer, { relay: text }) => {
-    const relay = (await addresses()).parseRelayAddress(text)
+    const { formatRelayAddress, parseRelayAddress } = await addresses()
+    const relay = parseRelayAddress(text)
     if (relay === undefined) throw new MiaouError('bad-relay', { relay: text })
     const added = peer.network.addRelay?.(relay) ?? noRelays()
     if (!added.ok) throw toRelayError(added.error, peer.home)
-    return listRelays(peer)
+    const relays = await listRelays(peer)
+    const address = formatRelayAddress(relay)
+    const isListed = relays.some((known) => known.relay === address)
+    // Nothing has been dialled yet, or nothing is in this process: it is tried as soon as that can be.
+    return isListed ? relays : [{ relay: address, source: 'added', state: 'connecting', circuits: 0 }, ...relays]
   },
   'relays.remove': async (peer, { relay: text }) => {
     const { formatRelayAddress, parseRelayAddress } = await addresses()
     const isMeant = (known: string) => known === text || known.slice(0, known.indexOf('@')) === text
     const listed = peer.network.relays?.().find(({ relay }) => isMeant(formatRelayAddress(relay)))
-    const relay = listed?.relay ?? parseRelayAddress(text)
+    // Relays are told apart by their id alone; the URL behind it only makes it an address.
+    const relay = listed?.relay ?? parseRelayAddress(text) ?? parseRelayAddress(`${text}@ws://unused`)
     if (relay === undefined) throw await unknownRelay(peer, text)
     const removed = peer.network.removeRelay?.(relay) ?? noRelays()
     if (!removed.ok) throw toRelayError(removed.error, peer.home)

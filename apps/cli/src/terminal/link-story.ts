@@ -14,6 +14,8 @@ const peersMax = 1_000
 interface Chapter {
   readonly transport: TransportKind
   readonly isRelayed: boolean
+  /** It was told that a better one could not be made; told once for each link. */
+  readonly isFailureTold?: boolean
   /** Why and when it ended; absent while it stands. */
   readonly end?: { readonly reason: CloseReason; readonly at: number }
 }
@@ -32,6 +34,15 @@ export class LinkStory {
   closed({ peerId, reason, transport }: Closed, at: number): void {
     const chapter = this.#chapters.get(peerId)
     if (chapter?.transport === transport) this.#chapters.set(peerId, { ...chapter, end: { reason, at } })
+  }
+
+  /** Whether an attempt that failed leaves the peer without a link, is told for the first time, or is no news. */
+  failed(peerId: string | undefined): 'unlinked' | 'not-better' | 'known' {
+    const chapter = peerId === undefined ? undefined : this.#chapters.get(peerId)
+    if (peerId === undefined || chapter === undefined || chapter.end !== undefined) return 'unlinked'
+    if (chapter.isFailureTold === true) return 'known'
+    this.#chapters.set(peerId, { ...chapter, isFailureTold: true })
+    return 'not-better'
   }
 
   /** What there is to say of a new link beside its transport: a note behind it, or a sentence in its place. */

@@ -47,10 +47,13 @@ function eventWords(context: Context, { at, event }: MiaouEvent, names: Names, s
       const { type, ...facts } = event.error
       // The close that comes with it says the same.
       if (type === 'refused') return undefined
-      return text('live.failed', {
-        name: event.peerId === undefined ? (event.address ?? '?') : names.peer(event.peerId),
-        message: text.error(type, facts).message,
-      })
+      const name = event.peerId === undefined ? (event.address ?? '?') : names.peer(event.peerId)
+      const { message } = text.error(type, facts)
+      const outcome = story.failed(event.peerId)
+      if (outcome === 'known') return undefined
+      return outcome === 'unlinked'
+        ? text('live.failed', { name, message })
+        : text('live.not-better', { name, message })
     }
     case 'peer-seen':
       return names.peer(event.peerId) === shortId(event.peerId)

@@ -167,7 +167,7 @@ export const errors = {
     'It looks like wss://relay.example.org or ws://203.0.113.5:9999, without a slash at its end.',
   'error.tls-needs-both': 'A certificate needs its key, and a key its certificate.',
   'error.tls-needs-both.hint': 'Give both: --tls-cert <file> --tls-key <file>. Behind a proxy that does TLS, neither.',
-  'error.tls-unreadable': '{path} cannot be used: {detail}.',
+  'error.tls-unreadable': 'The listener cannot speak TLS: {detail}.',
   'error.tls-unreadable.hint': 'Both files are PEM. See that they belong together and that this user may read them.',
   'error.options-conflict': '{first} and {second} contradict each other.',
   'error.options-conflict.hint': 'Give one of the two.',

@@ -90,6 +90,7 @@ export const reach = {
   'up.path': 'Way to others',
   'up.serves': 'Relay for others',
   'live.now': 'now {path}',
+  'live.not-better': 'No better connection with {name}, the one there is stays. {message}',
   'live.worse': 'With {name} now {path}: {reason}',
   'live.relay-reserved': 'Others reach you through the relay {relay}',
   'live.relay-lost': 'The relay {relay} no longer carries you: {reason}',

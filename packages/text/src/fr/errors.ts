@@ -179,7 +179,7 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.tls-needs-both': 'Un certificat a besoin de sa clé, et une clé de son certificat.',
   'error.tls-needs-both.hint':
     'Donne les deux : --tls-cert <fichier> --tls-key <fichier>. Derrière un proxy qui fait le TLS, aucun des deux.',
-  'error.tls-unreadable': '{path} ne convient pas : {detail}.',
+  'error.tls-unreadable': 'L’écoute ne peut pas parler TLS : {detail}.',
   'error.tls-unreadable.hint':
     'Les deux fichiers sont en PEM. Vérifie qu’ils vont ensemble et que cet utilisateur peut les lire.',
   'error.options-conflict': '{first} et {second} se contredisent.',
