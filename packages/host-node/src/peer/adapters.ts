@@ -1,8 +1,8 @@
 import { networkInterfaces } from 'node:os'
 import type { Discovery, PipeId, SignalledTransport, Transport, TransportEvent, TransportHost } from '@miaou/network'
+import type { IceServer } from '../webrtc/options.ts'
 import { tlsFromFiles } from '../websocket/tls-files.ts'
 import type { WebSocketChannel, WebSocketChannelOptions } from '../websocket/websocket-transport.ts'
-import type { IceServer } from './config.ts'
 import { SilentDiscovery, SilentTransport } from './offline.ts'
 
 export type WebRtcLibrary = 'wrtc' | 'werift'
@@ -17,8 +17,6 @@ export interface AdapterOptions {
   readonly loopbackOnly?: boolean
   /** Which WebRTC library to use; default: wrtc where its binary is, else werift. */
   readonly webrtc?: WebRtcLibrary
-  /** None by default: no host that is not ours is contacted. */
-  readonly iceServers?: readonly IceServer[]
   /** Nobody is dialled or answered directly: no listener, no LAN, WebRTC through TURN alone. */
   readonly relayOnly?: boolean
   /** Paths of a certificate and its key (PEM): the listener speaks TLS beside plain HTTP. */
@@ -111,7 +109,7 @@ export class Adapters {
 
 /** Loads what it makes: a peer that stays offline starts in a third of the time. */
 export async function createAdapters(options: AdapterOptions): Promise<Adapters> {
-  const { offline = false, loopbackOnly = false, port, portIsExact = false, iceServers = [] } = options
+  const { offline = false, loopbackOnly = false, port, portIsExact = false } = options
   const { relayOnly = false, tls, behindProxy = false, onTlsError } = options
   if (offline) {
     return new Adapters({
@@ -138,7 +136,7 @@ export async function createAdapters(options: AdapterOptions): Promise<Adapters>
   const library = options.webrtc ?? (hasWrtcBinary() ? 'wrtc' : 'werift')
   return new Adapters({
     websocket,
-    webrtc: createWebRtcTransport({ library, loopbackOnly, iceServers, icePolicy: relayOnly ? 'relay' : 'all' }),
+    webrtc: createWebRtcTransport({ library, loopbackOnly, icePolicy: relayOnly ? 'relay' : 'all' }),
     webrtcLibrary: library,
     // Who hides its address from peers does not call out on the LAN either.
     discovery: relayOnly ? new SilentDiscovery() : new MdnsDiscovery({ loopbackOnly }),

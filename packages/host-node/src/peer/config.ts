@@ -2,14 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { err, ok, type Result } from '@miaou/core'
 import { type OverlaySettings, parseOverlaySettings } from '../overlay/settings.ts'
+import { type IceServerSetting, parseIceServers } from './ice-servers.ts'
 import { parseReachSettings, type ReachSettings, reachSettingNames } from './reach-settings.ts'
-
-/** One STUN or TURN server (rows D03, D20), as RTCConfiguration writes it. */
-export interface IceServer {
-  readonly urls: string
-  readonly username?: string
-  readonly credential?: string
-}
 
 /** What `config.json` in a home may set. Everything is optional, and no host is contacted that is not named here. */
 export interface Config extends ReachSettings {
@@ -17,16 +11,14 @@ export interface Config extends ReachSettings {
   readonly port?: number
   /** Talk to this machine only, mDNS included: for trying Miaou out without touching a network. */
   readonly loopbackOnly?: boolean
-  /** At most 8. */
-  readonly iceServers?: readonly IceServer[]
+  /** STUN and TURN servers (rows D03, D20); at most 8 entries. */
+  readonly iceServers?: readonly IceServerSetting[]
   readonly overlay?: OverlaySettings
 }
 
 export type ConfigError = { readonly type: 'bad-config'; readonly path: string; readonly detail: string }
 
-const iceServersMax = 8
 const settingNames: readonly string[] = ['port', 'loopbackOnly', 'iceServers', 'overlay', ...reachSettingNames]
-const urlsPattern = /^(stun|stuns|turn|turns):[^\s/?]+(\?transport=(udp|tcp))?$/
 
 export function configPath(home: string): string {
   return join(home, 'config.json')
@@ -64,17 +56,8 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
   if (port !== undefined && !(Number.isInteger(port) && Number(port) >= 0 && Number(port) <= 65_535)) {
     return bad('"port" must be a whole number from 0 (any free one) to 65535')
   }
-  if (iceServers !== undefined && !(Array.isArray(iceServers) && iceServers.length <= iceServersMax)) {
-    return bad(`"iceServers" must be a list of at most ${iceServersMax}`)
-  }
-  const servers: IceServer[] = []
-  for (const entry of (iceServers ?? []) as unknown[]) {
-    const server = toIceServer(entry)
-    if (server === undefined) {
-      return bad('each of "iceServers" needs "urls" such as "stun:host:3478"; turn also "username" and "credential"')
-    }
-    servers.push(server)
-  }
+  const servers = iceServers === undefined ? ok(undefined) : parseIceServers(iceServers)
+  if (!servers.ok) return bad(servers.error)
   const overlay = document.overlay === undefined ? ok(undefined) : parseOverlaySettings(document.overlay)
   if (!overlay.ok) return bad(overlay.error)
   const reach = parseReachSettings(document)
@@ -82,7 +65,7 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
   return ok({
     ...(port === undefined ? {} : { port: Number(port) }),
     ...(loopbackOnly === undefined ? {} : { loopbackOnly }),
-    ...(iceServers === undefined ? {} : { iceServers: servers }),
+    ...(servers.value === undefined ? {} : { iceServers: servers.value }),
     ...(overlay.value === undefined ? {} : { overlay: overlay.value }),
     ...reach.value,
   })
@@ -92,15 +75,6 @@ export function parseConfig(text: string, path: string): Result<Config, ConfigEr
 function placeOf(error: unknown): string {
   const [place] = (error instanceof Error && /line \d+ column \d+|at position \d+/.exec(error.message)) || []
   return place === undefined ? '' : `: ${place}`
-}
-
-function toIceServer(entry: unknown): IceServer | undefined {
-  if (!isRecord(entry)) return undefined
-  const { urls, username, credential } = entry
-  if (typeof urls !== 'string' || !urlsPattern.test(urls)) return undefined
-  if (!urls.startsWith('turn')) return { urls }
-  if (typeof username !== 'string' || typeof credential !== 'string') return undefined
-  return { urls, username, credential }
 }
 
 interface JsonObject {
@@ -116,9 +90,6 @@ interface JsonObject {
   readonly behindProxy?: unknown
   readonly stunPort?: unknown
   readonly portMapping?: unknown
-  readonly urls?: unknown
-  readonly username?: unknown
-  readonly credential?: unknown
 }
 
 function isRecord(value: unknown): value is JsonObject {

@@ -39,7 +39,7 @@ import type { OverlaySide } from '../overlay/side.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
-import { type ConfigError, loadConfig } from './config.ts'
+import { type Config, type ConfigError, loadConfig } from './config.ts'
 import { Connects } from './connects.ts'
 import { runDiagnostics } from './diagnostics.ts'
 import { DriveLoop } from './drive-loop.ts'
@@ -180,7 +180,7 @@ interface Beside {
 }
 
 /** What one run was told, and `config.json` where it was told nothing. */
-type Settings = StartPeerOptions & { readonly overlay: OverlaySettings }
+type Settings = StartPeerOptions & Pick<Config, 'iceServers'> & { readonly overlay: OverlaySettings }
 
 class PeerHost implements PeerHandle {
   readonly account: PeerHandle['account']

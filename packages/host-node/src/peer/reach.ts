@@ -9,10 +9,11 @@ import type { OverlaySide } from '../overlay/side.ts'
 import { RecordsHost } from '../records/records-host.ts'
 import { relayServiceKey } from '../relay/pseudonyms.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
+import type { IceServer } from '../webrtc/options.ts'
 import type { Adapters } from './adapters.ts'
 import { AddedRelays, addedRelaysSizeMax } from './added-relays.ts'
-import type { IceServer } from './config.ts'
 import type { RelayServing } from './handle.ts'
+import { type IceServerSetting, iceServersAt, iceServersRenewAt } from './ice-servers.ts'
 import type { ReachSettings } from './reach-settings.ts'
 import { RelayUse } from './relay-use.ts'
 
@@ -20,7 +21,10 @@ import { RelayUse } from './relay-use.ts'
 const serviceUrlsMax = 3
 
 export interface ReachOptions {
-  readonly settings: ReachSettings & { readonly loopbackOnly?: boolean; readonly iceServers?: readonly IceServer[] }
+  readonly settings: ReachSettings & {
+    readonly loopbackOnly?: boolean
+    readonly iceServers?: readonly IceServerSetting[]
+  }
   /** Whether this device may be found in the overlay at all. */
   readonly usesOverlay: boolean
   readonly home: string
@@ -52,6 +56,7 @@ export class Reach {
   readonly #records: RecordsHost
   #listening: readonly string[] = []
   #offered: readonly IceServerUrl[] = []
+  #renewTimer: NodeJS.Timeout | undefined
 
   constructor(options: ReachOptions) {
     this.#options = options
@@ -117,7 +122,8 @@ export class Reach {
 
   /** STUN and TURN servers in use: those configured, then those that relays offer. */
   get iceServers(): readonly IceServer[] {
-    return [...(this.#options.settings.iceServers ?? []), ...this.#offered]
+    const { settings, clock } = this.#options
+    return [...iceServersAt(settings.iceServers ?? [], clock.now().wall), ...this.#offered]
   }
 
   /** `listening`: the addresses of the listener. */
@@ -186,6 +192,7 @@ export class Reach {
   }
 
   async stop(): Promise<void> {
+    clearTimeout(this.#renewTimer)
     this.#records.stop()
     await Promise.all([this.use.stop(), this.#options.relayHost?.stop()])
   }
@@ -206,6 +213,11 @@ export class Reach {
   }
 
   #setIceServers(): void {
-    this.#options.adapters.webrtc.setIceServers?.(this.iceServers)
+    const { settings, clock, adapters } = this.#options
+    adapters.webrtc.setIceServers?.(this.iceServers)
+    const { wall } = clock.now()
+    const renewInMs = iceServersRenewAt(settings.iceServers ?? [], wall) - wall
+    clearTimeout(this.#renewTimer)
+    if (Number.isFinite(renewInMs)) this.#renewTimer = setTimeout(() => this.#setIceServers(), renewInMs).unref()
   }
 }
