@@ -480,6 +480,14 @@ describe('[W18] relays to keep reservations at', () => {
     expect(desk.overlay.gets).toBe(2)
   })
 
+  test('a relay of the own network counts where a person chose the invite that names it', () => {
+    const desk = new Desk()
+    const url = 'ws://192.168.1.5:9999'
+    const near = formatCircuitAddress({ ...circuit(1), relay: relay(1, url) })
+    desk.host.setWanted([wanted({ addresses: [near] })], ownLocator)
+    expect(desk.host.relayCandidates()).toEqual([{ relay: relay(1, url), source: 'invite' }])
+  })
+
   test('16 at most', () => {
     const desk = new Desk({ configuredRelays: () => Array.from({ length: 20 }, (_, n) => relay(n)) })
     expect(desk.host.relayCandidates()).toHaveLength(16)

@@ -96,7 +96,6 @@ describe('[W19] relays that are remembered', () => {
     expect(known.learn(record(1), 'contact', 'public', wall - 3_600_001)).toBe(false)
     for (const url of ['ws://127.0.0.1:9', 'ws://192.168.1.1:80', 'ws://[::1]:9', 'ws://router:80', 'ws://nas.local']) {
       expect(known.learn(record(1, url), 'contact', 'public', wall)).toBe(false)
-      known.meet([relay(1, url)], 'contact', 'public', wall)
     }
     expect(known.size).toBe(0)
     expect(known.learn(record(1, 'ws://192.168.1.1:80'), 'contact', 'private', wall)).toBe(true)
@@ -120,8 +119,8 @@ describe('[W19] relays that are remembered', () => {
     const known = open()
     known.learn(record(1), 'overlay', 'public', wall)
     known.learn(record(2), 'overlay', 'public', wall)
-    known.meet([relay(3)], 'invite', 'public', wall)
-    known.meet([relay(4)], 'contact', 'public', wall + 1)
+    known.meet([relay(3)], 'invite', wall)
+    known.meet([relay(4)], 'contact', wall + 1)
     for (let i = 0; i < 4; i++) known.worked(relay(2).relayId, wall)
     expect(urls(known)).toEqual([4, 3, 2, 1].map((n) => urlOf(n)))
     expect(known.toPassOn(4, wall)).toEqual([record(2)])
@@ -133,23 +132,23 @@ describe('[W19] relays that are remembered', () => {
 
   test('an address that serves is not replaced by what a contact says, one that failed is', () => {
     const known = open()
-    known.meet([relay(1)], 'contact', 'public', wall)
+    known.meet([relay(1)], 'contact', wall)
     known.worked(relay(1).relayId, wall)
-    known.meet([relay(1, urlOf(7))], 'contact', 'public', wall)
+    known.meet([relay(1, urlOf(7))], 'contact', wall)
     expect(urls(known)).toEqual([urlOf(1)])
     known.failed(relay(1).relayId)
-    known.meet([relay(1, urlOf(7))], 'contact', 'public', wall)
+    known.meet([relay(1, urlOf(7))], 'contact', wall)
     expect(urls(known)).toEqual([urlOf(7)])
   })
 
   test('64 at most: what served stays, a stranger pushes out no relay of a contact', () => {
     const known = open()
-    known.meet([relay(0)], 'contact', 'public', wall)
+    known.meet([relay(0)], 'contact', wall)
     known.worked(relay(0).relayId, wall)
-    for (let n = 1; n < knownRelaysMax; n++) known.meet([relay(n)], 'contact', 'public', wall + n)
+    for (let n = 1; n < knownRelaysMax; n++) known.meet([relay(n)], 'contact', wall + n)
     expect(known.size).toBe(knownRelaysMax)
     expect(known.learn(record(500), 'overlay', 'public', wall + 1_000)).toBe(false)
-    for (let n = 100; n < 300; n++) known.meet([relay(n)], 'contact', 'public', wall + n)
+    for (let n = 100; n < 300; n++) known.meet([relay(n)], 'contact', wall + n)
     expect(known.size).toBe(knownRelaysMax)
     expect(urls(known)[0]).toBe(urlOf(0))
     expect(urls(known)).toContain(urlOf(299))
@@ -159,7 +158,7 @@ describe('[W19] relays that are remembered', () => {
 describe('[W20] the sealed document', () => {
   test('what is known comes back, in the same order, at its largest size too', () => {
     const known = open()
-    for (let n = 0; n < knownRelaysMax; n++) known.meet([relay(n)], 'contact', 'public', wall + n)
+    for (let n = 0; n < knownRelaysMax; n++) known.meet([relay(n)], 'contact', wall + n)
     known.learn(record(0, `wss://${'a'.repeat(110)}.example`), 'overlay', 'public', wall)
     known.worked(relay(3).relayId, wall)
     known.save()

@@ -82,10 +82,9 @@ export class KnownRelays {
     return [...this.#byId.values()].sort(byWorth)
   }
 
-  /** Relays through which somebody is reached. `nearest`: nearer ones are not for us. */
-  meet(relays: readonly RelayAddress[], origin: RelayOrigin, nearest: AddressScope, wall: number): void {
+  /** Relays through which somebody is reached: ways that were judged when they were heard, or that a person pasted. */
+  meet(relays: readonly RelayAddress[], origin: RelayOrigin, wall: number): void {
     for (const relay of relays) {
-      if (!isWayWithin(relay.url, nearest)) continue
       const known = this.#byId.get(nameOf(relay.relayId))
       const facts = known ?? { score: 0, seenAt: wall, record: new Uint8Array(0) }
       // The address that works stays until a newer record, or a failure, says otherwise.

@@ -230,7 +230,7 @@ export class RecordsHost {
     const { wall } = this.#options.clock.now()
     this.#lookups.want(peers)
     for (const { addresses, waysSequence } of peers) {
-      this.#known.meet(addresses.flatMap(relayOf), waysSequence === 0 ? 'invite' : 'contact', this.#nearest(), wall)
+      this.#known.meet(addresses.flatMap(relayOf), waysSequence === 0 ? 'invite' : 'contact', wall)
     }
     if (this.#locatorKey === undefined || !equalBytes(this.#locatorKey, ownLocatorKey)) {
       this.#locatorKey = ownLocatorKey
