@@ -160,7 +160,7 @@ const ipv6: LabTest = {
 }
 
 const doubleNat: LabTest = {
-  name: 'double NAT',
+  name: 'NAT behind NAT',
   group: 'self-test',
   shows: 'that the provider of home A translates once more, and that its mode is the one that is seen from outside',
   run: async (stage) => {
