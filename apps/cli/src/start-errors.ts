@@ -51,12 +51,17 @@ interface Place {
 export function toStartError(error: StartError, place: Place): MiaouError {
   const inner = error.type === 'store' || error.type === 'listen' ? error.error : error
   const { type, ...facts } = inner
-  // All that a listener can lack is a certificate (spec/transport).
-  const code = error.type === 'listen' && type === 'unavailable' ? 'tls-unreadable' : codes[type]
+  const code = error.type === 'listen' ? listenCode(error.error) : codes[type]
   if (code === 'home-in-use') return runningError('pid' in inner ? inner.pid : undefined, place)
   // What is damaged or cannot be written has a name, whichever layer found it.
   const what = 'what' in inner ? inner.what : 'detail' in inner ? inner.detail : type
   return new MiaouError(code, { home: place.home, detail: what, ...facts })
+}
+
+/** What a listener lacks is a certificate, or the right to its port: Miaou does not do without either. */
+function listenCode(error: Extract<StartError, { readonly type: 'listen' }>['error']): ErrorCode {
+  if (error.type !== 'unavailable') return codes[error.type]
+  return error.detail.includes('TLS') ? 'tls-unreadable' : 'cannot-listen'
 }
 
 /** A peer of this home runs already, in another window. */

@@ -88,6 +88,7 @@ export const errorKinds = {
   'bad-public-url': { status: 400, facts: ['url'] },
   'tls-needs-both': { status: 400, facts: [] },
   'tls-unreadable': { status: 500, facts: ['detail'] },
+  'cannot-listen': { status: 500, facts: ['detail'] },
   'options-conflict': { status: 400, facts: ['first', 'second'] },
   // The home and the start of a peer.
   'no-home': { status: 500, facts: ['home'] },

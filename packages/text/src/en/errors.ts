@@ -169,6 +169,9 @@ export const errors = {
   'error.tls-needs-both.hint': 'Give both: --tls-cert <file> --tls-key <file>. Behind a proxy that does TLS, neither.',
   'error.tls-unreadable': 'The listener cannot speak TLS: {detail}.',
   'error.tls-unreadable.hint': 'Both files are PEM. See that they belong together and that this user may read them.',
+  'error.cannot-listen': 'Nobody could reach Miaou here: {detail}.',
+  'error.cannot-listen.hint':
+    'Choose another port with --port. One below 1024 needs a permission (a systemd unit can give it) or a proxy: docs/relay.md.',
   'error.options-conflict': '{first} and {second} contradict each other.',
   'error.options-conflict.hint': 'Give one of the two.',
 

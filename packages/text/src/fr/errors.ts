@@ -182,6 +182,9 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.tls-unreadable': 'L’écoute ne peut pas parler TLS : {detail}.',
   'error.tls-unreadable.hint':
     'Les deux fichiers sont en PEM. Vérifie qu’ils vont ensemble et que cet utilisateur peut les lire.',
+  'error.cannot-listen': 'Personne ne pourrait joindre Miaou ici : {detail}.',
+  'error.cannot-listen.hint':
+    'Choisis un autre port avec --port. Un port sous 1024 demande une permission (une unité systemd peut la donner) ou un proxy : docs/relay.md.',
   'error.options-conflict': '{first} et {second} se contredisent.',
   'error.options-conflict.hint': 'Donne l’un des deux.',
 
