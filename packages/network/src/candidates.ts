@@ -1,7 +1,7 @@
 import type { IceCandidate } from './ports.ts'
 
 /** Where an address leads, as far as it tells by itself. */
-export type AddressScope = 'public' | 'private' | 'link-local' | 'loopback' | 'local-name' | 'unusable'
+type AddressScope = 'public' | 'private' | 'link-local' | 'loopback' | 'local-name' | 'unusable'
 
 /** The parts of a candidate line (RFC 8839 §5.1) by which it is judged. */
 export interface CandidateFacts {

@@ -192,7 +192,7 @@ export function hostOfPipe({ transport, address }: Pipe): string | undefined {
 }
 
 /** How a pipe goes: as its transport told, else what its kind and its address tell. */
-export function pathOf(pipe: Pipe): PipePath | undefined {
+function pathOf(pipe: Pipe): PipePath | undefined {
   if (pipe.path !== undefined) return pipe.path
   if (pipe.transport === 'circuit') {
     const via = relayUrlOf(pipe.address)

@@ -17,7 +17,7 @@ import type { NetworkState } from './network-state.ts'
 import type { IceCandidate, SessionDescription } from './ports.ts'
 
 /** Why an answerer takes its answer back (spec/signals S5). */
-export const networkChangedReason = 'network-changed'
+const networkChangedReason = 'network-changed'
 
 /** WebRTC links made by signalling over the links that stand (spec/links L70–L79). */
 export class Upgrading {

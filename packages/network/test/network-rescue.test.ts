@@ -221,6 +221,38 @@ describe('recovery', () => {
     expect(here.courier.problems().filter((problem) => !problem.endsWith('came late'))).toEqual([])
   })
 
+  test.each(
+    seedsOf(6).flatMap((seed) => [
+      [seed, 'breaks'],
+      [seed, 'falls silent'],
+    ]),
+  )('[L83] seed %i: the old pipe %s in the middle of a switch: what was under way is sent again', (seed, how) => {
+    const here = town({ seed: Number(seed) })
+    const { sim, a, b, courier } = here
+    want(here)
+    for (let at = 0; at < 3_000; at += 5) {
+      sim.at(at, () => courier.send(a, b))
+      sim.at(at + 2, () => courier.send(b, a))
+    }
+    let hasFallen = false
+    sim.listeners.push((node, output) => {
+      if (hasFallen || output.type !== 'event' || output.event.type !== 'connection-established') return
+      if (node !== b || output.event.transport !== 'webrtc') return
+      hasFallen = true
+      const old = sim.livePipes().filter(({ transport }) => transport === 'websocket')
+      sim.afterwards(() => {
+        for (const pipe of old) {
+          if (how === 'breaks') sim.killPipe(pipe)
+          else sim.blackHole(pipe)
+        }
+      })
+    })
+    sim.run(30_000)
+    expect(hasFallen).toBe(true)
+    expect(sim.violations).toEqual([])
+    expect(courier.problems().filter((problem) => !problem.endsWith('came late'))).toEqual([])
+  })
+
   test('[L68] a link that answers in time ends the race, and nothing has happened', () => {
     const here = town({ seed: 5 }, { webrtc: false })
     want(here)
