@@ -32,6 +32,7 @@ import type {
 import { type GossipEngine, gossipFeature, Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { toHomeRefused } from '../home/refused.ts'
+import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import type { BootstrapNode } from '../overlay/bootstrap-node.ts'
 import { createOverlay } from '../overlay/create.ts'
 import { type OverlaySettings, settingsOfRun } from '../overlay/settings.ts'
@@ -175,6 +176,7 @@ interface Beside {
   readonly gossip: GossipEngine | undefined
   readonly gossipKey: Uint8Array
   readonly relayHost: RelayHost | undefined
+  readonly stun: StunAnswerer | undefined
   /** Makes the engine of circuits; a peer that stays offline has none. */
   readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
 }
@@ -222,7 +224,7 @@ class PeerHost implements PeerHandle {
     this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
     const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
     this.#adapters = adapters
-    const { overlay, gossip, gossipKey, relayHost, createCircuits } = beside
+    const { overlay, gossip, gossipKey, relayHost, stun, createCircuits } = beside
     const circuits = createCircuits?.(nextPipe)
     this.overlay = overlay
     this.gossip = new GossipFace(
@@ -266,6 +268,7 @@ class PeerHost implements PeerHandle {
       adapters,
       overlay,
       relayHost,
+      stun,
       nextPipe,
       push: (input) => this.#loop.push(input),
       connection: (peerId) => this.#view(peerId),
@@ -430,6 +433,7 @@ class PeerHost implements PeerHandle {
         this.#loop.push({ type: 'network', input: { type: 'disconnect', peerId, reason: 'bye' } }),
       ping: (peerId, timeoutMs) => this.#ping(peerId, timeoutMs),
       diagnostics: () => this.#diagnose(),
+      connectivity: () => this.#reach.nat.connectivity(),
       relays: () => this.#reach.use.views(this.#peer.relays()),
       addRelay: (relay) => (this.#stopping === undefined ? this.#reach.use.add(relay) : err({ type: 'stopped' })),
       removeRelay: (relay) => (this.#stopping === undefined ? this.#reach.use.remove(relay) : err({ type: 'stopped' })),
@@ -444,7 +448,7 @@ class PeerHost implements PeerHandle {
     return {
       peerId: this.peerId,
       addresses: this.#reach.addresses,
-      natType: 'unknown',
+      natType: this.#reach.nat.natType,
       connectedPeers: this.#peer.connections().filter(isConnected).length,
       uptimeMs: Math.round(systemClock.now().mono - this.#startedMono),
       counters: this.#peer.counters(),

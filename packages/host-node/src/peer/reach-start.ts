@@ -1,11 +1,15 @@
 import { err, type Log, ok, type Result } from '@miaou/core'
 import type { Keyring } from '@miaou/keyring'
 import type { CircuitsEngine, PipeId } from '@miaou/network'
+import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
 import type { Adapters } from './adapters.ts'
 import { type ConfigError, configPath } from './config.ts'
 import type { ReachSettings } from './reach-settings.ts'
 import { systemClock, systemJitter, systemRandom } from './system.ts'
+
+/** RFC 8489 §18.6. */
+const stunPortDefault = 3478
 
 /** What is configured, with what one run was told in its place; relays of both. */
 export function reachSettingsOfRun(
@@ -24,18 +28,19 @@ export function reachSettingsOfRun(
 
 export interface Relaying {
   readonly relayHost: RelayHost | undefined
+  readonly stun: StunAnswerer | undefined
   readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
 }
 
 /** Loads the engines of relays: that which uses them, and where it is asked for that which is one. */
 export async function createRelaying(options: {
-  readonly settings: ReachSettings & { readonly offline?: boolean }
+  readonly settings: ReachSettings & { readonly offline?: boolean; readonly loopbackOnly?: boolean }
   readonly keyring: Pick<Keyring, 'storeKey'>
   readonly log: Log
   readonly adapters: Adapters
 }): Promise<Relaying> {
   const { settings, keyring, log, adapters } = options
-  if (settings.offline === true) return { relayHost: undefined, createCircuits: undefined }
+  if (settings.offline === true) return { relayHost: undefined, stun: undefined, createCircuits: undefined }
   const [{ Circuits }, { createPseudonyms }, { createNodeCrypto }] = await Promise.all([
     import('@miaou/network'),
     import('../relay/pseudonyms.ts'),
@@ -43,23 +48,40 @@ export async function createRelaying(options: {
   ])
   const crypto = await createNodeCrypto()
   const pseudonymFor = createPseudonyms(crypto, keyring)
+  const isRelay = settings.serve?.relay !== undefined
+  const stun = isRelay && settings.stunPort !== 0 ? await startStun(settings, log) : undefined
   return {
-    relayHost: await startRelay(settings, keyring, log, adapters),
+    relayHost: isRelay ? await createRelay(settings, stun?.port ?? 0, keyring, log, adapters) : undefined,
+    stun,
     createCircuits: (nextPipe) =>
       new Circuits({ crypto, random: systemRandom, jitter: systemJitter, pseudonymFor }, nextPipe),
   }
 }
 
-async function startRelay(
+/** Without a free port friends of this relay do without: STUN helps them to direct paths, nothing else hangs on it. */
+async function startStun(
+  { stunPort = stunPortDefault, loopbackOnly = false }: ReachSettings & { readonly loopbackOnly?: boolean },
+  log: Log,
+): Promise<StunAnswerer | undefined> {
+  const { StunAnswerer } = await import('../nat/stun-answerer.ts')
+  const stun = new StunAnswerer({ loopbackOnly })
+  const started = await stun.start(stunPort)
+  if (started.ok) return stun
+  log.write('warn', 'stun-not-started', { error: JSON.stringify(started.error) })
+  await stun.stop()
+  return undefined
+}
+
+async function createRelay(
   settings: ReachSettings,
+  stunPort: number,
   keyring: Pick<Keyring, 'storeKey'>,
   log: Log,
   { websocket }: Adapters,
 ): Promise<RelayHost | undefined> {
-  const quotas = settings.serve?.relay
-  const turn = quotas?.turn ?? []
+  const quotas = settings.serve?.relay ?? {}
   const channel = websocket.channel?.bind(websocket)
-  if (quotas === undefined || channel === undefined) return undefined
+  if (channel === undefined) return undefined
   const { createRelayHost } = await import('../relay/relay-host.ts')
   return createRelayHost({
     random: systemRandom,
@@ -68,7 +90,8 @@ async function startRelay(
     log,
     websocket: { channel },
     quotas,
-    turn,
+    stunPort,
+    turn: quotas.turn ?? [],
     onCrash: (error) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
       log.write('error', 'relay-crashed', { error: text })

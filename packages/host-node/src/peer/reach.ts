@@ -4,6 +4,7 @@ import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
 import { type ConnectionView, defaultRelayLimits, type IceServerUrl, type PipeId, type RelayView } from '@miaou/network'
 import { type OwnOverlayNode, ownContactForWorld, type PeerInput, type PeerOutput } from '@miaou/peer'
+import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import { SealedDocument } from '../overlay/sealed-document.ts'
 import type { OverlaySide } from '../overlay/side.ts'
 import { RecordsHost } from '../records/records-host.ts'
@@ -14,6 +15,7 @@ import type { Adapters } from './adapters.ts'
 import { AddedRelays, addedRelaysSizeMax } from './added-relays.ts'
 import type { RelayServing } from './handle.ts'
 import { type IceServerSetting, iceServersAt, iceServersRenewAt } from './ice-servers.ts'
+import { NatWatch } from './nat-watch.ts'
 import type { ReachSettings } from './reach-settings.ts'
 import { RelayUse } from './relay-use.ts'
 
@@ -40,6 +42,8 @@ export interface ReachOptions {
   readonly overlay: OverlaySide
   /** Undefined: this peer serves nobody. */
   readonly relayHost: RelayHost | undefined
+  /** Answers STUN beside it. */
+  readonly stun: StunAnswerer | undefined
   readonly nextPipe: () => PipeId
   readonly push: (input: PeerInput) => void
   readonly connection: (peerId: PeerId) => ConnectionView | undefined
@@ -52,6 +56,7 @@ export interface ReachOptions {
  */
 export class Reach {
   readonly use: RelayUse
+  readonly nat: NatWatch
   readonly #options: ReachOptions
   readonly #records: RecordsHost
   #listening: readonly string[] = []
@@ -98,6 +103,11 @@ export class Reach {
       onOwnWays: (ways) => push({ type: 'own-ways', ways }),
       onFound: (found) => push({ type: 'device-ways', ...found }),
       onCandidates: () => this.use.refresh(),
+    })
+    this.nat = new NatWatch({
+      servers: () => this.iceServers,
+      loopbackOnly: settings.loopbackOnly ?? false,
+      isWatching: settings.relayOnly !== true,
     })
     this.use = new RelayUse({
       configured,
@@ -167,12 +177,13 @@ export class Reach {
     this.#listening = listening
     this.#records.setAddresses(this.addresses)
     this.#records.networkChanged()
+    this.nat.networkChanged()
     this.#tellService()
   }
 
   /** What this peer does for others, undefined where it does nothing. */
   serving(): RelayServing | undefined {
-    const { relayHost } = this.#options
+    const { relayHost, stun } = this.#options
     const [url] = this.addresses
     if (relayHost === undefined || url === undefined) return undefined
     const { reservations, circuits, bytesToday, counters } = relayHost.view()
@@ -183,7 +194,18 @@ export class Reach {
       bytesPerSecond: quotas?.bytesPerSecond || defaultRelayLimits.bytesPerSecond,
       bytesPerDay: quotas?.bytesPerDay || defaultRelayLimits.bytesPerDay,
     }
-    return { address: relayHost.relayAddress(url), reservations, circuits, bytesToday, limits, counters }
+    const stunCounters = Object.fromEntries(
+      [...(stun?.counters() ?? [])].map(([name, count]) => [`stun-${name}`, count]),
+    )
+    return {
+      address: relayHost.relayAddress(url),
+      reservations,
+      circuits,
+      bytesToday,
+      limits,
+      ...(stun === undefined ? {} : { stunPort: stun.port }),
+      counters: { ...counters, ...stunCounters },
+    }
   }
 
   /** Where the own node of the overlay is, as records may say. */
@@ -193,8 +215,10 @@ export class Reach {
 
   async stop(): Promise<void> {
     clearTimeout(this.#renewTimer)
+    this.nat.stop()
     this.#records.stop()
-    await Promise.all([this.use.stop(), this.#options.relayHost?.stop()])
+    const { relayHost, stun } = this.#options
+    await Promise.all([this.use.stop(), relayHost?.stop(), stun?.stop()])
   }
 
   /** Announces the relay by a record of its own, which says nothing of whose it is. */
@@ -215,6 +239,7 @@ export class Reach {
   #setIceServers(): void {
     const { settings, clock, adapters } = this.#options
     adapters.webrtc.setIceServers?.(this.iceServers)
+    this.nat.serversChanged()
     const { wall } = clock.now()
     const renewInMs = iceServersRenewAt(settings.iceServers ?? [], wall) - wall
     clearTimeout(this.#renewTimer)
