@@ -202,6 +202,8 @@ process.on('disconnect', () => process.exit(0))
 createServer((socket) => {
   socket.on('error', () => undefined)
   socket.once('data', (first) => {
+    // What follows waits for the other end.
+    socket.pause()
     const end = first.indexOf(10)
     const inside = connect(Number(first.subarray(0, end).toString()), '127.0.0.1', () => {
       inside.write(first.subarray(end + 1))
