@@ -110,7 +110,12 @@ export class World {
     return this.#nextPipe++ as PipeId
   }
 
-  addPeer(name: string, limits: Partial<CircuitsLimits> = {}, seed = this.peers.length + 1): WorldPeer {
+  addPeer(
+    name: string,
+    limits: Partial<CircuitsLimits> = {},
+    seed = this.peers.length + 1,
+    admitsUrl: (url: string) => boolean = () => true,
+  ): WorldPeer {
     const random = new SeededRandom(seed * 31)
     const pseudonyms = new Map<string, LinkIdentity>()
     const pseudonymFor = (relayId: Uint8Array) => {
@@ -119,7 +124,7 @@ export class World {
       pseudonyms.set(key, known)
       return known
     }
-    const options = { crypto, random, jitter: random, pseudonymFor, limits }
+    const options = { crypto, random, jitter: random, pseudonymFor, admitsUrl, limits }
     const peer = new WorldPeer(name, new Circuits(options, () => this.takePipe()))
     this.peers.push(peer)
     return peer

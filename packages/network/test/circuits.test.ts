@@ -377,6 +377,22 @@ describe('bounds', () => {
     expect(pair.alice.circuits.owns(pair.out)).toBe(true)
   })
 
+  test('[C26] a URL that is not admitted is not dialled, unless the relay is wanted there', () => {
+    const world = new World()
+    const relay = addService(world, 948)
+    const bob = world.addPeer('bob')
+    wants(world, bob, relay)
+    world.run(500)
+    const alice = world.addPeer('alice', {}, 9, () => false)
+    const first = world.dial(alice, bob.way)
+    expect(alice.closedPipe(first)?.error?.type).toBe('unavailable')
+    expect(relay.dials).toBe(1)
+    wants(world, alice, relay)
+    const second = world.dial(alice, bob.way)
+    world.run(500)
+    expect(alice.opened.map(({ pipe }) => pipe)).toEqual([second])
+  })
+
   test('[C26] an address of a stranger with a wrong URL costs a dial and never the relay', () => {
     const world = new World()
     const relay = addService(world, 947)

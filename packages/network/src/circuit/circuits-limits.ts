@@ -57,7 +57,7 @@ export interface CircuitsLimits {
   readonly suspectRttFactor: number
   /** So long after that, with a ping unanswered as long, the link is given up. */
   readonly silentGraceMs: number
-  /** Each un-credited byte of ours puts that off, at so many bytes a second. */
+  /** Each un-credited byte of ours puts both off, at so many bytes a second. */
   readonly slowBytesPerSecond: number
   /** Between two second links that are tried beside a suspect one. */
   readonly challengeMs: number

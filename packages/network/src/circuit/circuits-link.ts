@@ -268,9 +268,13 @@ export class RelayLink {
   }
 
   #requestDeadline(): number {
+    if (this.#requests.size === 0) return Number.POSITIVE_INFINITY
+    const { limits } = this.#state.settings
+    // It may stand behind a window of data.
+    const slowMs = (this.#backlog() * 1_000) / limits.slowBytesPerSecond
     for (const { type, sentAt } of this.#requests.values()) {
       // A measurement has its own, longer time and never ends the link.
-      if (type !== 'measure') return sentAt + this.#state.settings.limits.answerTimeoutMs
+      if (type !== 'measure') return sentAt + limits.answerTimeoutMs + slowMs
     }
     return Number.POSITIVE_INFINITY
   }

@@ -60,7 +60,7 @@ export class SilenceWatch {
   deadline(rtt: number, backlogBytes: number): number {
     if (this.#waitingSince === undefined) return Number.POSITIVE_INFINITY
     if (this.#pingedAt === undefined) return this.#isSuspect ? this.#sentAt : this.#pingAt(rtt)
-    return this.#isSuspect ? this.#silentAt(rtt, backlogBytes) : this.#suspectAt(rtt)
+    return this.#isSuspect ? this.#silentAt(rtt, backlogBytes) : this.#suspectAt(rtt, backlogBytes)
   }
 
   /** What is due: a ping; the link is suspect now; it is given up. */
@@ -68,7 +68,7 @@ export class SilenceWatch {
     if (this.#waitingSince === undefined) return undefined
     if (this.#pingedAt === undefined) return this.#isSuspect || now >= this.#pingAt(rtt) ? 'ping' : undefined
     if (this.#isSuspect) return now >= this.#silentAt(rtt, backlogBytes) ? 'silent' : undefined
-    if (now < this.#suspectAt(rtt)) return undefined
+    if (now < this.#suspectAt(rtt, backlogBytes)) return undefined
     this.#isSuspect = true
     return 'suspect'
   }
@@ -93,16 +93,17 @@ export class SilenceWatch {
     return (this.#waitingSince ?? 0) + this.#suspectAfter(rtt) / 2
   }
 
-  /** After a late wake (a machine that slept) the ping has its time first. */
-  #suspectAt(rtt: number): number {
-    const half = this.#suspectAfter(rtt) / 2
-    return Math.max((this.#waitingSince ?? 0) + 2 * half, (this.#pingedAt ?? 0) + half)
+  /** Bytes on their way put it off. After a late wake (a machine that slept) the ping has its time first. */
+  #suspectAt(rtt: number, backlogBytes: number): number {
+    const after = this.#suspectAfter(rtt)
+    const slowMs = (backlogBytes * 1_000) / this.#limits.slowBytesPerSecond
+    return Math.max((this.#waitingSince ?? 0) + after + slowMs, (this.#pingedAt ?? 0) + after / 2)
   }
 
   #silentAt(rtt: number, backlogBytes: number): number {
     const { silentGraceMs, suspectRttFactor, slowBytesPerSecond } = this.#limits
-    const grace = silentGraceMs + (backlogBytes * 1_000) / slowBytesPerSecond
-    const sinceFirst = (this.#waitingSince ?? 0) + this.#suspectAfter(rtt) + grace
+    const slowMs = (backlogBytes * 1_000) / slowBytesPerSecond
+    const sinceFirst = (this.#waitingSince ?? 0) + this.#suspectAfter(rtt) + slowMs + silentGraceMs
     return Math.max(sinceFirst, (this.#pingedAt ?? 0) + Math.max(suspectRttFactor * rtt, silentGraceMs))
   }
 }

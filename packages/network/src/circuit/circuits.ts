@@ -23,6 +23,11 @@ export interface CircuitsOptions {
   readonly jitter: Jitter
   /** Whom links with a relay (its id, 16 bytes) show: always the same one, and another for each relay. */
   readonly pseudonymFor: (relayId: Uint8Array) => LinkIdentity
+  /**
+   * Whether a URL that only the address of a contact names may be dialled: who sets it keeps contacts from having ports
+   * of this machine and its network probed. Default: every one.
+   */
+  readonly admitsUrl?: (url: string) => boolean
   readonly limits?: Partial<CircuitsLimits>
   readonly linkLimits?: Partial<LinkLimits>
 }
@@ -33,6 +38,7 @@ export interface CircuitsOptions {
  */
 export class Circuits implements CircuitsEngine {
   readonly #state: CircuitsState
+  readonly #admitsUrl: (url: string) => boolean
   readonly #relays = new Map<string, KnownRelay>()
   #addressesKey = ''
   #iceServersKey = '[]'
@@ -41,7 +47,8 @@ export class Circuits implements CircuitsEngine {
 
   /** `nextPipe`: a number for a pipe that this engine opens, unique among all pipes of the process. */
   constructor(options: CircuitsOptions, nextPipe: () => PipeId) {
-    const { crypto, random, jitter, pseudonymFor } = options
+    const { crypto, random, jitter, pseudonymFor, admitsUrl = () => true } = options
+    this.#admitsUrl = admitsUrl
     const limits = { ...defaultCircuitsLimits, ...options.limits }
     const linkLimits = { ...defaultRelayLinkLimits, ...options.linkLimits }
     this.#state = new CircuitsState({ crypto, random, jitter, pseudonymFor, limits, linkLimits, nextPipe })
@@ -267,13 +274,20 @@ export class Circuits implements CircuitsEngine {
       return
     }
     const { relayId, url } = address.relay
+    const isAdmitted = this.#admitsUrl(url)
+    // The relay itself may be known, by a better URL.
+    if (!isAdmitted && !this.#relays.has(relayKey(relayId))) {
+      this.#state.count('dials-refused')
+      this.#state.circuitClosed(circuit, { type: 'unavailable', detail: 'relays at such addresses are not dialled' })
+      return
+    }
     const relay = isFull ? undefined : this.#relayOf(relayKey(relayId), relayId)
     if (relay === undefined) {
       this.#state.count('dials-refused')
       this.#state.circuitClosed(circuit, { type: 'too-many-pipes', pipesMax: limits.circuitsMax })
       return
     }
-    relay.addUrl(url)
+    if (isAdmitted) relay.addUrl(url)
     relay.dial(now, circuit)
   }
 
