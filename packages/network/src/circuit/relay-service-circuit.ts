@@ -21,8 +21,8 @@ export interface RelayCircuit {
 
 /** Who owns the links that lanes lead to. */
 export interface LaneOwner {
-  /** Sends one encoded chunk on the link of a client. */
-  sendChunk(client: ServedClient, encoded: Uint8Array): void
+  /** Sends one encoded chunk on the link of a client. `waited`: what it cost while it waited for an end. */
+  sendChunk(client: ServedClient, encoded: Uint8Array, waited: number): void
   /** The last of what waited for an end that is closing was sent. */
   emptied(end: CircuitEnd): void
 }
@@ -85,7 +85,7 @@ export class CircuitEnd implements Lane {
     const cost = costOf(next)
     this.queued -= cost
     this.outstanding += cost
-    this.#owner.sendChunk(this.client, next)
+    this.#owner.sendChunk(this.client, next, cost)
     if (this.queued === 0 && this.closing !== undefined) this.#owner.emptied(this)
   }
 
@@ -125,11 +125,11 @@ export class FillerLane implements Lane {
     const size = Math.min(this.#left, circuitChunkSizeMax)
     this.#left -= size
     if (this.#left > 0) {
-      this.#owner.sendChunk(this.outlet, fillerChunk)
+      this.#owner.sendChunk(this.outlet, fillerChunk, 0)
       return
     }
     const bytes = new Uint8Array(size)
-    this.#owner.sendChunk(this.outlet, encodeCircuitData({ circuit: fillerCircuit, isLast: true, bytes }))
+    this.#owner.sendChunk(this.outlet, encodeCircuitData({ circuit: fillerCircuit, isLast: true, bytes }), 0)
   }
 }
 

@@ -43,8 +43,8 @@ export interface RelayLimits {
   readonly unsentCutMax: number
   /** Bytes that wait here in all: beyond it a circuit above the average is closed, beyond twice as much any. */
   readonly queuedBytesMax: number
-  /** A circuit on which not both ends have sent within this time is closed. */
-  readonly answerMs: number
+  /** A circuit on which nobody has sent within this time is closed. */
+  readonly unusedMs: number
   /** A circuit on which nothing was sent for so long is closed. */
   readonly idleMs: number
   /** A link without reservation and circuit is closed after this time. */
@@ -101,7 +101,7 @@ export const defaultRelayLimits: RelayLimits = {
   // Own choice: a machine of 512 MB goes on.
   queuedBytesMax: 134_217_728,
   // Guess: twice the handshake of a link.
-  answerMs: 20_000,
+  unusedMs: 20_000,
   // Own choice: both ends ping every 30 s.
   idleMs: 180_000,
   // Guess: longer than it takes to call somebody, and to be called back.

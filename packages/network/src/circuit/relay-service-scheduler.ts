@@ -71,6 +71,7 @@ export class RelayScheduler {
 
   /** The link is gone. */
   forget(outlet: Outlet): void {
+    for (const { lane } of this.#late.get(outlet) ?? []) this.#turns.delete(lane)
     this.#late.delete(outlet)
   }
 

@@ -1,9 +1,6 @@
 import { bytesToHex, type Now, peerIdToKey, type Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import {
-  type CircuitCloseReason,
-  circuitChunkCost,
-  circuitChunkCostMin,
   decodeCircuitData,
   decodeRelayMessage,
   encodeRelayMessage,
@@ -16,7 +13,6 @@ import {
   type RelayTerms,
   relayIceServersMax,
   reservationIdOf,
-  writeCircuit,
 } from '@miaou/protocol'
 import type { CloseReason } from '../interface.ts'
 import { Link, type LinkOutput } from '../link.ts'
@@ -24,13 +20,12 @@ import type { LinkIdentity } from '../link-handshake.ts'
 import { defaultLinkLimits, type LinkLimits } from '../link-limits.ts'
 import type { PipeId, TransportEvent } from '../ports.ts'
 import type { RelayServiceInput, RelayServiceOutput } from './interface.ts'
-import { CircuitEnd, FillerLane, type LaneOwner, type RelayCircuit } from './relay-service-circuit.ts'
+import { FillerLane } from './relay-service-circuit.ts'
+import { type CircuitsOwner, ServedCircuits } from './relay-service-circuits.ts'
 import { ServedClient } from './relay-service-client.ts'
 import { RelayCounters } from './relay-service-counters.ts'
 import { AddressGroups, parseClientAddress } from './relay-service-groups.ts'
 import { defaultRelayLimits, type RelayLimits } from './relay-service-limits.ts'
-import { ByteRate } from './relay-service-rate.ts'
-import { RelayScheduler } from './relay-service-scheduler.ts'
 
 export interface RelayServiceOptions {
   readonly crypto: Crypto
@@ -63,7 +58,7 @@ type Opened = Extract<TransportEvent, { type: 'opened' }>
  * its limits. It can read none of them, and keeps nothing of who talks to whom beyond the life of a circuit. Without
  * clock and I/O. Rules: spec/relay-service.md.
  */
-export class RelayService implements LaneOwner {
+export class RelayService implements CircuitsOwner {
   readonly #options: RelayServiceOptions
   readonly #limits: RelayLimits
   readonly #linkLimits: LinkLimits
@@ -72,11 +67,9 @@ export class RelayService implements LaneOwner {
   /** Links by the name of their pseudonym, oldest first. */
   readonly #linksByName = new Map<string, Set<ServedClient>>()
   readonly #reservations = new Map<string, ServedClient>()
-  readonly #circuits = new Map<RelayCircuit, readonly CircuitEnd[]>()
+  readonly #circuits: ServedCircuits
   readonly #groups: AddressGroups
-  readonly #scheduler: RelayScheduler
   readonly #counters = new RelayCounters()
-  readonly #rate: ByteRate | undefined
   #outputs: RelayServiceOutput[] = []
   /** Of the call at hand. */
   #now: Now = { mono: 0, wall: 0 }
@@ -85,17 +78,19 @@ export class RelayService implements LaneOwner {
   #dayEndsAt = Number.NEGATIVE_INFINITY
   #bytesToday = 0
   #bytesPassed = 0
-  #queuedBytes = 0
   #isStopping = false
 
   constructor(options: RelayServiceOptions) {
     this.#options = options
     this.#limits = { ...defaultRelayLimits, ...options.limits }
     this.#linkLimits = { ...defaultLinkLimits, ...options.linkLimits }
-    const { groupsMax, quantum, bytesPerSecond } = this.#limits
-    this.#groups = new AddressGroups(groupsMax)
-    this.#scheduler = new RelayScheduler(quantum)
-    this.#rate = bytesPerSecond === 0 ? undefined : new ByteRate(bytesPerSecond)
+    this.#groups = new AddressGroups(this.#limits.groupsMax)
+    this.#circuits = new ServedCircuits(this, this.#limits, this.#counters)
+  }
+
+  /** Monotonic ms of the call at hand. */
+  get mono(): number {
+    return this.#now.mono
   }
 
   /** Every effect is in the returned list. Nothing that a client sends makes it throw. */
@@ -117,13 +112,13 @@ export class RelayService implements LaneOwner {
         break
     }
     if (now.mono >= this.#sweepAt) this.#sweep()
-    this.#scheduler.run(now.mono)
+    this.#circuits.scheduler.run(now.mono)
     return this.#outputs
   }
 
   /** Monotonic ms of the next wake, Infinity for none. */
   deadline(): number {
-    return Math.min(this.#sweepAt, this.#scheduler.deadline())
+    return Math.min(this.#sweepAt, this.#circuits.scheduler.deadline())
   }
 
   counters(): Readonly<Record<string, number>> {
@@ -134,25 +129,12 @@ export class RelayService implements LaneOwner {
     return {
       links: this.#clients.size,
       reservations: this.#reservations.size,
-      circuits: this.#circuits.size,
+      circuits: this.#circuits.count,
       bytesPassed: this.#bytesPassed,
       bytesToday: this.#bytesToday,
-      queuedBytes: this.#queuedBytes,
+      queuedBytes: this.#circuits.queuedBytes,
       terms: this.#terms(),
     }
-  }
-
-  /** Of lanes; not to be called by others. */
-  sendChunk(client: ServedClient, encoded: Uint8Array): void {
-    if (encoded[3] !== fillerCircuit || encoded[2] !== 0 || encoded[1] !== 0 || encoded[0] !== 0) {
-      this.#queuedBytes -= circuitChunkCost(encoded.length - 5)
-    }
-    this.#sendFrame(client, frameTypes.circuitData, encoded)
-  }
-
-  /** Of lanes; not to be called by others. */
-  emptied(end: CircuitEnd): void {
-    this.#endCircuitAt(end, end.closing ?? 'bye')
   }
 
   #heard(event: TransportEvent): void {
@@ -286,10 +268,10 @@ export class RelayService implements LaneOwner {
     const message = decoded.value
     switch (message.type) {
       case 'credit':
-        this.#receiveCredit(client, message.circuit, message.bytes)
+        this.#circuits.receiveCredit(client, message.circuit, message.bytes)
         return
       case 'close':
-        this.#receiveClose(client, message.circuit, message.reason)
+        this.#circuits.receiveClose(client, message.circuit, message.reason)
         return
       case 'reserve':
       case 'open':
@@ -312,7 +294,7 @@ export class RelayService implements LaneOwner {
     message: Extract<RelayMessage, { type: 'reserve' | 'open' | 'measure-down' | 'measure-up' }>,
   ): void {
     if (!client.messages.take(this.#now.mono)) {
-      this.#refuse(client, message.request, 'busy', 1)
+      this.refuse(client, message.request, 'busy', 1)
       this.#bad(client, 'floods')
       return
     }
@@ -321,13 +303,13 @@ export class RelayService implements LaneOwner {
         this.#reserve(client, message.request)
         return
       case 'open':
-        this.#open(client, message.request, bytesToHex(message.reservation))
+        this.#circuits.open(client, message.request, this.#reservations.get(bytesToHex(message.reservation)))
         return
       case 'measure-down':
         this.#measureDown(client, message.request, message.bytes)
         return
       case 'measure-up':
-        this.#say(client, { type: 'measured', request: message.request, bytes: client.fillerReceived })
+        this.say(client, { type: 'measured', request: message.request, bytes: client.fillerReceived })
         client.fillerReceived = 0
     }
   }
@@ -342,7 +324,7 @@ export class RelayService implements LaneOwner {
     const isFull = this.#reservations.size >= reservationsMax || client.group.reservations >= reservationsPerGroupMax
     if (isNew && isFull) {
       this.#counters.count('reservations-refused')
-      this.#refuse(client, request, 'too-many-reservations', retrySeconds)
+      this.refuse(client, request, 'too-many-reservations', retrySeconds)
       return
     }
     if (holder !== client) {
@@ -352,7 +334,7 @@ export class RelayService implements LaneOwner {
       this.#counters.count('reservations-made')
     }
     client.reservedUntil = this.#now.mono + reservationMs
-    this.#say(client, {
+    this.say(client, {
       type: 'reserved',
       request,
       expiresIn: Math.floor(reservationMs / 1_000),
@@ -371,92 +353,15 @@ export class RelayService implements LaneOwner {
     client.uselessSince = this.#now.mono
   }
 
-  #open(client: ServedClient, request: number, reservation: string): void {
-    const holder = this.#reservations.get(reservation)
-    const refusal = this.#whyNotOpen(client, holder)
-    if (refusal !== undefined || holder === undefined) {
-      this.#counters.count('circuits-refused')
-      const retryIn = refusal === 'quota' ? Math.ceil((this.#dayEndsAt - this.#now.mono) / 1_000) : retrySeconds
-      this.#refuse(client, request, refusal ?? 'no-reservation', retryIn)
-      return
-    }
-    const { windowSize, circuitBytesPerSecond } = this.#limits
-    const { mono } = this.#now
-    const rate = circuitBytesPerSecond === 0 ? undefined : new ByteRate(circuitBytesPerSecond)
-    const circuit: RelayCircuit = { openedAt: mono, rate, usedAt: mono }
-    const end = new CircuitEnd(circuit, client, windowSize, this)
-    client.ends.set(end.number, end)
-    const other = new CircuitEnd(circuit, holder, windowSize, this)
-    holder.ends.set(other.number, other)
-    end.other = other
-    other.other = end
-    end.rates = this.#ratesOf(holder, rate)
-    other.rates = this.#ratesOf(client, rate)
-    client.group.circuits += 1
-    holder.group.circuits += 1
-    this.#circuits.set(circuit, [end, other])
-    this.#counters.count('circuits-opened')
-    this.#say(client, { type: 'opened', request, circuit: end.number, window: windowSize })
-    this.#say(holder, { type: 'incoming', circuit: other.number, window: windowSize })
-  }
-
-  #whyNotOpen(client: ServedClient, holder: ServedClient | undefined): RelayRefusal | undefined {
-    const { circuitsMax, circuitsPerClientMax, circuitsPerGroupMax, circuitsPerPairMax } = this.#limits
-    // A peer that calls itself has lost its way.
-    if (holder === undefined || holder === client || !holder.isReserved(this.#now.mono)) return 'no-reservation'
-    if (this.#isSpent(client) || this.#isSpent(holder)) return 'quota'
-    if (client.ends.size >= circuitsPerClientMax || client.group.circuits >= circuitsPerGroupMax) {
-      return 'too-many-circuits'
-    }
-    let fromGroup = 0
-    for (const end of holder.ends.values()) if (end.other?.client.group === client.group) fromGroup += 1
-    if (fromGroup >= circuitsPerPairMax) return 'too-many-circuits'
-    if (holder.ends.size >= circuitsPerClientMax || holder.group.circuits >= circuitsPerGroupMax) return 'busy'
-    return this.#circuits.size >= circuitsMax ? 'busy' : undefined
-  }
-
-  #ratesOf(sender: ServedClient, circuit: ByteRate | undefined): readonly ByteRate[] {
-    return [circuit, sender.rate, this.#rate].filter((rate) => rate !== undefined)
-  }
-
   #receiveData(client: ServedClient, encoded: Uint8Array): void {
     const decoded = decodeCircuitData(encoded)
     if (!decoded.ok) {
       this.#bad(client, 'bad-messages')
       return
     }
-    const { circuit: number, bytes } = decoded.value
-    if (number === fillerCircuit) {
-      this.#receiveFiller(client, bytes.length)
-      return
-    }
-    const cost = circuitChunkCost(bytes.length)
-    const end = client.ends.get(number)
-    const other = end?.other
-    if (end === undefined || other === undefined || end.closing !== undefined) {
-      this.#stray(client, cost)
-      return
-    }
-    end.window -= cost
-    if (end.window < 0) {
-      this.#abort(end, 'flow-control')
-      return
-    }
-    if (!this.#spend(client, bytes.length)) {
-      this.#abort(end, 'quota')
-      return
-    }
-    if (this.#isOverfull(other, cost)) {
-      this.#abort(end, 'busy')
-      return
-    }
-    end.hasSent = true
-    end.circuit.usedAt = this.#now.mono
-    // The payload is an array of this frame's own: it goes on as it is, under the other link's number.
-    writeCircuit(encoded, other.number)
-    other.push(encoded)
-    this.#queuedBytes += cost
-    this.#scheduler.add(other)
+    const { circuit, bytes } = decoded.value
+    if (circuit === fillerCircuit) this.#receiveFiller(client, bytes.length)
+    else this.#circuits.receiveData(client, circuit, encoded, bytes.length)
   }
 
   #receiveFiller(client: ServedClient, size: number): void {
@@ -468,63 +373,34 @@ export class RelayService implements LaneOwner {
     client.fillerReceived += size
     client.fillerOfInterval += size
     // Twice: two measurements may fall into one interval.
-    if (client.fillerOfInterval > 2 * measureBytesMax || !this.#spend(client, size)) this.#end(client, 'protocol-error')
-  }
-
-  #receiveCredit(client: ServedClient, number: number, bytes: number): void {
-    const end = client.ends.get(number)
-    const other = end?.other
-    if (end === undefined || other === undefined) {
-      this.#stray(client, circuitChunkCostMin)
-      return
-    }
-    if (bytes < circuitChunkCostMin || bytes > end.outstanding) {
-      this.#abort(end, 'flow-control')
-      return
-    }
-    end.outstanding -= bytes
-    // The other client is gone or has closed: nobody is left to send more.
-    if (end.closing !== undefined) return
-    other.window += bytes
-    other.creditWaiting += bytes
-    if (other.client.isLate) other.client.creditsWaiting.add(other)
-    else this.#passCredit(other)
-  }
-
-  #passCredit(end: CircuitEnd): void {
-    const bytes = end.creditWaiting
-    end.creditWaiting = 0
-    if (bytes > 0) this.#say(end.client, { type: 'credit', circuit: end.number, bytes })
-  }
-
-  #receiveClose(client: ServedClient, number: number, reason: CircuitCloseReason): void {
-    const end = client.ends.get(number)
-    if (end === undefined) {
-      this.#stray(client, circuitChunkCostMin)
-      return
-    }
-    this.#leave(end, passedOn(reason))
+    if (client.fillerOfInterval > 2 * measureBytesMax || !this.spend(client, size)) this.#end(client, 'protocol-error')
   }
 
   #measureDown(client: ServedClient, request: number, bytes: number): void {
     const { measureBytesMax, measureIntervalMs } = this.#limits
     const waitMs = client.measuredAt + measureIntervalMs - this.#now.mono
-    if (bytes === 0 || bytes > measureBytesMax || waitMs > 0 || this.#isSpent(client)) {
+    if (bytes === 0 || bytes > measureBytesMax || waitMs > 0 || this.isSpent(client)) {
       this.#counters.count('measurements-refused')
-      const reason = waitMs > 0 ? 'busy' : this.#isSpent(client) ? 'quota' : 'not-offered'
-      this.#refuse(client, request, reason, Math.max(1, Math.ceil(waitMs / 1_000)))
+      const reason = waitMs > 0 ? 'busy' : this.isSpent(client) ? 'quota' : 'not-offered'
+      this.refuse(client, request, reason, Math.max(1, Math.ceil(waitMs / 1_000)))
       return
     }
     this.#counters.count('measurements')
     client.measuredAt = this.#now.mono
-    this.#spend(client, bytes)
-    this.#scheduler.add(new FillerLane(client, bytes, this.#ratesOf(client, undefined), this))
+    this.spend(client, bytes)
+    this.#circuits.scheduler.add(
+      new FillerLane(client, bytes, this.#circuits.ratesOf(client, undefined), this.#circuits),
+    )
   }
 
-  /** Something for a circuit that is not there: it was under way when the relay closed it, or it is garbage. */
-  #stray(client: ServedClient, cost: number): void {
+  stray(client: ServedClient, cost: number): void {
+    // It was under way when the relay closed the circuit, or it is garbage.
     if (client.isForgiven(cost)) this.#counters.count('stray-messages')
     else this.#bad(client, 'bad-messages')
+  }
+
+  sendData(client: ServedClient, encoded: Uint8Array): void {
+    this.#sendFrame(client, frameTypes.circuitData, encoded)
   }
 
   #bad(client: ServedClient, name: 'bad-messages' | 'floods'): void {
@@ -533,26 +409,18 @@ export class RelayService implements LaneOwner {
     if (client.badMessages >= this.#limits.badMessagesMax) this.#end(client, 'protocol-error')
   }
 
-  /** Counts what a client sends; false where the bytes of the day are used up. */
-  #spend(client: ServedClient, bytes: number): boolean {
-    if (this.#isSpent(client)) return false
+  spend(client: ServedClient, bytes: number): boolean {
+    if (this.isSpent(client)) return false
     client.group.bytesToday += bytes
     this.#bytesToday += bytes
     this.#bytesPassed += bytes
     return true
   }
 
-  #isSpent(client: ServedClient): boolean {
+  isSpent(client: ServedClient): boolean {
     const { groupBytesPerDay, bytesPerDay } = this.#limits
     if (bytesPerDay > 0 && this.#bytesToday >= bytesPerDay) return true
     return groupBytesPerDay > 0 && client.group.bytesToday >= groupBytesPerDay
-  }
-
-  #isOverfull(other: CircuitEnd, cost: number): boolean {
-    const { queuedBytesMax } = this.#limits
-    const total = this.#queuedBytes + cost
-    if (total <= queuedBytesMax) return false
-    return total > 2 * queuedBytesMax || other.queued > total / this.#circuits.size
   }
 
   #beginDay(): void {
@@ -561,59 +429,25 @@ export class RelayService implements LaneOwner {
     this.#groups.newDay()
   }
 
-  /** The client of `end` says or hears no more of the circuit; the other one gets what waits, then the reason. */
-  #leave(end: CircuitEnd, reason: CircuitCloseReason): void {
-    const { other } = end
-    this.#removeEnd(end)
-    if (other === undefined || other.closing !== undefined || !other.client.ends.has(other.number)) return
-    other.closing = reason
-    if (other.nextCost() === 0) this.#endCircuitAt(other, reason)
-  }
-
-  /** Ends the circuit at both ends at once; what waits is dropped. */
-  #abort(end: CircuitEnd, reason: CircuitCloseReason): void {
-    const name = closedNames[reason]
-    if (name !== undefined) this.#counters.count(name)
-    for (const each of [end, end.other]) if (each !== undefined) this.#endCircuitAt(each, reason)
-  }
-
-  #endCircuitAt(end: CircuitEnd, reason: CircuitCloseReason): void {
-    if (end.client.ends.get(end.number) !== end) return
-    end.client.forgive(end)
-    this.#removeEnd(end)
-    this.#say(end.client, { type: 'close', circuit: end.number, reason })
-  }
-
-  #removeEnd(end: CircuitEnd): void {
-    const { client, circuit } = end
-    if (client.ends.get(end.number) !== end) return
-    client.ends.delete(end.number)
-    client.creditsWaiting.delete(end)
-    client.group.circuits -= 1
-    if (client.ends.size === 0) client.uselessSince = this.#now.mono
-    this.#scheduler.remove(end)
-    this.#queuedBytes -= end.queued
-    end.clear()
-    const isOtherGone = end.other?.client.ends.get(end.other.number) !== end.other
-    if (isOtherGone && this.#circuits.delete(circuit)) this.#counters.count('circuits-closed')
-  }
-
   #drained(pipe: PipeId): void {
     const client = this.#clients.get(pipe)
     if (client === undefined) return
     client.drained()
-    const waiting = [...client.creditsWaiting]
-    client.creditsWaiting.clear()
-    for (const end of waiting) this.#passCredit(end)
-    this.#scheduler.drained(client)
+    this.#circuits.drained(client)
   }
 
-  #say(client: ServedClient, message: RelayMessage): void {
+  /** For circuits, as what follows. */
+  say(client: ServedClient, message: RelayMessage): void {
     this.#sendFrame(client, frameTypes.relayControl, encodeRelayMessage(message))
   }
 
-  #refuse(client: ServedClient, request: number, reason: RelayRefusal, retryIn: number): void {
-    this.#say(client, { type: 'refused', request, reason, retryIn })
+  refuse(client: ServedClient, request: number, reason: RelayRefusal, retryIn?: number): void {
+    const untilTomorrow = Math.ceil((this.#dayEndsAt - this.#now.mono) / 1_000)
+    this.#answerNo(client, request, reason, retryIn ?? (reason === 'quota' ? untilTomorrow : retrySeconds))
+  }
+
+  #answerNo(client: ServedClient, request: number, reason: RelayRefusal, retryIn: number): void {
+    this.say(client, { type: 'refused', request, reason, retryIn })
   }
 
   #sendFrame(client: ServedClient, frameType: FrameType, payload: Uint8Array): void {
@@ -639,8 +473,8 @@ export class RelayService implements LaneOwner {
     if (!this.#clients.delete(client.pipe)) return
     this.#handshaking.delete(client)
     this.#release(client)
-    for (const end of [...client.ends.values()]) this.#leave(end, this.#isStopping ? 'shutdown' : 'peer-gone')
-    this.#scheduler.forget(client)
+    for (const end of [...client.ends.values()]) this.#circuits.leave(end, this.#isStopping ? 'shutdown' : 'peer-gone')
+    this.#circuits.scheduler.forget(client)
     this.#groups.leave(client.address.group, client.group)
     const links = client.name === undefined ? undefined : this.#linksByName.get(client.name)
     links?.delete(client)
@@ -649,7 +483,7 @@ export class RelayService implements LaneOwner {
 
   #stop(): void {
     this.#isStopping = true
-    for (const [end] of [...this.#circuits.values()]) if (end !== undefined) this.#abort(end, 'shutdown')
+    this.#circuits.stop()
     for (const client of [...this.#clients.values()]) this.#end(client, 'shutdown')
   }
 
@@ -672,21 +506,17 @@ export class RelayService implements LaneOwner {
   #dueAt(client: ServedClient): number {
     const { uselessMs, sweepMs } = this.#limits
     if (!client.isUp) return Number.POSITIVE_INFINITY
-    if (client.reservedUntil > 0) return client.reservedUntil
-    // Circuits are looked at whenever something else is due, and once a while.
-    return client.ends.size > 0 ? this.#now.mono + 10 * sweepMs : client.uselessSince + uselessMs
+    // Circuits have their own times, which are looked at once a while.
+    if (client.ends.size > 0) return this.#now.mono + 10 * sweepMs
+    return client.reservedUntil > 0 ? client.reservedUntil : client.uselessSince + uselessMs
   }
 
   #sweep(): void {
     const { mono } = this.#now
-    const { answerMs, idleMs, uselessMs } = this.#limits
+    const { uselessMs } = this.#limits
     this.#sweptAt = mono
     this.#sweepAt = Number.POSITIVE_INFINITY
-    for (const [circuit, ends] of [...this.#circuits]) {
-      const isAnswered = ends.every(({ hasSent }) => hasSent)
-      const isIdle = mono >= circuit.usedAt + idleMs || (!isAnswered && mono >= circuit.openedAt + answerMs)
-      if (isIdle) for (const end of ends) this.#abortOnce(circuit, end)
-    }
+    this.#circuits.sweep()
     for (const client of [...this.#clients.values()]) {
       if (client.link.deadline() <= mono) this.#take(client, client.link.wake(this.#now))
       if (!this.#clients.has(client.pipe)) continue
@@ -703,20 +533,7 @@ export class RelayService implements LaneOwner {
       }
     }
   }
-
-  #abortOnce(circuit: RelayCircuit, end: CircuitEnd): void {
-    if (this.#circuits.has(circuit)) this.#abort(end, 'idle')
-  }
 }
 
 /** When to ask again for what is full now, seconds (guess). */
 const retrySeconds = 60
-
-const closedNames: Partial<
-  Record<CircuitCloseReason, 'closed-flow-control' | 'closed-quota' | 'closed-idle' | 'closed-busy'>
-> = { 'flow-control': 'closed-flow-control', quota: 'closed-quota', idle: 'closed-idle', busy: 'closed-busy' }
-
-/** What a client gives as its reason must not sound like a word of the relay's. */
-function passedOn(reason: CircuitCloseReason): CircuitCloseReason {
-  return reason === 'busy' || reason === 'protocol-error' || reason === 'flow-control' ? reason : 'bye'
-}
