@@ -178,8 +178,8 @@ describe('round trips of arbitrary values', () => {
           const { addresses: given, name: givenName, ...givenRest } = invite
           expect(rest).toEqual(givenRest)
           expect(givenName.startsWith(shownName)).toBe(true)
-          expect(addresses).toEqual(given.slice(0, addresses.length))
-          if (given.length > 0) expect(addresses.length).toBeGreaterThan(0)
+          expect(addresses).toEqual([...new Set(given)].filter((address) => addresses.includes(address)))
+          expect(addresses.slice(0, 1)).toEqual(given.slice(0, 1))
         }),
       )
     })
