@@ -87,30 +87,33 @@ export async function discoverConnectivity(options: Partial<DiscoverOptions> = {
       }
     }
   }
+  const check = () =>
+    Promise.all(
+      ways
+        .filter(({ way }) => way.kind === 'turn' && addressesOf(way).length > 0)
+        .map(async ({ way, server, url }) => {
+          const [address = ''] = addressesOf(way)
+          const credentials = { username: server.username ?? '', credential: server.credential ?? '' }
+          return { url, way, address, check: await checkTurn(way, address, credentials, used.turnCheck) }
+        }),
+    )
+  const early = used.turn === 'all' ? check() : undefined
   const detected = await detect(asked, used)
   const gathered: GatheredCandidate[] = [...detected.candidates]
   servers.push(...detected.servers)
   const { natType } = detected.main
   const isRelayNeeded = requiresRelay(natType)
-  if (isRelayNeeded || used.turn === 'all') {
-    const checks = ways
-      .filter(({ way }) => way.kind === 'turn' && addressesOf(way).length > 0)
-      .map(async ({ way, server, url }) => {
-        const [address = ''] = addressesOf(way)
-        const credentials = { username: server.username ?? '', credential: server.credential ?? '' }
-        return { url, way, address, check: await checkTurn(way, address, credentials, used.turnCheck) }
-      })
-    for (const { url, way, address, check } of await Promise.all(checks)) {
-      servers.push(
-        check.ok
-          ? { url, state: 'ok', ms: check.ms, ...(check.mapped === undefined ? {} : { mapped: check.mapped }) }
-          : { url, state: 'failed', detail: check.detail },
-      )
-      const base = detected.base ?? (check.ok ? check.mapped : undefined)
-      if (check.ok && isRelayNeeded && base !== undefined) {
-        const protocol = way.transport === 'udp' ? 'udp' : 'tcp'
-        gathered.push({ type: 'relayed', endpoint: check.relayed, base, serverHost: address, protocol })
-      }
+  const checked = await (early ?? (isRelayNeeded ? check() : []))
+  for (const { url, way, address, check: result } of checked) {
+    servers.push(
+      result.ok
+        ? { url, state: 'ok', ms: result.ms, ...(result.mapped === undefined ? {} : { mapped: result.mapped }) }
+        : { url, state: 'failed', detail: result.detail },
+    )
+    const base = detected.base ?? (result.ok ? result.mapped : undefined)
+    if (result.ok && isRelayNeeded && base !== undefined) {
+      const protocol = way.transport === 'udp' ? 'udp' : 'tcp'
+      gathered.push({ type: 'relayed', endpoint: result.relayed, base, serverHost: address, protocol })
     }
   }
   const { mapping, filtering } = detected.main

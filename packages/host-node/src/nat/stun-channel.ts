@@ -163,5 +163,6 @@ function reasonOf(error: NodeJS.ErrnoException): string {
   if (/^(EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL)$/.test(code)) return 'unreachable: no route'
   if (code === 'ECONNRESET' || code === 'EPIPE') return 'it closes the connection'
   const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME/.test(code)
-  return isCertificate ? `certificate: ${message}` : `unreachable: ${code === '' ? message : code}`
+  // Node adds advice behind a semicolon.
+  return isCertificate ? `certificate: ${message.split(';')[0]}` : `unreachable: ${code === '' ? message : code}`
 }
