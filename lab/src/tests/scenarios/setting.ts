@@ -42,7 +42,7 @@ export async function set(stage: Stage, options: SettingOptions): Promise<Settin
     { name: 'bert', config: { ...base, ...configs[1] } },
   ]
   const daemons = await Promise.all([lab.daemon(hosts[0], people[0]), lab.daemon(hosts[1], people[1])])
-  await Promise.all(daemons.map((daemon) => reserved(daemon, 1)))
+  await Promise.all(daemons.map((daemon) => reserved(daemon, relays.length)))
   const [anna, bert] = await Promise.all([person(daemons[0]), person(daemons[1])])
   const meeting = await meet(anna, bert, options.withinMs ?? patienceMs)
   const bestAt =
