@@ -18,13 +18,17 @@ export type FromClients =
 
 export type ToClients =
   | { readonly type: 'connect'; readonly pairs: number }
-  | { readonly type: 'carry'; readonly pairs: number; readonly ms: number; readonly settleMs: number }
+  | {
+      readonly type: 'carry'
+      readonly pairs: number
+      readonly ms: number
+      readonly settleMs: number
+      readonly messageSize: number
+    }
   | { readonly type: 'stop' }
 
-/** Pipe messages of a link that carries a file: its largest padding bucket. */
-const messageSize = 65_536
 /** Bytes under way on each circuit that is busy: above its window, so that the window decides. */
-const underWayMax = 16 * messageSize
+const underWayMax = 1_048_576
 
 const relay = parseRelayAddress(process.argv[2] ?? '')
 if (relay === undefined) throw new Error('the relay has no address')
@@ -141,7 +145,7 @@ async function connectPair(): Promise<void> {
   pairs.push({ caller, holder })
 }
 
-async function carry(count: number, ms: number, settleMs: number): Promise<void> {
+async function carry(count: number, ms: number, settleMs: number, messageSize: number): Promise<void> {
   const busy = pairs.slice(0, count)
   const message = systemRandom.bytes(messageSize)
   let isOn = true
@@ -168,7 +172,7 @@ process.on('message', async (message: ToClients) => {
     }
     say({ type: 'connected', circuits: pairs.length })
   } else if (message.type === 'carry') {
-    await carry(message.pairs, message.ms, message.settleMs)
+    await carry(message.pairs, message.ms, message.settleMs, message.messageSize)
   } else {
     process.exit(0)
   }

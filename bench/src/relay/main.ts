@@ -32,6 +32,11 @@ const unlimited = { circuitBytesPerSecond: 0, clientBytesPerSecond: 0, groupByte
 /** What all circuits together may carry where the relay is what is scarce, bytes a second. */
 const scarce = 20_000_000
 
+/** Pipe messages of a link that carries a file: its largest padding bucket. */
+const fileMessage = 65_536
+/** One chunk each, so that shares are counted finely. */
+const smallMessage = 16_269
+
 type Relay = Remote<ToRelay, FromRelay>
 type Clients = Remote<ToClients, FromClients>
 
@@ -65,8 +70,9 @@ async function connect(clients: Clients, pairs: number): Promise<void> {
 async function carry(
   clients: Clients,
   pairs: number,
+  messageSize: number,
 ): Promise<{ readonly bytes: readonly number[]; readonly ms: number }> {
-  clients.tell({ type: 'carry', pairs, ms: seconds * 1_000, settleMs: 1_000 })
+  clients.tell({ type: 'carry', pairs, ms: seconds * 1_000, settleMs: 2_000, messageSize })
   return await clients.hear('carried')
 }
 
@@ -74,7 +80,7 @@ async function cpuPerGb(pairs: number): Promise<number> {
   return await between({}, async (relay, clients) => {
     await connect(clients, pairs)
     const before = await costOf(relay)
-    const { bytes, ms } = await carry(clients, pairs)
+    const { bytes, ms } = await carry(clients, pairs, fileMessage)
     const after = await costOf(relay)
     const gb = (after.bytesPassed - before.bytesPassed) / 1e9
     const value = (after.cpuMs - before.cpuMs) / 1_000 / gb
@@ -88,7 +94,7 @@ async function cpuPerGb(pairs: number): Promise<number> {
 async function unevenness(limits: object): Promise<{ readonly percent: number; readonly megabytesPerSecond: number }> {
   return await between(limits, async (_relay, clients) => {
     await connect(clients, busy)
-    const { bytes, ms } = await carry(clients, busy)
+    const { bytes, ms } = await carry(clients, busy, smallMessage)
     const mean = bytes.reduce((sum, each) => sum + each, 0) / bytes.length
     const percent = Math.max(...bytes.map((each) => Math.abs(each - mean) / mean)) * 100
     return { percent, megabytesPerSecond: (mean * bytes.length) / ms / 1_000 }
