@@ -257,7 +257,8 @@ export class World {
     if (event.type === 'opened') peer.opened.push({ pipe, direction: event.direction, at: this.mono })
     if (event.type === 'message') peer.received.push({ pipe, bytes: event.bytes })
     if (event.type === 'closed') peer.closed.push({ pipe, error: event.error, at: this.mono })
-    peer.onEvent(event)
+    // Never within the outputs of a call: they are written in their order first.
+    this.at(0, () => peer.onEvent(event))
   }
 
   #dial(peer: WorldPeer, clientPipe: PipeId, url: string): void {

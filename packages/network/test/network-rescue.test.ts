@@ -104,6 +104,20 @@ describe('circuits in the race', () => {
     expect(here.courier.problems()).toEqual([])
   })
 
+  test('[L66] dials that hang beside circuits take the turn of nobody', () => {
+    const sim = new Simulator({ seed: 9 })
+    const relay = sim.addRelay()
+    const hub = sim.addNode('hub', { webrtc: false, limits: { dialsMax: 2 } })
+    const others = Array.from({ length: 12 }, (_, i) => sim.addNode(`n${i}`, { webrtc: false }))
+    const peers = others.map((node) => {
+      node.isOpen = false
+      return { peerId: node.identity.peerId, addresses: [sim.address(node), sim.circuit(node, relay)] }
+    })
+    sim.handle(hub, { type: 'wanted', peers })
+    expect(sim.run(8_000, () => hub.linked.size === others.length)).toBe(true)
+    expect(sim.violations).toEqual([])
+  })
+
   test('[L70] a circuit is upgraded to WebRTC', () => {
     const here = town({ seed: 2 })
     want(here, false)
@@ -112,6 +126,38 @@ describe('circuits in the race', () => {
 })
 
 describe('recovery', () => {
+  test.each(seedsOf(10))('[L68] seed %i: dials that hang beside a circuit keep nobody from rescuing it', (seed) => {
+    const here = town({ seed }, { webrtc: false })
+    here.a.isOpen = false
+    here.b.isOpen = false
+    want(here)
+    here.sim.run(2_500 + here.sim.random.below(2_000))
+    const [used] = here.sim.livePipes().filter(({ relay }) => relay !== undefined)
+    if (used?.relay === undefined) throw new Error('a circuit carries them')
+    if (seed % 2 === 0) here.sim.silence(used.relay)
+    else here.sim.killPipe(used)
+    expect(msUntilBothTalk(here, 20_000)).toBeLessThan(2_500)
+    here.sim.run(30_000)
+    expect(here.courier.problems()).toEqual([])
+  })
+
+  test.each(seedsOf(10))('[L68] seed %i: a straight way rescues a circuit: both ends send again, in order', (seed) => {
+    const here = town({ seed }, { webrtc: false })
+    here.a.isOpen = false
+    here.b.isOpen = false
+    want(here)
+    here.sim.run(12_000)
+    expect(transportsOf(here)).toEqual(['circuit', 'circuit'])
+    talk(here, 4_000)
+    here.sim.run(1_000)
+    for (const node of [here.a, here.b]) node.isOpen = true
+    for (const relay of here.relays) here.sim.silence(relay)
+    expect(msUntilBothTalk(here, 20_000)).toBeLessThan(2_000)
+    expect(transportsOf(here)).toEqual(['websocket', 'websocket'])
+    here.sim.run(30_000)
+    expect(here.courier.problems()).toEqual([])
+  })
+
   test.each(seedsOf(20))(
     '[L68] seed %i: a relay dies without a word in mid-conversation: talking again within 2 s',
     (seed) => {
@@ -247,7 +293,8 @@ describe('recovery', () => {
         }
       })
     })
-    sim.run(30_000)
+    // Before the old pipe is cut, after 10 s.
+    sim.run(7_500)
     expect(hasFallen).toBe(true)
     expect(sim.violations).toEqual([])
     expect(courier.problems().filter((problem) => !problem.endsWith('came late'))).toEqual([])
