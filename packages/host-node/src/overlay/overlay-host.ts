@@ -224,7 +224,7 @@ export class OverlayHost implements OverlaySide {
 
   async putRecord(record: Uint8Array): Promise<Result<OverlayPut, OverlayError>> {
     const refused = this.#refusal()
-    return refused === undefined ? this.#put(record) : err(refused)
+    return refused === undefined ? this.#put(record, false) : err(refused)
   }
 
   async putSigned(salt: Uint8Array, value: Uint8Array): Promise<Result<OverlayPutSigned, OverlayError>> {
@@ -367,8 +367,8 @@ export class OverlayHost implements OverlaySide {
     )
   }
 
-  async #put(record: Uint8Array): Promise<Result<OverlayPut, OverlayError>> {
-    const reply = await this.#ask({ type: 'put', record, republish: true })
+  async #put(record: Uint8Array, republish = true): Promise<Result<OverlayPut, OverlayError>> {
+    const reply = await this.#ask({ type: 'put', record, republish })
     if (!reply.ok) return reply
     if (reply.value.type !== 'stored') return err({ type: 'bad-record' })
     const { key, stored: replicas, cost } = reply.value
