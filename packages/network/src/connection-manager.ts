@@ -265,6 +265,7 @@ export class Network {
       endBy: Number.POSITIVE_INFINITY,
       path: undefined,
       isLost: false,
+      awaitedUntil: Number.POSITIVE_INFINITY,
       isLossTold: false,
     }
     const { handshakesIn, pipes, settings } = this.#state
@@ -455,11 +456,10 @@ export class Network {
     }
     this.#deadline = Number.POSITIVE_INFINITY
     for (const pipe of this.#state.pipes.values()) this.#deadline = Math.min(this.#deadline, this.#pipeDeadline(pipe))
-    const hasTurn = this.#dialling.hasTurn()
     for (const connection of this.#state.connections.values()) {
       this.#deadline = Math.min(this.#deadline, this.#timersOf(connection))
       // Without a turn a due dial waits for the end of another, not for a time.
-      if (!hasTurn) continue
+      if (!this.#dialling.hasTurn(connection)) continue
       const dialAt = Math.min(connection.nextTryAt ?? Number.POSITIVE_INFINITY, this.#dialling.backgroundAt(connection))
       this.#deadline = Math.min(this.#deadline, dialAt)
     }
@@ -475,13 +475,15 @@ export class Network {
   }
 
   #timersOf(connection: Connection): number {
-    const { holdUntil, race, upgrade } = connection
-    return Math.min(
+    const { holdUntil, race, upgrade, retiring } = connection
+    let earliest = Math.min(
       holdUntil ?? Number.POSITIVE_INFINITY,
       race !== undefined && race.queue.length > 0 ? race.nextStartAt : Number.POSITIVE_INFINITY,
       upgrade?.deadline ?? Number.POSITIVE_INFINITY,
       this.#upgrading.dueAt(connection),
     )
+    for (const { isLost, awaitedUntil } of retiring) if (!isLost) earliest = Math.min(earliest, awaitedUntil)
+    return earliest
   }
 }
 

@@ -37,12 +37,16 @@ export interface Pipe {
   path: PipePath | undefined
   /** It was replaced because its other end is not to be reached on it: nothing waits for its end. */
   isLost: boolean
+  /** Replaced: until when the other end's next word on it is awaited. */
+  awaitedUntil: number
   /** The layers above were told that what was sent on it may be lost. */
   isLossTold: boolean
 }
 
 /** A race of dials to the addresses of one peer (RFC 8305 "happy eyeballs"). */
 export interface DialRace {
+  /** Beside a link that is well: for a better way only. */
+  isBackground: boolean
   readonly startedAt: number
   /** Addresses not tried yet. */
   readonly queue: string[]

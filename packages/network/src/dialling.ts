@@ -22,7 +22,9 @@ const telling: Readonly<Partial<Record<LinkError['type'], number>>> = {
 /** Who is dialled, where and when: races over the addresses of a peer, backoff, turns (spec/links L60–L66). */
 export class Dialling {
   readonly #state: NetworkState
+  // Races that somebody waits for, and those beside a link that is well: neither kind takes the turns of the other.
   #races = 0
+  #background = 0
 
   constructor(state: NetworkState) {
     this.#state = state
@@ -86,20 +88,23 @@ export class Dialling {
     if (connection.addresses.length === 0) {
       connection.nextTryAt = undefined
       connection.error = { type: 'no-address' }
-    } else if (this.hasTurn()) {
+    } else if (this.hasTurn(connection)) {
       this.start(now, connection)
     }
   }
 
-  /** Whether another peer may be dialled now. */
-  hasTurn(): boolean {
-    return this.#races < this.#state.settings.limits.dialsMax
+  /** Whether another peer may be dialled now; `connection`: this one, which may have a link. */
+  hasTurn({ active }: Connection): boolean {
+    const { dialsMax } = this.#state.settings.limits
+    return (isWell(active) ? this.#background : this.#races) < dialsMax
   }
 
-  start(now: Now, connection: Connection): void {
+  start(now: Now, connection: Connection, isBackground = false): void {
     connection.nextTryAt = undefined
-    this.#races += 1
+    if (isBackground) this.#background += 1
+    else this.#races += 1
     connection.race = {
+      isBackground,
       startedAt: now.mono,
       queue: this.#queue(connection),
       pipes: new Set(),
@@ -134,7 +139,7 @@ export class Dialling {
    */
   prune(connection: Connection): void {
     const { race, active } = connection
-    if (race === undefined || active === undefined || active.link?.isSuspect || active.link?.isRemoteRetired) return
+    if (race === undefined || active === undefined || !isWell(active)) return
     const rank = transportRanks[active.transport]
     const queue = race.queue.filter((address) => rankOf(address) > rank)
     race.queue.splice(0, race.queue.length, ...queue)
@@ -144,6 +149,15 @@ export class Dialling {
       if (!(pipe.link?.isConfirming || pipe.link?.isUp)) this.#state.drop(pipe)
     }
     if (race.queue.length === 0 && race.pipes.size === 0) this.end(connection)
+    else if (!race.isBackground) {
+      const { dialsMax } = this.#state.settings.limits
+      if (this.#background >= dialsMax) this.end(connection)
+      else {
+        race.isBackground = true
+        this.#races -= 1
+        this.#background += 1
+      }
+    }
   }
 
   /**
@@ -153,8 +167,10 @@ export class Dialling {
   backgroundAt(connection: Connection): number {
     const { active, race, isWanted, isHeld, addresses } = connection
     const never = Number.POSITIVE_INFINITY
-    if (active === undefined || race !== undefined || !isWanted || isHeld || addresses.length === 0) return never
+    if (active === undefined || !isWanted || isHeld || addresses.length === 0) return never
     if (active.link?.isRemoteRetired) return never
+    // A suspect link does not wait for a race that is only for a better way.
+    if (race !== undefined && !(race.isBackground && active.link?.isSuspect)) return never
     if (active.link?.isSuspect) return Math.max(connection.nextRescueAt, this.#unansweredAt(active.link))
     const hasBetter = active.transport === 'circuit' && addresses.some((address) => !isCircuit(address))
     return hasBetter ? connection.nextBetterAt : never
@@ -168,7 +184,7 @@ export class Dialling {
 
   /** Starts the race of a linked peer whose time has come, if it is its turn. The waits double: nothing here can storm. */
   startBackground(now: Now, connection: Connection): void {
-    if (now.mono < this.backgroundAt(connection) || !this.hasTurn()) return
+    if (now.mono < this.backgroundAt(connection) || !this.hasTurn(connection)) return
     const { limits } = this.#state.settings
     const { active } = connection
     if (active?.link?.isSuspect) {
@@ -185,7 +201,8 @@ export class Dialling {
       const wait = backoff(connection.betterFailures, { minMs, maxMs, jitterShare }, this.#state.settings.jitter)
       connection.nextBetterAt = now.mono + wait
     }
-    this.start(now, connection)
+    this.end(connection)
+    this.start(now, connection, isWell(active))
   }
 
   /** The network changed: what is under way left by the old one, and begins anew. */
@@ -221,6 +238,7 @@ export class Dialling {
       endBy: now.mono + this.#state.settings.limits.openTimeoutMs,
       path: undefined,
       isLost: false,
+      awaitedUntil: Number.POSITIVE_INFINITY,
       isLossTold: false,
     }
     this.#state.pipes.set(pipe.id, pipe)
@@ -264,7 +282,8 @@ export class Dialling {
     const { race } = connection
     if (race === undefined) return
     connection.race = undefined
-    this.#races -= 1
+    if (race.isBackground) this.#background -= 1
+    else this.#races -= 1
     for (const pipe of race.pipes) {
       if (isForced || !(pipe.link?.isConfirming || pipe.link?.isUp)) this.#state.drop(pipe)
     }
@@ -274,6 +293,8 @@ export class Dialling {
   schedule(now: Now, connection: Connection, atOnce: boolean): void {
     connection.lastTryAt = now.mono
     connection.nextTryAt = undefined
+    // What was only for a better way is not a race over all of them.
+    if (connection.race?.isBackground) this.end(connection)
     if (!this.#isDialled(connection)) return
     if (connection.addresses.length === 0) return
     connection.nextTryAt = now.mono + (atOnce ? 0 : this.#backoff(connection.failures))
@@ -324,6 +345,11 @@ export function addressToTransport(address: string): TransportKind | undefined {
   if (/^memory:/.test(address)) return 'memory'
   if (parseCircuitAddress(address) !== undefined) return 'circuit'
   return undefined
+}
+
+/** Whether a link stands that nobody doubts. */
+function isWell(active: Pipe | undefined): boolean {
+  return active !== undefined && !active.link?.isSuspect && !active.link?.isRemoteRetired
 }
 
 function isCircuit(address: string): boolean {

@@ -231,11 +231,14 @@ export class Linking {
     this.#linkUp(active, connection)
   }
 
-  /** How long frames of a new link wait for the next one of the old `pipe`: by a relay that may be gone, not long. */
-  #patience({ transport, link }: Pipe): number {
+  /** Frames of the new link wait for the next one of the old `pipe`; by a relay, which may be gone, not long. */
+  #await(now: Now, connection: Connection, pipe: Pipe): void {
     const { limits, linkLimits } = this.#state.settings
-    if (transport !== 'circuit') return limits.holdMs
-    return Math.min(limits.holdMs, Math.max(linkLimits.probeRttFactor * (link?.latencyMs ?? 0), linkLimits.probeMs))
+    const { probeMs, probeRttFactor } = linkLimits
+    const beforeSuspicion = Math.max(probeRttFactor * (pipe.link?.latencyMs ?? 0), probeMs)
+    const wait = pipe.transport === 'circuit' ? Math.min(limits.holdMs, beforeSuspicion) : limits.holdMs
+    pipe.awaitedUntil = now.mono + wait
+    if (connection.holdUntil !== undefined) connection.holdUntil = Math.max(connection.holdUntil, pipe.awaitedUntil)
   }
 
   /** Says the last word on `pipe`; what it had not begun to send goes to `heir`. */
@@ -252,7 +255,10 @@ export class Linking {
     pipe.endBy = now.mono + this.#state.settings.limits.retireMs
     connection.retiring.add(pipe)
     if (link.isRemoteRetired) this.over(now, pipe, reason, undefined)
-    else connection.holdUntil = now.mono + this.#patience(pipe)
+    else {
+      connection.holdUntil ??= now.mono
+      this.#await(now, connection, pipe)
+    }
   }
 
   #remoteRetired(now: Now, pipe: Pipe, reason: CloseReason): void {
@@ -275,9 +281,7 @@ export class Linking {
     const connection = this.#state.connectionOf(pipe)
     if (connection === undefined) return
     // What was sent before still comes: what was sent after goes on waiting (until the old link is cut).
-    if (connection.holdUntil !== undefined && connection.retiring.has(pipe) && !pipe.isLost) {
-      connection.holdUntil = Math.max(connection.holdUntil, now.mono + this.#patience(pipe))
-    }
+    if (connection.retiring.has(pipe) && !pipe.isLost) this.#await(now, connection, pipe)
     const isHeld = connection.active === pipe || connection.held.some((frame) => frame.pipe === pipe)
     if (connection.holdUntil === undefined || !isHeld || channel !== 0) {
       this.#deliver(now, connection, frameType, payload)
@@ -333,15 +337,15 @@ export class Linking {
 
   /** Timers of one connection that concern its links. */
   wake(now: Now, connection: Connection): void {
-    if (connection.holdUntil !== undefined && now.mono >= connection.holdUntil) {
-      if (connection.held.length > 0) this.#state.count('hold-timeout')
-      for (const pipe of connection.retiring) {
-        if (pipe.isLost || pipe.link?.isRemoteRetired) continue
-        pipe.isLost = true
-        this.#tellLoss(connection, pipe)
-      }
-      this.#release(now, connection)
+    for (const pipe of connection.retiring) {
+      if (pipe.isLost || now.mono < pipe.awaitedUntil) continue
+      pipe.isLost = true
+      this.#tellLoss(connection, pipe)
     }
+    if (connection.holdUntil === undefined) return
+    if (now.mono < connection.holdUntil && this.#isAwaiting(connection)) return
+    if (connection.held.length > 0) this.#state.count('hold-timeout')
+    this.#release(now, connection)
   }
 
   /**

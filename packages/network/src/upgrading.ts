@@ -315,6 +315,7 @@ export class Upgrading {
       endBy: Number.POSITIVE_INFINITY,
       path: undefined,
       isLost: false,
+      awaitedUntil: Number.POSITIVE_INFINITY,
       isLossTold: false,
     }
     this.#state.pipes.set(pipe.id, pipe)
