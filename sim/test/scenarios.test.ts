@@ -66,6 +66,8 @@ describe('planted faults are found', () => {
     'lost-record': ['durability', 'lost-records'],
     'wrong-transaction': ['lookup', 'transactions'],
     'growing-state': ['lookup', 'bounded-state'],
+    'opener-flood': ['nat', 'openers'],
+    'restricted-server': ['nat', 'restricted-servers'],
   }
 
   it.each(faults.map((fault) => [fault, ...found[fault]] as const))('%s, in %s, by %s', (fault, scenario, check) => {

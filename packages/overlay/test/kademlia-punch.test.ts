@@ -56,7 +56,16 @@ function accept(node: TestEngine, send: ReturnType<typeof sends>[number]): void 
   node.message(send.to, { type: 'rendezvous-response', transaction, isServer: true, status: 'accepted', observed })
 }
 
-function knock(node: TestEngine, from: ContactRef, endpoint = asker, isProven = true): KademliaOutput[] {
+let knocks = 0
+
+/** With a nonce of its own, or a given one. */
+function knock(
+  node: TestEngine,
+  from: ContactRef,
+  endpoint = asker,
+  isProven = true,
+  nonce = Uint8Array.of(knocks >> 24, knocks >> 16, knocks >> 8, knocks++, 5, 6, 7, 8),
+): KademliaOutput[] {
   return node.message(from, { type: 'knock', transaction: 9, isServer: true, nonce, endpoint }, isProven)
 }
 
@@ -235,6 +244,13 @@ describe('kademlia: a node behind a NAT', () => {
     expect(openers(node.pass(499))).toEqual([])
     expect(openers(node.pass(1))).toEqual([asker])
     expect(openers(node.pass(15_000))).toEqual([])
+  })
+
+  test('[O63] a punch that was asked for twice opens once', () => {
+    const { node, servers } = behindNat(3)
+    const all = servers.flatMap((server) => openers(knock(node, server, asker, true, nonce)))
+    expect(all).toHaveLength(1)
+    expect(openers(node.pass(10_000))).toHaveLength(2)
   })
 
   test('[O63] none more when something comes from there', () => {

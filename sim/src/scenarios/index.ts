@@ -6,6 +6,7 @@ import { flood } from './flood.ts'
 import { gossip } from './gossip.ts'
 import { join } from './join.ts'
 import { lookup } from './lookup.ts'
+import { nat } from './nat.ts'
 import { partition } from './partition.ts'
 import type { Scenario } from './scenario.ts'
 import { sybil } from './sybil.ts'
@@ -21,4 +22,5 @@ export const scenarios: readonly Scenario[] = [
   eclipse,
   flood,
   gossip,
+  nat,
 ]

@@ -6,6 +6,8 @@ export type CheckName =
   | 'lost-records'
   | 'transactions'
   | 'bounded-state'
+  | 'restricted-servers'
+  | 'openers'
 
 export interface Violation {
   readonly check: CheckName

@@ -15,6 +15,8 @@ export const faults = [
   'lost-record',
   'wrong-transaction',
   'growing-state',
+  'opener-flood',
+  'restricted-server',
 ] as const
 
 export type Fault = (typeof faults)[number]

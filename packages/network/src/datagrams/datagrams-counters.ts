@@ -36,6 +36,7 @@ export type DatagramsCounterName =
   | 'too-large'
   | 'initiated'
   | 'initiation-repeated'
+  | 'request-repeated'
   | 'opener-sent'
   | 'opener-heard'
   | 'responded'

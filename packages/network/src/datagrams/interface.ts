@@ -20,7 +20,10 @@ export type DatagramsInput =
    * session is gone.
    */
   | { readonly type: 'answer'; readonly session: number; readonly payload: Uint8Array }
-  /** The initiation to `key` at `endpoint` once more, where one is under way. How often is the caller's to bound. */
+  /**
+   * The initiation to `key` at `endpoint` once more, where one is under way, or the last request of a session on which
+   * nothing was heard since. How often is the caller's to bound.
+   */
   | { readonly type: 'repeat'; readonly key: Uint8Array; readonly endpoint: Endpoint }
   /** 9 bytes to whoever is at `to`: so that the own NAT lets in what comes from there. `nonce`: 8 bytes. */
   | { readonly type: 'opener'; readonly to: Endpoint; readonly nonce: Uint8Array }

@@ -373,9 +373,16 @@ export class SecureDatagrams {
 
   #repeat(now: Now, key: Uint8Array, endpoint: Endpoint, outputs: DatagramsOutput[]): void {
     const again = this.#outgoing.again(now, key, endpoint)
-    if (again === undefined) return
-    this.#counters.count('initiation-repeated')
-    outputs.push({ type: 'datagram', to: endpoint, bytes: again })
+    if (again !== undefined) {
+      this.#counters.count('initiation-repeated')
+      outputs.push({ type: 'datagram', to: endpoint, bytes: again })
+      return
+    }
+    const slot = this.#usableSession(now.mono, key, endpoint, 0)
+    const last = slot < 0 ? undefined : this.#sessions.unanswered(slot).at(-1)
+    if (last === undefined) return
+    this.#counters.count('request-repeated')
+    this.#seal(now.mono, slot, last, outputs)
   }
 
   #open(to: Endpoint, nonce: Uint8Array, outputs: DatagramsOutput[]): void {
@@ -522,7 +529,8 @@ export class SecureDatagrams {
     this.#sweepAt = Number.POSITIVE_INFINITY
     for (const isProven of [false, true]) {
       let slot = this.#sessions.oldest(isProven)
-      while (slot >= 0 && now - this.#sessions.usedAt(slot) >= this.#limits.idleMs) {
+      // As the deadline was reckoned: the difference may round to a little less than what was added.
+      while (slot >= 0 && now >= this.#sessions.usedAt(slot) + this.#limits.idleMs) {
         this.#sessions.remove(slot)
         this.#counters.count('session-expired')
         slot = this.#sessions.oldest(isProven)

@@ -6,6 +6,9 @@ import { Rates } from './rates.ts'
 /** Row D16: a target sends so many datagrams for one punch at most. 9 bytes each: less than the asker's one. */
 export const openersPerPunch = 3
 
+/** Nonces remembered, so that a punch asked for twice opens once. Above what the rates let through in `punchWaitMs`. */
+const noncesMax = 64
+
 interface Hole {
   readonly to: Endpoint
   readonly nonce: Uint8Array
@@ -17,6 +20,8 @@ interface Hole {
 export class HoleOpener {
   readonly #core: Core
   readonly #holes = new Set<Hole>()
+  /** The latest ones. */
+  readonly #nonces = new Set<string>()
   readonly #byPrefix: Rates
   readonly #all: TokenBucket
 
@@ -33,11 +38,16 @@ export class HoleOpener {
     return earliest
   }
 
-  /** False where it would be too often. `prefix`: of `to`, 0 for a private network. */
+  /** False where it would be too often, or has been done. `prefix`: of `to`, 0 for a private network. */
   open(to: Endpoint, prefix: number, nonce: Uint8Array): boolean {
     const { mono } = this.#core
+    const name = nonce.join()
+    if (this.#nonces.has(name)) return false
     if (prefix !== 0 && !this.#byPrefix.take(mono, prefix)) return false
     if (!this.#all.take(mono)) return false
+    this.#nonces.add(name)
+    const [oldest] = this.#nonces
+    if (this.#nonces.size > noncesMax && oldest !== undefined) this.#nonces.delete(oldest)
     const hole: Hole = { to, nonce: nonce.slice(), sentCount: 0, nextAt: mono }
     this.#holes.add(hole)
     this.#send(hole)

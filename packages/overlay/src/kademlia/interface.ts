@@ -143,7 +143,7 @@ export type KademliaOutput =
   | { readonly type: 'reply'; readonly id: number; readonly reply: KademliaReply }
   /** 9 bytes outside any session, so that the own NAT lets in what comes from there. */
   | { readonly type: 'opener'; readonly to: Endpoint; readonly nonce: Uint8Array }
-  /** The first datagram to this contact once more, as long as none has been answered. */
+  /** The last request to this contact once more, as long as nothing has been answered. */
   | { readonly type: 'again'; readonly to: ContactRef }
   /** All 20 closest of a put have been asked: after its reply. For benches and `dht info`. */
   | { readonly type: 'put-finished'; readonly id: number; readonly stored: number; readonly cost: LookupCost }

@@ -244,7 +244,7 @@ export class Kademlia {
 
   #answer(from: ContactRef, isProven: boolean, message: KademliaMessage): void {
     // First: the answer makes the sender one whom we sent to.
-    this.#reachability.askedBy(from)
+    this.#reachability.askedBy(from, message.type === 'ping')
     switch (message.type) {
       case 'ping':
         this.#responder.ping(from, message)

@@ -29,7 +29,7 @@ interface Check {
 export class Reachability implements RequestOwner {
   readonly #core: Core
   readonly #requests: Requests
-  readonly #onServer: () => void
+  readonly #walk: () => void
   readonly #clients: () => readonly ContactRef[]
   #listening: readonly Endpoint[] = []
   #observed: Endpoint | undefined
@@ -51,13 +51,13 @@ export class Reachability implements RequestOwner {
   #probed: Map<number, number> | undefined
 
   /**
-   * `onServer`: others may now enter us into their tables, and have to hear of it. `clients`: of ours as a rendezvous,
-   * who can probe as well as a contact can.
+   * `walk`: to oneself, so that others hear of it that they may enter us into their tables, and we of them. `clients`: of
+   * ours as a rendezvous, who can probe as well as a contact can.
    */
-  constructor(core: Core, requests: Requests, onServer: () => void, clients: () => readonly ContactRef[]) {
+  constructor(core: Core, requests: Requests, walk: () => void, clients: () => readonly ContactRef[]) {
     this.#core = core
     this.#requests = requests
-    this.#onServer = onServer
+    this.#walk = walk
     this.#clients = clients
   }
 
@@ -126,15 +126,18 @@ export class Reachability implements RequestOwner {
     if (this.#listening.length > 0 && this.#requests.ping(from, this)) this.#askAt = mono + config.reachWaitMs
   }
 
-  /** A request came: from those whom we never sent to, of enough prefixes, it proves that strangers reach us. */
-  askedBy(from: ContactRef): void {
+  /**
+   * A request came: from those whom we never sent to, of enough prefixes, it proves that strangers reach us. `isPing`: it
+   * may be a probe.
+   */
+  askedBy(from: ContactRef, isPing: boolean): void {
     const { contacts, config, mono } = this.#core
     if (config.mode !== 'auto') return
     const prefix = contacts.prefix(from)
     if (prefix === 0) return
     const sentAt = this.#contacted?.get(contacts.endpoint(from).host)
     if (mono < this.#strangersFrom || (sentAt !== undefined && mono - sentAt < config.strangerAfterMs)) {
-      if (this.#check !== undefined) this.#check.isUnclear = true
+      if (this.#check !== undefined && isPing) this.#check.isUnclear = true
       return
     }
     this.#noteStranger(prefix)
@@ -225,8 +228,10 @@ export class Reachability implements RequestOwner {
     this.#check = undefined
     if (!hasStranger) {
       this.#vainCount++
-      // In a small network everybody is known, and no stranger is left who could come.
-      if (!isUnclear && this.#canBeTold()) this.#failures++
+      // In a small network everybody is known, and no stranger is left who could come. It may have grown meanwhile.
+      if (!this.#canBeTold()) {
+        if (this.#core.isPublicServer) this.#walk()
+      } else if (!isUnclear) this.#failures++
     }
     const waitMs = Math.min(config.reachWaitMs * 2 ** this.#vainCount, backoffMax * config.reachIntervalMs)
     this.#checkAt = mono + waitMs
@@ -283,7 +288,7 @@ export class Reachability implements RequestOwner {
     const isServer = isPublic || isLocal
     if (isServer === before) return
     this.#core.emit({ type: 'mode', isServer })
-    if (isServer) this.#onServer()
+    if (isServer) this.#walk()
   }
 
   /** A random contact at a public address of none of some prefixes. */

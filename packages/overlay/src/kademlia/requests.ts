@@ -115,8 +115,9 @@ export class Requests {
     return true
   }
 
+  /** Half of `punchWaitMs`: it may have to wait for a handshake whose first datagram got lost. */
   punch(to: ContactRef, nonce: Uint8Array, target: Uint8Array, owner: RequestOwner): boolean {
-    const transaction = this.#open(to, 'punch', owner)
+    const transaction = this.#open(to, 'punch', owner, this.#core.config.punchWaitMs / 2)
     if (transaction < 0) return false
     this.#core.send(to, { type: 'punch', transaction, isServer: this.#core.isServerFor(to), nonce, target })
     return true
