@@ -180,6 +180,20 @@ describe('the network changes', () => {
     expect(pair.alice.closedPipe(pair.out)?.error?.type).toBe('broken')
   })
 
+  test('[C22] a circuit asked for on the old link, before anybody knew, is asked for on the new one', () => {
+    const world = new World()
+    const relay = addService(world, 1_014)
+    const pair = connect(world, relay)
+    greet(pair)
+    world.run(20_000)
+    world.moveAddress(pair.alice)
+    const again = world.dial(pair.alice, pair.bob.way)
+    world.handle(pair.alice, { type: 'network-changed' })
+    world.run(300)
+    expect(pair.alice.opened.at(-1)?.pipe).toBe(again)
+    expect(pair.alice.closed.map(({ pipe }) => pipe)).toEqual([pair.out])
+  })
+
   test('[C25] every wait ends: also a dial under way is made anew', () => {
     const world = new World()
     const relay = addService(world, 1_013)

@@ -174,6 +174,17 @@ export class RelayLink {
     this.wake(now)
   }
 
+  /** Circuits asked for and not open yet, handed over: another link asks for them anew. */
+  takeAsked(): CircuitPipe[] {
+    const asked: CircuitPipe[] = []
+    for (const [number, request] of this.#requests) {
+      if (request.type !== 'open') continue
+      this.#requests.delete(number)
+      if (this.#state.circuits.has(request.circuit.pipe)) asked.push(request.circuit)
+    }
+    return asked
+  }
+
   adopt(circuit: CircuitPipe): void {
     this.#circuits.set(circuit.number, circuit)
   }

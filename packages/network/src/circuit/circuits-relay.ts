@@ -290,6 +290,11 @@ export class KnownRelay implements RelayLinkOwner {
       this.#state.count('links-replaced')
       this.#isAsking = false
       this.#heldUntil = now.mono + this.#state.settings.limits.reservationGraceMs
+      for (const circuit of old?.takeAsked() ?? []) {
+        circuit.state = 'waiting'
+        circuit.link = undefined
+        this.#dials.push(circuit)
+      }
       old?.end(now, 'a new link with it answers, the old one does not')
     }
     this.#goodUrl = link.url
