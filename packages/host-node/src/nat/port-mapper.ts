@@ -33,6 +33,8 @@ export interface PortMapperLimits {
   readonly gatewaysMax: number
   /** Ports mapped. Own choice: the listener, the overlay, STUN. */
   readonly portsMax: number
+  /** Time in which a router must answer while everything stops. Own choice. */
+  readonly stopTimeoutMs: number
 }
 
 export const defaultPortMapperLimits: PortMapperLimits = {
@@ -42,6 +44,7 @@ export const defaultPortMapperLimits: PortMapperLimits = {
   retryMaxMs: 3_600_000,
   gatewaysMax: 2,
   portsMax: 4,
+  stopTimeoutMs: 1_000,
 }
 
 export interface PortMapperState {
@@ -98,11 +101,20 @@ export class PortMapper {
     if (!this.#isOn) return
     this.#isOn = false
     clearTimeout(this.#timer)
-    await this.#running
-    const { mapped } = this.#state
-    await Promise.all(mapped.map((port) => this.#active?.protocol.unmap(port).catch(() => undefined)))
+    // What is under way takes back itself what it still gets.
+    const end = Promise.all([this.#running, this.#unmapAll(this.#active, this.#state.mapped)])
+    let deadline: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      deadline = setTimeout(resolve, this.#limits.stopTimeoutMs)
+    })
+    await Promise.race([end, late])
+    clearTimeout(deadline)
     this.#active = undefined
     this.#change({ state: 'off', mapped: [] })
+  }
+
+  async #unmapAll(active: Active | undefined, mapped: readonly PortToMap[]): Promise<void> {
+    await Promise.all(mapped.map((port) => active?.protocol.unmap(port).catch(() => undefined)))
   }
 
   #run(): void {
@@ -119,9 +131,7 @@ export class PortMapper {
     for (const active of this.#candidates(gateways)) {
       const mapped = await this.#mapWith(active.protocol)
       if (!this.#isOn) {
-        // Stopped meanwhile: `stop` takes them back.
-        this.#active = active
-        this.#state = { ...this.#state, mapped }
+        await this.#unmapAll(active, mapped)
         return
       }
       if (mapped.length === 0) continue
