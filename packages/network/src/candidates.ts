@@ -88,6 +88,11 @@ function ipv6Words(text: string): readonly number[] | undefined {
     : undefined
 }
 
+/** Where a host leads that we have dialled, or that has: here a name is one that was looked up already. */
+export function placeScope(host: string): AddressScope {
+  return host === 'localhost' ? 'loopback' : addressScope(host)
+}
+
 /** The host of an address as pipes write it: `ws://host:port/…`, `host:port`, `[v6]:port`. */
 export function hostOfAddress(address: string): string | undefined {
   const match = /^(?:[a-z]+:\/\/)?(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d+)?(?:[/?#]|$)/i.exec(address)

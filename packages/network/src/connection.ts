@@ -1,6 +1,6 @@
 import type { PeerId } from '@miaou/core'
 import { circuitScheme, type FrameType, isRelayUrl, parseCircuitAddress, parseRelayAddress } from '@miaou/protocol'
-import { addressScope, hostOfAddress } from './candidates.ts'
+import { hostOfAddress, placeScope } from './candidates.ts'
 import type { ConnectionState, ConnectionStats, ConnectionView, LinkError, WhyNotBetter } from './interface.ts'
 import type { Link } from './link.ts'
 import type { PipeId, PipePath, TransportKind } from './ports.ts'
@@ -204,7 +204,7 @@ function pathOf(pipe: Pipe): PipePath | undefined {
   }
   const host = pipe.transport === 'websocket' ? hostOfPipe(pipe) : undefined
   if (host === undefined) return undefined
-  const scope = addressScope(host)
+  const scope = placeScope(host)
   return { kind: scope === 'public' || scope === 'unusable' ? 'direct' : 'lan' }
 }
 

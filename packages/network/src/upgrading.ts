@@ -2,11 +2,11 @@ import type { Now } from '@miaou/core'
 import { candidateLengthMax, decodeSignal, encodeSignal, frameTypes, type Signal, sdpLengthMax } from '@miaou/protocol'
 import { backoff } from './backoff.ts'
 import {
-  addressScope,
   type CandidateFacts,
   filterSdp,
   isEndOfCandidates,
   parseCandidate,
+  placeScope,
   withoutOrigin,
   withoutRelated,
 } from './candidates.ts'
@@ -271,7 +271,7 @@ export class Upgrading {
     { address, scope, protocol, port }: CandidateFacts,
   ): boolean {
     const place = active === undefined ? undefined : hostOfPipe(active)
-    const placeScope = place === undefined ? undefined : addressScope(place)
+    const where = place === undefined ? undefined : placeScope(place)
     const { privateHostsMax, strangerHostsMax } = this.#state.settings.limits
     switch (scope) {
       case 'unusable':
@@ -279,13 +279,13 @@ export class Upgrading {
       case 'loopback':
       case 'link-local':
         // From the same machine, or the same cable.
-        if (placeScope !== scope) return false
+        if (where !== scope) return false
         break
       case 'private':
         if (!isWanted && place !== address) return false
         break
       case 'local-name':
-        if (!isWanted && placeScope !== 'private' && placeScope !== 'loopback') return false
+        if (!isWanted && where !== 'private' && where !== 'loopback') return false
         break
       case 'public':
         if (isWanted) return port > 0

@@ -113,6 +113,7 @@ describe('whose candidates are used', () => {
 
   test('[L75] loopback over loopback, link-local over link-local, also by a relay there', () => {
     expect(answering('ws://127.0.0.1:5000', false).isAdmitted(line('127.0.0.1'))).toBe(true)
+    expect(answering('ws://localhost:5000', false).isAdmitted(line('127.0.0.1'))).toBe(true)
     expect(answering('ws://[::1]:5000', false).isAdmitted(line('127.0.0.1'))).toBe(true)
     expect(answering('ws://127.0.0.1:5000', false).isAdmitted(line('169.254.1.1'))).toBe(false)
     expect(answering('ws://[fe80::2]:5000', true).isAdmitted(line('fe80::1'))).toBe(true)
