@@ -7,6 +7,7 @@ import type {
   Network,
   NetworkInput,
   NetworkOutput,
+  PipeId,
   RelayView,
 } from '@miaou/network'
 
@@ -102,11 +103,17 @@ export class RelayedNetwork {
       }
       return
     }
-    if ((output.type === 'write' || output.type === 'close') && circuits?.owns(output.pipe)) {
+    if ((output.type === 'write' || output.type === 'close') && this.#isCircuit(output.pipe)) {
       this.#tasks.push({ to: 'circuits', input: output })
       return
     }
     outputs.push(output)
+  }
+
+  /** One whose dial still waits for its turn is a circuit already. */
+  #isCircuit(pipe: PipeId): boolean {
+    if (this.#circuits?.owns(pipe) === true) return true
+    return this.#tasks.some(({ to, input }) => to === 'circuits' && input.type === 'dial' && input.pipe === pipe)
   }
 
   #takeFromCircuits(output: CircuitsOutput, outputs: RelayedOutput[]): void {

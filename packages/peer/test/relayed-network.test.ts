@@ -90,6 +90,16 @@ test('a last word on a circuit is written before the engine is stopped; both hea
   expect(circuits.inputs.map(({ type }) => type)).toEqual(['network-changed', 'dial', 'close', 'stop'])
 })
 
+test('a circuit that is given up before its dial had its turn is closed by its engine', () => {
+  const circuits = new ScriptedCircuits()
+  const relayed = network(circuits)
+  const wanted = { type: 'wanted', peers: [{ peerId: other, addresses: [address] }] } as const
+  expect(relayed.handle(now, wanted).filter(({ type }) => type === 'dial')).toEqual([])
+  const outputs = relayed.handle(now, { type: 'disconnect', peerId: other, reason: 'bye' })
+  expect(outputs.filter(({ type }) => type === 'close')).toEqual([])
+  expect(circuits.inputs.map(({ type }) => type)).toEqual(['dial', 'close'])
+})
+
 test('without relays a circuit fails with its reason', () => {
   const relayed = network(undefined)
   const outputs = relayed.handle(now, { type: 'connect', peerId: other, addresses: [address] })
