@@ -17,7 +17,8 @@ export type FromClients =
   | { readonly type: 'carried'; readonly bytes: readonly number[]; readonly ms: number }
 
 export type ToClients =
-  | { readonly type: 'connect'; readonly pairs: number }
+  /** `each`: circuits of one pair of clients, all over the same two links; at most 8. */
+  | { readonly type: 'connect'; readonly pairs: number; readonly each?: number }
   | {
       readonly type: 'carry'
       readonly pairs: number
@@ -129,7 +130,7 @@ class Client {
 
 const pairs: { readonly caller: Client; readonly holder: Client }[] = []
 
-async function connectPair(): Promise<void> {
+async function connectPair(each: number): Promise<void> {
   const [caller, holder] = [new Client(), new Client()]
   await holder.reserve()
   await caller.dial(holder.address ?? '')
@@ -142,6 +143,10 @@ async function connectPair(): Promise<void> {
   await answered
   holder.onReceived = () => undefined
   caller.onReceived = () => undefined
+  for (let more = 1; more < each; more++) {
+    await caller.dial(holder.address ?? '')
+    caller.write(new Uint8Array(256))
+  }
   pairs.push({ caller, holder })
 }
 
@@ -168,7 +173,9 @@ async function carry(count: number, ms: number, settleMs: number, messageSize: n
 process.on('message', async (message: ToClients) => {
   if (message.type === 'connect') {
     while (pairs.length < message.pairs) {
-      await Promise.all(Array.from({ length: Math.min(20, message.pairs - pairs.length) }, connectPair))
+      await Promise.all(
+        Array.from({ length: Math.min(20, message.pairs - pairs.length) }, () => connectPair(message.each ?? 1)),
+      )
     }
     say({ type: 'connected', circuits: pairs.length })
   } else if (message.type === 'carry') {

@@ -50,6 +50,7 @@ process.on('message', async (message: ToRelay) => {
     say({ type: 'cost', cpuMs: cpuUs() / 1_000, residentMb: resident, circuits, links, bytesPassed, counters })
     return
   }
+  if (message.type !== 'stop') return
   await relay.stop()
   await websocket.stop()
   process.disconnect()
