@@ -48,7 +48,7 @@ export const defaultDiscoverOptions: DiscoverOptions = {
 }
 
 /** How one name of a server was looked up. */
-export interface NameReport {
+export interface ServerNameReport {
   readonly name: string
   readonly state: 'ok' | 'failed'
   readonly ms: number
@@ -57,7 +57,7 @@ export interface NameReport {
 
 /** Row D11, and the names that were looked up for it. */
 export interface HostConnectivityReport extends ConnectivityReport {
-  readonly names: readonly NameReport[]
+  readonly names: readonly ServerNameReport[]
 }
 
 /** Servers and ways of them that are asked at most, over all entries. As the configuration allows. */
@@ -224,10 +224,10 @@ async function detect(servers: readonly StunServer[], options: DiscoverOptions):
   }
 }
 
-async function resolveNames(ways: readonly IceUrl[], options: DiscoverOptions): Promise<Map<string, NameReport>> {
+async function resolveNames(ways: readonly IceUrl[], options: DiscoverOptions): Promise<Map<string, ServerNameReport>> {
   const hosts = [...new Set(ways.map(({ host }) => host))].filter((host) => isIP(host) === 0)
   const reports = await Promise.all(
-    hosts.map(async (name): Promise<NameReport> => {
+    hosts.map(async (name): Promise<ServerNameReport> => {
       const startedAt = performance.now()
       const addresses =
         options.loopbackOnly && name !== 'localhost' ? [] : await withinTime(options.lookup(name), options.dnsTimeoutMs)
