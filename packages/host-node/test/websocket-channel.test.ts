@@ -11,6 +11,7 @@ import { WebSocket } from 'ws'
 import { forwardedAddress } from '../src/websocket/forwarded.ts'
 import { tlsFromFiles, toSecureContext } from '../src/websocket/tls-files.ts'
 import {
+  defaultWebSocketChannelLimits,
   type WebSocketChannelOptions,
   WebSocketTransport,
   type WebSocketTransportOptions,
@@ -95,6 +96,13 @@ describe('a second subprotocol on the listener', () => {
     expect(await client(address)).toMatch('503')
     expect(await client(address, {}, 'miaou-v0.2.0')).toBeUndefined()
     expect(await client(address, {}, 'miaou-v0.2.0')).toMatch('503')
+  })
+
+  test('[R10] its numbers are those of the specification', () => {
+    const spec = readFileSync(new URL('../../../spec/relay-service.md', import.meta.url), 'utf8')
+    const rows = [...spec.matchAll(/^\| `channel\.(\w+)` \| (\d+) \|/gm)]
+    const written = rows.map(([, name = '', value]) => [name, Number(value)] as const)
+    expect(Object.fromEntries(written)).toEqual(defaultWebSocketChannelLimits)
   })
 
   test('[R12] the owner is told once what was sent no longer waits', async () => {
