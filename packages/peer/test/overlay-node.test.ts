@@ -151,7 +151,7 @@ test('as many operations as may run begin with one cold contact, and each is ans
 })
 
 test('a table of contacts that is full drops what comes and counts it', () => {
-  const town = new OverlayTown(4, { contactsMax: 40 })
+  const town = new OverlayTown(4, { contactsMax: 40, kademlia: { mode: 'server' } })
   const first = town.add('198.51.100.1')
   for (let n = 0; n < 30; n++) town.add(`198.51.${n + 101}.1`)
   const through = [{ publicKey: first.publicKey, endpoint: first.endpoint }]

@@ -34,6 +34,8 @@ export class OverlayTown {
   readonly #random: SeededRandom
   /** Datagrams that a test keeps from arriving. */
   drops: (from: Endpoint, to: Endpoint, bytes: Uint8Array) => boolean = () => false
+  /** Told of each datagram that leaves. */
+  sends: (from: Endpoint, to: Endpoint, bytes: Uint8Array) => void = () => undefined
   #nextId = 1
   now = 1_000
 
@@ -122,6 +124,7 @@ export class OverlayTown {
     for (const output of outputs) {
       if (output.type === 'reply') this.replies.set(output.id, output.reply)
       if (output.type === 'datagram') {
+        this.sends(endpoint, output.to, output.bytes)
         this.#flights.push({ at: this.now + 1, from: endpoint, to: output.to, bytes: output.bytes })
       }
     }
