@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { type ApiServer, startApi } from '../src/api/server.ts'
 import { FakeNetwork, FakePeer } from './fake-peer.ts'
+import { connectivity, otherRelayText, relayEntry, relayText } from './fake-reach.ts'
 
 let alice: FakePeer
 let bob: FakePeer
@@ -171,6 +172,65 @@ describe('the client over HTTP', () => {
     expect(await miaou.network.info()).toMatchObject({ queuedMessages: 0, natType: 'unknown' })
     await miaou.close()
     await expect(miaou.identity.get()).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  test('[API12] relays: added, listed, removed by address or id; one of the configuration stays', async () => {
+    const { relays } = client()
+    alice.reach.entries = [relayEntry(otherRelayText)]
+    expect(await relays.add(relayText)).toMatchObject([
+      { relay: relayText, source: 'added', state: 'reserved', address: expect.stringMatching(/^circuit:/) },
+      { relay: otherRelayText, source: 'config' },
+    ])
+    expect(await relays.list()).toHaveLength(2)
+    expect(await relays.remove(relayText.slice(0, 22))).toMatchObject([{ relay: otherRelayText }])
+    await expect(relays.remove(relayText)).rejects.toMatchObject({ code: 'unknown-relay' })
+    await expect(relays.remove(otherRelayText)).rejects.toMatchObject({ code: 'configured-relay' })
+    await expect(relays.add('wss://relay.example.org')).rejects.toMatchObject({ code: 'bad-relay' })
+    alice.reach.addedMax = 0
+    await expect(relays.add(relayText)).rejects.toMatchObject({ code: 'too-many', facts: { what: 'relays' } })
+  })
+
+  test('[API13] the diagnosis by parts, and the path to one peer', async () => {
+    const { network } = client()
+    alice.reach.connectivity = connectivity
+    const names = async (part: 'home' | 'reach' | 'bandwidth' | 'paths') =>
+      [...new Set((await network.diagnostics({ part })).map(({ name }) => name))].sort()
+    expect(await names('home')).toEqual(['clock', 'store'])
+    expect(await names('reach')).toEqual(['dns', 'nat', 'overlay', 'port-mapping', 'relay', 'stun', 'turn'])
+    expect(await names('bandwidth')).toEqual(['bandwidth'])
+    const [path] = await network.diagnostics({ part: 'paths', peer: bob.peerId })
+    expect(path).toMatchObject({ name: 'path', peerId: bob.peerId, code: 'path-unknown', detail: expect.any(String) })
+    const all = await network.diagnostics()
+    expect(all.map(({ code }) => code)).toEqual(
+      expect.arrayContaining(['store-sound', 'nat-symmetric', 'path-unknown']),
+    )
+    const wrong = await ask('/v1/network/diagnostics?part=soul', bearer())
+    expect([wrong.status, codeOf(wrong)]).toEqual([400, 'bad-request'])
+  })
+
+  test('[API13] servers are asked once relays have answered, which are not waited for without end', async () => {
+    alice.reach.entries = [relayEntry(relayText, { state: 'connecting' })]
+    let isAsked = false
+    alice.reach.whenAsked = () => {
+      isAsked = true
+    }
+    const running = client().network.diagnostics({ part: 'reach' })
+    await expect.poll(() => alice.reach.looks).toBeGreaterThan(2)
+    expect(isAsked).toBe(false)
+    alice.reach.entries = [relayEntry(relayText)]
+    expect((await running).map(({ code }) => code)).toContain('relay-reserved')
+    expect(isAsked).toBe(true)
+  })
+
+  test('[API15] pings: the median, and each result with those that were lost', async () => {
+    alice.lostPings = 1
+    expect(await client().network.ping(bob.peerId, 1_000, 3)).toMatchObject({
+      sent: 3,
+      received: 2,
+      medianMs: 1.5,
+      results: [{}, { latencyMs: 1.5 }, { latencyMs: 1.5 }],
+    })
+    await expect(client().network.ping(bob.peerId, 1_000, 101)).rejects.toMatchObject({ code: 'bad-request' })
   })
 
   test('errors keep code, facts and words', async () => {

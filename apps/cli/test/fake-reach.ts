@@ -87,6 +87,9 @@ export class FakeReach {
   entries: RelayEntry[] = []
   addedMax = 8
   connectivity: Connectivity = { names: [] }
+  /** How often the relays were looked at. */
+  looks = 0
+  whenAsked: () => void = () => undefined
   speed: Awaited<ReturnType<Face['measure']>> = err({ type: 'unavailable', detail: 'nothing to measure with' })
 
   info(): Reach {
@@ -94,7 +97,10 @@ export class FakeReach {
   }
 
   readonly face: Face = {
-    relays: () => this.entries,
+    relays: () => {
+      this.looks++
+      return this.entries
+    },
     addRelay: (relay) => {
       if (this.entries.length >= this.addedMax) return err({ type: 'too-many-relays', relaysMax: this.addedMax })
       this.entries = [relayEntry(formatRelayAddress(relay), { source: 'added' }), ...this.entries]
@@ -109,7 +115,10 @@ export class FakeReach {
       this.entries = others
       return ok(isRemoved)
     },
-    connectivity: async () => this.connectivity,
+    connectivity: async () => {
+      this.whenAsked()
+      return this.connectivity
+    },
     measure: async () => this.speed,
   }
 }

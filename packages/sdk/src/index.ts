@@ -35,7 +35,6 @@ export {
   networkInfoSchema,
   peerViewSchema,
   pingSchema,
-  transportKindSchema,
 } from './schema/network.ts'
 export type {
   BootstrapState,

@@ -57,7 +57,7 @@ const sourcePhrases = {
 } as const
 
 /** One line of a listing: mark, address, how it stands, round trip, conversations over it, who named it. */
-export function relayRow({ out, text }: Context, relay: Relay): string[] {
+function relayRow({ out, text }: Context, relay: Relay): string[] {
   const { styles } = out
   const { state, latencyMs, circuits, source, error } = relay
   const isBad = state === 'refused' || state === 'unreachable'

@@ -13,7 +13,7 @@ type Extras = Omit<Diagnostic, 'name' | 'state' | 'code' | 'facts' | 'detail' | 
 
 /** The words of the API are English; others follow from code and facts. */
 const english = createText('en')
-/** How long the diagnosis waits for a node that is just joining, ms: a few round trips and timeouts (guess). */
+/** How long the diagnosis waits for a node that is just joining, and relays just dialled, ms: a few round trips and timeouts (guess). */
 const joiningMs = 5_000
 const joiningStepMs = 50
 /** A relay's clock further away than this is worth a word, ms (guess: far above what a network adds). */
@@ -67,6 +67,8 @@ async function checkHome(peer: PeerHandle): Promise<readonly Diagnostic[]> {
 }
 
 async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
+  // What relays offer is among the servers that are asked.
+  await settleRelays(peer)
   const [connectivity, overlay] = await Promise.all([peer.network.connectivity?.(), checkOverlay(peer)])
   const info = peer.network.info()
   const { relays, relayOnly, serving } = await reachInfo(info)
@@ -89,6 +91,11 @@ async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
         ]),
     overlay,
   ]
+}
+
+async function settleRelays({ network }: PeerHandle): Promise<void> {
+  const isTrying = () => (network.relays?.() ?? []).some(({ state }) => state === 'connecting' || state === 'connected')
+  for (let waitedMs = 0; isTrying() && waitedMs < joiningMs; waitedMs += joiningStepMs) await pause(joiningStepMs)
 }
 
 function checkNames(connectivity: Connectivity | undefined): readonly Diagnostic[] {
