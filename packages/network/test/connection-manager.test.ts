@@ -298,6 +298,19 @@ describe('links that others make', () => {
     expect(host.network.views()[0]?.state).toBe('closed')
   })
 
+  test('[L63] a link that stood for 10 s is dialled anew at once when it breaks; a younger one after a second', () => {
+    const redials = (lifeMs: number) => {
+      const host = new Host()
+      host.want([bob.peerId, 'ws://bob'])
+      host.failed(1)
+      host.admit(500, bob)
+      host.now = lifeMs
+      return dialsOf(host.event({ type: 'closed', pipe: 500 as PipeId, error: { type: 'broken', detail: 'reset' } }))
+    }
+    expect(redials(10_000)).toEqual(['ws://bob'])
+    expect(redials(9_999)).toEqual([])
+  })
+
   test('[L55] strangers that fail are counted by reason, and told of when they said something', () => {
     const host = new Host()
     host.opened(500, 'in')

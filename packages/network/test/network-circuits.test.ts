@@ -111,6 +111,7 @@ describe('a changed network', () => {
     expect(host.network.deadline()).toBe(21_100)
     const rescue = host.wakeAt(21_100)
     expect(dialsOf(rescue)).toEqual(['ws://1'])
+    expect(typesOf(rescue), 'the next probe goes with the first dial').toContain('write')
     // It answers after all: the dial is taken back.
     answersProbe([...unheard, ...rescue])
     expect(host.network.sizes().pipes).toBe(1)
@@ -149,6 +150,19 @@ describe('a changed network', () => {
       .flatMap((output) => (output.type === 'write' ? other.remote.receive(at(0), 0, output.bytes) : []))
       .flatMap((output) => (output.type === 'frame' ? [new TextDecoder().decode(output.payload)] : []))
     expect(told).toEqual([expect.stringContaining('"attempt":7,"reason":"network-changed"')])
+  })
+
+  test('[L73] an offer that was not answered when its link was lost is made anew on the next link', () => {
+    const { host } = signalled(alice, bob)
+    const closed = (pipe: number) =>
+      host.event({ type: 'closed', pipe: pipe as PipeId, error: { type: 'broken', detail: 'reset' } })
+    expect(typesOf(closed(500))).toContain('close')
+    expect(host.admit(501, bob).outputs).toContainEqual({ type: 'offer', pipe: 2 })
+    // One that was answered goes on: the agents find each other without the link.
+    const other = signalled(alice, bob)
+    other.signal({ type: 'answer', sdp: 'v=0' })
+    other.host.event({ type: 'closed', pipe: 500 as PipeId, error: { type: 'broken', detail: 'reset' } })
+    expect(typesOf(other.host.admit(501, bob).outputs)).not.toContain('offer')
   })
 
   test('[L73] an answerer whose network changed is offered to anew, 5 s after the last offer at the earliest', () => {
