@@ -34,9 +34,7 @@ export async function meetAcross(lab: Lab, relays: readonly LabRelay[], options:
     await sabotage?.()
     const { firstMessageMs, openedAt } = await meet(anna, bert, withinMs)
     const pathAtFirst = (await pathTo(bert, anna))?.kind ?? 'unknown'
-    // Where no UDP goes but one side takes connections, TCP may go directly, and a relay is no failure.
-    const wanted = ({ udp: ['direct'], tcp: ['direct', 'relayed'], none: ['relayed'] } as const)[expected]
-    const bestAt = await untilPath(anna, bert, wanted, withinMs)
+    const bestAt = await untilPath(anna, bert, [expected === 'none' ? 'relayed' : 'direct'], withinMs)
     const path = await pathTo(bert, anna)
     expect(path?.kind !== undefined, 'the link was lost')
     const isDirect = await carriedDirectly(lab, bert, anna)

@@ -2,6 +2,7 @@ import type { LabTest } from './lab-test.ts'
 import { families } from './scenarios/families.ts'
 import { impairments } from './scenarios/impairments.ts'
 import { moves } from './scenarios/moves.ts'
+import { natTypes } from './scenarios/nat-types.ts'
 import { privacy } from './scenarios/privacy.ts'
 import { relayFailures } from './scenarios/relay-failures.ts'
 import { turnScenarios } from './scenarios/turn.ts'
@@ -14,4 +15,5 @@ export const scenarios: readonly LabTest[] = [
   ...families,
   ...turnScenarios,
   ...privacy,
+  ...natTypes,
 ]
