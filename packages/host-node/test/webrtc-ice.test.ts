@@ -95,7 +95,7 @@ async function start(options: Partial<WebRtcOptions>) {
 }
 
 describe('policy relay', () => {
-  test('[D05] a library that leaks everything: only candidates of relays are told, without our own address', async () => {
+  test('[NT82] [D05] a library that leaks everything: only candidates of relays are told, without our own address', async () => {
     const { adapter, events, until } = await start({ icePolicy: 'relay', iceServers: [turn] })
     adapter.offer(pipe)
     await until(() => candidatesOf(events).includes(''))
@@ -111,7 +111,7 @@ describe('policy relay', () => {
     expect(candidatesOf(events)).toEqual([host, mapped, relayed, ''])
   })
 
-  test('[D05] without a TURN server nothing is tried at all', async () => {
+  test('[NT82] [D05] without a TURN server nothing is tried at all', async () => {
     const { adapter, library, events, until } = await start({
       icePolicy: 'relay',
       iceServers: [{ urls: 'stun:203.0.113.11:3478' }],
@@ -152,7 +152,7 @@ describe('policy relay', () => {
 })
 
 describe('ICE servers', () => {
-  test('replaced at runtime, they hold for connections made from then on', async () => {
+  test('[NT80] replaced at runtime, they hold for connections made from then on', async () => {
     const { adapter, library } = await start({})
     adapter.offer(pipe)
     adapter.setIceServers([turn, { urls: ['stun:203.0.113.11', 'http://203.0.113.11'] }, { urls: 'nothing' }])
@@ -179,7 +179,7 @@ describe('ICE servers', () => {
     await recorded.until(() => recorded.ofType('description').some((event) => event.pipe === behind))
   })
 
-  test('werift asks no STUN server of its own choice', async () => {
+  test('[NT80] werift asks no STUN server of its own choice', async () => {
     const asked: unknown[] = []
     const { RTCIceGatherer } = await import('werift')
     const gather = RTCIceGatherer.prototype.gather
@@ -200,7 +200,7 @@ describe('ICE servers', () => {
     expect(asked).toEqual([undefined, ['127.0.0.1', expect.any(Number)]])
   })
 
-  test('candidates of the other end are bounded, those of its description included', async () => {
+  test('[NT81] candidates of the other end are bounded, those of its description included', async () => {
     const { adapter, library, until } = await start({ candidatesMax: 4 })
     adapter.accept(pipe, { type: 'offer', sdp })
     const candidate = (port: number): IceCandidate => ({
@@ -321,7 +321,7 @@ describe('the path of a connection', () => {
     expect(pathOf([null, 'text', { id: 1 }])).toBeUndefined()
   })
 
-  test('is told after the opening, and again when it changes', async () => {
+  test('[NT83] is told after the opening, and again when it changes', async () => {
     const { adapter, library, events, until } = await start({})
     library.stats = [local, remote, pair]
     adapter.accept(pipe, { type: 'offer', sdp })
