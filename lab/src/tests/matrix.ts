@@ -1,5 +1,5 @@
 import { directPath, type NatMode, natModes } from '../net/nat.ts'
-import { carriedDirectly, meet, pathTo, patienceMs, person, untilPath } from '../world/friends.ts'
+import { carriedDirectly, meet, pathTo, patienceMs, person, untilPath, type WantedPath } from '../world/friends.ts'
 import type { Lab } from '../world/lab.ts'
 import { type LabRelay, reserved, startRelay } from '../world/relay.ts'
 import { expect, type Figures, type LabTest, ReportedError } from './lab-test.ts'
@@ -14,6 +14,13 @@ export interface PairOptions {
   readonly withinMs?: number
   /** What is broken once both are up: for tests of this test. */
   readonly sabotage?: () => Promise<void>
+}
+
+/** Where UDP goes, WebRTC over it is better than TCP, which may come first. */
+const wantedPaths: Readonly<Record<ReturnType<typeof directPath>, WantedPath>> = {
+  udp: { kind: 'direct', transport: 'webrtc' },
+  tcp: { kind: 'direct' },
+  none: { kind: 'relayed' },
 }
 
 let pairs = 0
@@ -34,7 +41,7 @@ export async function meetAcross(lab: Lab, relays: readonly LabRelay[], options:
     await sabotage?.()
     const { firstMessageMs, openedAt } = await meet(anna, bert, withinMs)
     const pathAtFirst = (await pathTo(bert, anna))?.kind ?? 'unknown'
-    const bestAt = await untilPath(anna, bert, [expected === 'none' ? 'relayed' : 'direct'], withinMs)
+    const bestAt = await untilPath(anna, bert, wantedPaths[expected], withinMs)
     const path = await pathTo(bert, anna)
     expect(path?.kind !== undefined, 'the link was lost')
     const isDirect = await carriedDirectly(lab, bert, anna)

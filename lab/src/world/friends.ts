@@ -4,6 +4,12 @@ import type { Lab } from './lab.ts'
 /** How a link goes, as the product says it. */
 export type PathKind = 'lan' | 'direct' | 'relayed'
 
+/** A path that is waited for; over any transport unless it names one. */
+export interface WantedPath {
+  readonly kind: PathKind
+  readonly transport?: 'webrtc'
+}
+
 /** Two people who became contacts, and how that went. Times are ms since the invited opened the invite. */
 export interface Meeting {
   readonly firstMessageMs: number
@@ -56,30 +62,30 @@ export async function pathTo(
 }
 
 /**
- * Waits until the path between two is of a kind, as both of them say; resolves to the lab's ms at which the link came up
+ * Waits until the path between two is as wanted, as both of them say; resolves to the lab's ms at which the link came up
  * on which it goes, as the one who learnt it later saw it.
  */
 export async function untilPath(
   one: Person,
   other: Person,
-  kinds: readonly PathKind[],
+  wanted: WantedPath,
   withinMs: number = patienceMs,
 ): Promise<number> {
   const [here, there] = await Promise.all([
-    sideUntilPath(one, other, kinds, withinMs),
-    sideUntilPath(other, one, kinds, withinMs),
+    sideUntilPath(one, other, wanted, withinMs),
+    sideUntilPath(other, one, wanted, withinMs),
   ])
   return Math.max(here, there)
 }
 
-async function sideUntilPath(from: Person, to: Person, kinds: readonly PathKind[], withinMs: number): Promise<number> {
+async function sideUntilPath(from: Person, to: Person, wanted: WantedPath, withinMs: number): Promise<number> {
   const { events } = from.daemon
   const deadline = performance.now() + withinMs
   for (let heard = 0; ; ) {
     // Looked at again after each event about this peer's links: the list tells the path, the event that it changed.
     const known = events.seen.length
     const path = await pathTo(from, to)
-    if (path?.kind !== undefined && kinds.includes(path.kind)) {
+    if (path?.kind === wanted.kind && (wanted.transport ?? path.transport) === path.transport) {
       const established = events.seen
         .slice(0, Math.max(known, events.seen.length))
         .findLast(
@@ -91,7 +97,7 @@ async function sideUntilPath(from: Person, to: Person, kinds: readonly PathKind[
     heard = Math.max(heard, known)
     try {
       heard = await events.until(
-        `${from.daemon.name} to have a path to ${to.daemon.name} that is ${kinds.join(' or ')}`,
+        `${from.daemon.name} to have a path to ${to.daemon.name} that is ${wanted.kind}${wanted.transport === undefined ? '' : ` over ${wanted.transport}`}`,
         ({ event }) =>
           event.type === 'connection-established' || event.type === 'connection-closed' ? known + 1 : undefined,
         deadline - performance.now(),

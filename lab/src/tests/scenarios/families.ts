@@ -10,7 +10,7 @@ function meeting(name: string, shows: string, options: SettingOptions): LabTest 
     shows,
     run: async (stage) => {
       const { lab, anna, bert, meeting: met, bestPathMs } = await set(stage, options)
-      const between = options.path?.includes('direct') ?? false
+      const between = options.path?.kind === 'direct'
       expect((await carriedDirectly(lab, anna, bert)) === between, 'what the meter counts is not the path they say')
       return { firstMessageMs: Math.round(met.firstMessageMs), bestPathMs }
     },
@@ -22,31 +22,31 @@ export const families: readonly LabTest[] = [
     a: 'port',
     b: 'port',
     carrier: 'port',
-    path: ['direct'],
+    path: { kind: 'direct' },
   }),
   meeting('two behind one NAT', 'both are in home A: the way over the LAN must win', {
     a: 'port',
     b: 'port',
     hosts: ['a1', 'a2'],
-    path: ['lan'],
+    path: { kind: 'lan' },
   }),
   meeting('same private prefix', 'both homes use 192.168.1.0/24, and both computers 192.168.1.11', {
     a: 'port',
     b: 'port',
     homeB: { lan4: '192.168.1' },
-    path: ['direct'],
+    path: { kind: 'direct' },
   }),
   meeting('IPv6 only', 'neither home has IPv4; both have a firewall', {
     a: 'port',
     b: 'port',
     families: 'v6',
     ipv6Relays: true,
-    path: ['direct'],
+    path: { kind: 'direct' },
   }),
   meeting('dual stack', 'IPv4 behind symmetric NATs, IPv6 behind firewalls: IPv6 goes directly', {
     a: 'sym',
     b: 'sym',
     families: 'both',
-    path: ['direct'],
+    path: { kind: 'direct' },
   }),
 ]

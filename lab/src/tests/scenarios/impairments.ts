@@ -18,7 +18,7 @@ export const impairments: readonly LabTest[] = [
         a: 'port',
         b: 'port',
         homeA: { wire: { delayMs: 100, loss: 0.05 } },
-        path: ['direct'],
+        path: { kind: 'direct' },
       })
       const conversation = await Conversation.start(anna, bert)
       await wait(talkMs)
@@ -43,7 +43,7 @@ export const impairments: readonly LabTest[] = [
         b: 'port',
         // A buffer of 200 ms (own choice: the worse home routers have more).
         homeA: { wire: { delayMs: 10, bitsPerSecondUp: 2_000_000, bufferBytes: 50_000 } },
-        path: ['direct'],
+        path: { kind: 'direct' },
       })
       const sink = { address: '192.0.2.31', port: 7000 }
       await lab.host('stun').ask({ type: 'sink', at: sink })

@@ -11,12 +11,12 @@ const rebootMs = 2_000
 const outageMs = { short: 8_000, long: 60_000 } as const
 
 async function rebootRouter(stage: Stage): Promise<Figures> {
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: ['direct'] })
+  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: { kind: 'direct' } })
   const conversation = await Conversation.start(anna, bert)
   await lab.a.reboot('203.0.113.102', () => wait(rebootMs))
   const backAt = performance.now()
   const talkingAt = await conversation.talkingSince(backAt)
-  const directAt = await untilPath(anna, bert, ['direct'])
+  const directAt = await untilPath(anna, bert, { kind: 'direct' })
   const counts = await conversation.end()
   expect(await carriedDirectly(lab, anna, bert), 'they say direct, the meter says the opposite')
   return {
@@ -29,14 +29,14 @@ async function rebootRouter(stage: Stage): Promise<Figures> {
 
 async function moveLaptop(stage: Stage): Promise<Figures> {
   // Both in home A, on its LAN; then Anna's laptop goes to home B.
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', hosts: ['a1', 'a2'], path: ['lan'] })
+  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', hosts: ['a1', 'a2'], path: { kind: 'lan' } })
   const conversation = await Conversation.start(anna, bert)
   const laptop = lab.host('a1')
   await lab.a.leave(laptop)
   await lab.b.enter(laptop)
   const movedAt = performance.now()
   const talkingAt = await conversation.talkingSince(movedAt)
-  const directAt = await untilPath(anna, bert, ['direct'])
+  const directAt = await untilPath(anna, bert, { kind: 'direct' })
   const counts = await conversation.end()
   return {
     talkingAgainMs: Math.round(talkingAt - movedAt),
@@ -46,7 +46,7 @@ async function moveLaptop(stage: Stage): Promise<Figures> {
 }
 
 async function pullCable(stage: Stage): Promise<Figures> {
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: ['direct'] })
+  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: { kind: 'direct' } })
   const conversation = await Conversation.start(anna, bert)
   const outage = stage.options.isLong ? outageMs.long : outageMs.short
   await lab.a.plug('a1', false)
@@ -59,7 +59,7 @@ async function pullCable(stage: Stage): Promise<Figures> {
 }
 
 async function moveIdleLaptop(stage: Stage): Promise<Figures> {
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', hosts: ['a1', 'a2'], path: ['lan'] })
+  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', hosts: ['a1', 'a2'], path: { kind: 'lan' } })
   const laptop = lab.host('a1')
   await lab.a.leave(laptop)
   await lab.b.enter(laptop)

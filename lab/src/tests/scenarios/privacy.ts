@@ -17,7 +17,7 @@ export const privacy: readonly LabTest[] = [
         a: 'none',
         b: 'none',
         configs: [{ relayOnly: true }, {}],
-        path: ['relayed'],
+        path: { kind: 'relayed' },
       })
       const conversation = await Conversation.start(anna, bert)
       await wait(watchMs)

@@ -1,5 +1,5 @@
 import type { LabDaemonOptions } from '../../daemons/lab-daemon.ts'
-import { type Meeting, meet, type PathKind, type Person, patienceMs, person, untilPath } from '../../world/friends.ts'
+import { type Meeting, meet, type Person, patienceMs, person, untilPath, type WantedPath } from '../../world/friends.ts'
 import type { Lab, LabOptions } from '../../world/lab.ts'
 import { type LabRelay, reserved, startRelay } from '../../world/relay.ts'
 import type { Stage } from '../stage.ts'
@@ -8,7 +8,7 @@ export interface SettingOptions extends LabOptions {
   /** Host of each of the two; default a1 and b1. */
   readonly hosts?: readonly [string, string]
   /** The path they are on when the scenario begins; without, whatever came with the first message. */
-  readonly path?: readonly PathKind[]
+  readonly path?: WantedPath
   /** Laid over the configuration of both, and of one of them. */
   readonly config?: object
   readonly configs?: readonly [object, object]

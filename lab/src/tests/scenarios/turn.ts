@@ -15,7 +15,7 @@ function overTurn(transport: 'tcp' | 'tls'): LabTest {
         a: 'port',
         b: 'noudp',
         configs: [{}, { iceServers: [...turnServers.udp, ...turnServers[transport]] }],
-        path: ['relayed'],
+        path: { kind: 'relayed' },
       })
       const turnedAt = await bert.daemon.events.until(
         'a WebRTC link',
