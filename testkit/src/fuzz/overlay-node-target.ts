@@ -60,10 +60,11 @@ export function overlayNodeTarget(crypto: Crypto): FuzzTarget {
     ...all.flatMap((payload, at) =>
       [deeds.sealed, deeds.answer, deeds.first].map((deed) => input(deed, at, 0, payload)),
     ),
-    ...[1, 2, 3, 4, 5].map((type) =>
+    ...[1, 2, 3, 4, 5, 6].map((type) =>
       input(deeds.raw, type, 0, sampleBytes(crypto, `raw ${type}`, 60).fill(type, 0, 1)),
     ),
-    ...[0, 1, 2, 3, 4].map((kind) => input(deeds.command, 1, kind, samples.records[kind % 5])),
+    input(deeds.raw, 6, 0, concatBytes(Uint8Array.of(6), sampleBytes(crypto, 'nonce of a punch', 8))),
+    ...[0, 1, 2, 3, 4, 5].map((kind) => input(deeds.command, 1, kind, samples.records[kind % 5])),
     ...pauseMs.map((_, at) => input(deeds.pause, 0, at)),
   ]
   const run = new NodeRun(crypto)
@@ -194,7 +195,7 @@ class NodeRun {
     target.set(rest.subarray(0, 32))
     const contact = { publicKey: peer.key, endpoint: peer.endpoint }
     const paths = 1 + (detail >> 5)
-    switch (detail % 5) {
+    switch (detail % 6) {
       case 0:
         return { type: 'put', record: rest, republish: detail > 128, paths }
       case 1:
@@ -203,6 +204,8 @@ class NodeRun {
         return { type: 'find-node', target, paths }
       case 3:
         return { type: 'ping', contact }
+      case 4:
+        return { type: 'punch', publicKey: target, rendezvous: contact }
       default:
         return { type: 'bootstrap', contacts: [contact, { publicKey: target, endpoint: peer.endpoint }] }
     }
@@ -233,7 +236,8 @@ class NodeRun {
         if (message.type !== 'message') continue
         const type = message.payload[1] ?? 0
         if (type === 4 || type === 6) peer.token = message.payload.slice(6, 14)
-        if ([1, 3, 5, 7, 9].includes(type)) peer.asked.push({ session: message.session, payload: message.payload })
+        if ([1, 3, 5, 7, 9, 12, 14].includes(type))
+          peer.asked.push({ session: message.session, payload: message.payload })
       }
       this.#perform(this.#hand(peer, heard))
     }
@@ -290,6 +294,10 @@ function honestAnswer(type: number | undefined): Uint8Array {
       return encodeOverlayMessage({ ...common, type: 'find-value-response', token, record: undefined, contacts })
     case 7:
       return encodeOverlayMessage({ ...common, type: 'store-response', status: 'stored' })
+    case 12:
+      return encodeOverlayMessage({ ...common, type: 'rendezvous-response', status: 'accepted', observed: none })
+    case 14:
+      return encodeOverlayMessage({ ...common, type: 'punch-response', status: 'unknown', endpoint: none })
     default:
       return encodeOverlayMessage({ ...common, type: 'reach-response' })
   }
