@@ -195,7 +195,7 @@ describe('[CLI22] options of a run', () => {
     expect(ready).toMatchObject({ type: 'ready', relay: relayText, natType: 'full-cone', relayOnly: false })
   })
 
-  test('[CLI23] up: tells when a relay begins and ceases to carry us', async () => {
+  test('[CLI23] up: tells when a relay begins and ceases to carry us, and what the router turns out to do', async () => {
     alice().reach.entries = [relayEntry(relayText, { state: 'connecting' })]
     let output = () => ''
     let interrupt: () => void = () => undefined
@@ -208,8 +208,10 @@ describe('[CLI22] options of a run', () => {
     await expect.poll(output).toMatch(/connecting …/)
     alice().reach.entries = [relayEntry(relayText)]
     await expect.poll(output, { timeout: 10_000 }).toMatch(/Others reach you through the relay A{22}@/)
+    alice().reach.changes = { natType: 'full-cone' }
     alice().reach.entries = [relayEntry(relayText, { state: 'unreachable', error: 'connection refused' })]
     await expect.poll(output, { timeout: 10_000 }).toMatch(/no longer carries you: connection refused/)
+    expect(output()).toMatch(/ {2}Way to others: full cone: /)
     interrupt()
     expect((await running).code).toBe(0)
   })

@@ -1,4 +1,4 @@
-import type { MiaouClient, Relay } from '@miaou/sdk'
+import type { MiaouClient, NetworkInfo, Relay } from '@miaou/sdk'
 import { connect } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
@@ -64,7 +64,7 @@ export async function up(context: Context, options: UpOptions): Promise<ExitCode
     )
     if (served !== undefined) out.note(handOutWords(context, served))
     out.note(duration === undefined ? text('up.stop-hint') : text('up.duration', { seconds: duration }))
-    stopTelling = tellProgress(context, client, { isJoined: overlay.bootstrap === 'bootstrapped', relays })
+    stopTelling = tellProgress(context, client, { isJoined: overlay.bootstrap === 'bootstrapped', natType, relays })
     await watch(context, { client, daemon: undefined, close: () => client.close() }, { until: until.signal })
     await client.close()
     out.note(text('up.stopping'))
@@ -84,10 +84,14 @@ const lookMsMax = 10_000
 
 interface Told {
   readonly isJoined: boolean
+  readonly natType: NetworkInfo['natType']
   readonly relays: readonly Relay[]
 }
 
-/** A line for people once the overlay is joined, and for each relay that begins or ceases to carry us; ends by the call. */
+/**
+ * A line for people once the overlay is joined, what the router does is known or changes, and a relay begins or ceases to
+ * carry us. The returned function ends that.
+ */
 function tellProgress(context: Context, client: MiaouClient, start: Told): () => void {
   const { out, text } = context
   let timer: NodeJS.Timeout | undefined
@@ -97,11 +101,14 @@ function tellProgress(context: Context, client: MiaouClient, start: Told): () =>
     out.line(`${out.styles.soft(formatWhen(context, context.io.now()))}  ${words}`)
   }
   const look = async (waitMs: number): Promise<void> => {
-    const { overlay, relays } = await client.network.info()
+    const { overlay, natType, relays, relayOnly } = await client.network.info()
     const isJoined = overlay.bootstrap === 'bootstrapped'
     if (isJoined && !told.isJoined) tell(text('live.overlay-joined', { count: overlay.contacts }))
+    if (natType !== told.natType && natType !== 'unknown' && !relayOnly) {
+      tell(text('live.nat', { words: natWords(text, natType) }))
+    }
     for (const words of relayNews(text, told.relays, relays)) tell(words)
-    told = { isJoined: told.isJoined || isJoined, relays }
+    told = { isJoined: told.isJoined || isJoined, natType: natType === 'unknown' ? told.natType : natType, relays }
     lookLater(Math.min(2 * waitMs, lookMsMax))
   }
   // A client that closes meanwhile ends the looking.

@@ -92,6 +92,7 @@ export const reach = {
   'live.now': 'now {path}',
   'live.not-better': 'No better connection with {name}, the one there is stays. {message}',
   'live.worse': 'With {name} now {path}: {reason}',
+  'live.nat': 'Way to others: {words}',
   'live.relay-reserved': 'Others reach you through the relay {relay}',
   'live.relay-lost': 'The relay {relay} no longer carries you: {reason}',
 

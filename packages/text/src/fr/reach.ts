@@ -95,6 +95,7 @@ export const reach: Readonly<Record<keyof typeof english, Phrase>> = {
   'live.now': 'maintenant {path}',
   'live.not-better': 'Pas de meilleure connexion avec {name}, celle qu’il y a reste. {message}',
   'live.worse': 'Avec {name} maintenant {path} : {reason}',
+  'live.nat': 'Chemin vers les autres : {words}',
   'live.relay-reserved': 'Les autres te joignent par le relais {relay}',
   'live.relay-lost': 'Le relais {relay} ne te porte plus : {reason}',
 
