@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type MiaouClient } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
@@ -13,7 +13,18 @@ export interface LabDaemonOptions {
   /** Its `config.json`. */
   readonly config?: object
   readonly args?: readonly string[]
+  /** As where libwebrtc's binary is missing: the peer takes werift. */
+  readonly withoutNativeWebRtc?: boolean
+  /** Path of a certificate (PEM) that it trusts beside the usual ones. */
+  readonly trusted?: string
 }
+
+/** The package of libwebrtc's binary; `ip netns exec` gives each daemon mounts of its own, in which it can be hidden. */
+const nativeWebRtc = join(
+  realpathSync(join(import.meta.dirname, '../../../node_modules/@roamhq')),
+  `wrtc-${process.platform}-${process.arch}`,
+)
+const hidden = ['sh', '-ec', `mount -t tmpfs tmpfs '${nativeWebRtc}' && exec "$@"`, 'sh'] as const
 
 /** Homes lie in the lab's own `/run`: memory, gone with the lab. */
 const homesPath = '/run/homes'
@@ -37,7 +48,8 @@ export class LabDaemon {
   }
 
   /** Starts it (again) and resolves when its API answers. */
-  static async start(host: Host, { name, config = {}, args = [] }: LabDaemonOptions): Promise<LabDaemon> {
+  static async start(host: Host, options: LabDaemonOptions): Promise<LabDaemon> {
+    const { name, config = {}, args = [], withoutNativeWebRtc = false, trusted } = options
     const home = join(homesPath, name)
     mkdirSync(home, { recursive: true, mode: 0o700 })
     writeFileSync(join(home, 'config.json'), JSON.stringify(config))
@@ -45,7 +57,10 @@ export class LabDaemon {
     const command = new RunningCommand(
       home,
       ['up', '--no-passphrase', '--json', '--name', name, '--api-port', `${port}`, ...args],
-      { wrapper: inNamespace(host.name) },
+      {
+        wrapper: [...inNamespace(host.name), ...(withoutNativeWebRtc ? hidden : [])],
+        environment: trusted === undefined ? {} : { NODE_EXTRA_CA_CERTS: trusted },
+      },
     )
     try {
       const [api] = await Promise.all([untilReady(home, command), host.forward(port)])

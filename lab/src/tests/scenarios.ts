@@ -3,6 +3,7 @@ import { families } from './scenarios/families.ts'
 import { impairments } from './scenarios/impairments.ts'
 import { moves } from './scenarios/moves.ts'
 import { natTypes } from './scenarios/nat-types.ts'
+import { overlayPunches } from './scenarios/overlay.ts'
 import { privacy } from './scenarios/privacy.ts'
 import { relayFailures } from './scenarios/relay-failures.ts'
 import { turnScenarios } from './scenarios/turn.ts'
@@ -16,4 +17,5 @@ export const scenarios: readonly LabTest[] = [
   ...turnScenarios,
   ...privacy,
   ...natTypes,
+  ...overlayPunches,
 ]

@@ -12,6 +12,8 @@ export interface SettingOptions extends LabOptions {
   /** Laid over the configuration of both, and of one of them. */
   readonly config?: object
   readonly configs?: readonly [object, object]
+  /** Of the second of the two: see LabDaemonOptions. */
+  readonly bert?: Pick<LabDaemonOptions, 'withoutNativeWebRtc' | 'trusted'>
   /** Relays have IPv6 alone. */
   readonly ipv6Relays?: boolean
   readonly withinMs?: number
@@ -39,7 +41,7 @@ export async function set(stage: Stage, options: SettingOptions): Promise<Settin
   const base = { relays: relays.map(({ address }) => address), ...config }
   const people: readonly [LabDaemonOptions, LabDaemonOptions] = [
     { name: 'anna', config: { ...base, ...configs[0] } },
-    { name: 'bert', config: { ...base, ...configs[1] } },
+    { name: 'bert', config: { ...base, ...configs[1] }, ...options.bert },
   ]
   const daemons = await Promise.all([lab.daemon(hosts[0], people[0]), lab.daemon(hosts[1], people[1])])
   await Promise.all(daemons.map((daemon) => reserved(daemon, relays.length)))
