@@ -35,3 +35,21 @@ test('WebRTC gets ready when a link is dialled or accepted, not before and not o
   adapters.dial(3 as PipeId, 'ws://127.0.0.1:9')
   expect(warmUps).toBe(2)
 })
+
+test('[W22] a name that others told of leads no nearer than it says, what a person typed leads anywhere', () => {
+  const dials: unknown[] = []
+  const websocket = Object.assign(new SilentTransport('websocket'), {
+    dial: (_pipe: PipeId, address: string, nearest?: unknown) => void dials.push([address, nearest]),
+  })
+  const webrtc = new SilentTransport('webrtc')
+  const adapters = new Adapters({ websocket, webrtc, webrtcLibrary: 'wrtc', discovery: new SilentDiscovery() })
+  const addresses = ['wss://example.org', 'ws://192.168.1.7:9', 'ws://127.0.0.1:9', 'ws://cat.local:9']
+  for (const address of addresses) adapters.dial(1 as PipeId, address)
+  expect(dials).toEqual(addresses.map((address, at) => [address, ['public', 'private', 'loopback', 'private'][at]]))
+  adapters.choose('wss://example.org')
+  adapters.dial(1 as PipeId, 'wss://example.org')
+  expect(dials.at(-1)).toEqual(['wss://example.org', undefined])
+  for (let at = 0; at < 64; at++) adapters.choose(`ws://cat${at}.local:9`)
+  adapters.dial(1 as PipeId, 'wss://example.org')
+  expect(dials.at(-1)).toEqual(['wss://example.org', 'public'])
+})

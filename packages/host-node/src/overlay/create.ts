@@ -10,6 +10,8 @@ export interface CreateOverlayOptions {
   readonly offline?: boolean
   readonly loopbackOnly?: boolean
   readonly overlay?: OverlaySettings
+  /** Whether nodes of the LAN are looked for by mDNS; true by default. */
+  readonly lan?: boolean
   readonly crypto: Crypto
   readonly random: Random
   readonly jitter: Jitter

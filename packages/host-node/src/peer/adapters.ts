@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import type { Discovery, PipeId, SignalledTransport, Transport, TransportEvent, TransportHost } from '@miaou/network'
+import { type AddressScope, wayScope } from '@miaou/protocol'
 import type { IceServer } from '../webrtc/options.ts'
 import { tlsFromFiles } from '../websocket/tls-files.ts'
 import type { WebSocketChannel, WebSocketChannelOptions } from '../websocket/websocket-transport.ts'
@@ -40,7 +41,12 @@ export type WebSocketSide = Transport & {
   addresses?(): readonly string[]
   /** Speaks another subprotocol as well; a peer that stays offline has none. */
   channel?(options: WebSocketChannelOptions): WebSocketChannel
+  /** `nearest`: how near the address may be that it leads to; undefined for any. */
+  dial(pipe: PipeId, address: string, nearest?: AddressScope): void
 }
+
+/** Addresses that were typed, at most; guess: the one typed longest ago is forgotten. */
+const chosenMax = 64
 
 /** Where the bytes of a pipe go. */
 export type PipeOwner = Pick<Transport, 'send' | 'close'>
@@ -52,6 +58,8 @@ export class Adapters {
   readonly webrtcLibrary: WebRtcLibrary
   readonly discovery: Discovery
   readonly #owners = new Map<PipeId, PipeOwner>()
+  /** Addresses that a person typed. */
+  readonly #chosen = new Set<string>()
   #isStopping = false
 
   constructor(parts: Pick<Adapters, 'websocket' | 'webrtc' | 'webrtcLibrary' | 'discovery'>) {
@@ -85,11 +93,24 @@ export class Adapters {
     this.#owners.delete(pipe)
   }
 
-  /** Opens a pipe to an address; what the upgrade of its link needs is started meanwhile. */
+  /** A person says that somebody is at this address, wherever it leads to. */
+  choose(address: string): void {
+    this.#chosen.delete(address)
+    this.#chosen.add(address)
+    for (const oldest of this.#chosen) {
+      if (this.#chosen.size <= chosenMax) break
+      this.#chosen.delete(oldest)
+    }
+  }
+
+  /**
+   * Opens a pipe to an address; what the upgrade of its link needs is started meanwhile. A name that others told of leads
+   * no nearer than it says (spec/records W22).
+   */
   dial(pipe: PipeId, address: string): void {
     this.warmUp()
     this.claim(pipe, this.websocket)
-    this.websocket.dial(pipe, address)
+    this.websocket.dial(pipe, address, this.#chosen.has(address) ? undefined : wayScope(address))
   }
 
   /** Somebody is there to talk to: the first conversation must not wait for a process to load. */
@@ -141,6 +162,14 @@ export async function createAdapters(options: AdapterOptions): Promise<Adapters>
     // Who hides its address from peers does not call out on the LAN either.
     discovery: relayOnly ? new SilentDiscovery() : new MdnsDiscovery({ loopbackOnly }),
   })
+}
+
+/** Changes with the addresses of this machine, and with nothing else. */
+export function interfacesText(): string {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
+    .sort()
+    .join()
 }
 
 /** Both families where the machine has IPv6 at all: a listener on `::` takes IPv4, too. */

@@ -13,6 +13,8 @@ export interface DriveLoopOptions {
   readonly clock: Clock
   readonly log: Log
   readonly perform: (output: PeerOutput) => void
+  /** The machine slept: the peer has been told, what runs beside it has not. */
+  readonly onSlept?: () => void
   /** An invariant of ours broke: the peer must not go on. */
   readonly onCrash: (error: unknown) => void
 }
@@ -111,5 +113,6 @@ export class DriveLoop {
     this.#options.log.write('info', 'slept', { forMs: Math.round(forMs) })
     this.push({ type: 'network', input: { type: 'network-changed' } })
     this.push({ type: 'wake' })
+    this.#options.onSlept?.()
   }
 }

@@ -24,6 +24,8 @@ export class NatWatch {
   #natType: NatType = 'unknown'
   #servers = ''
   #timer: NodeJS.Timeout | undefined
+  /** Networks there were: what was asked on one says nothing of the next. */
+  #networks = 0
   #isStopped = false
 
   constructor(options: NatWatchOptions) {
@@ -45,6 +47,7 @@ export class NatWatch {
   }
 
   networkChanged(): void {
+    this.#networks += 1
     this.#natType = 'unknown'
     this.#ask(settleMs)
   }
@@ -52,9 +55,10 @@ export class NatWatch {
   /** Asks every server once; takes seconds where one is silent. Never fails. */
   async connectivity(): Promise<Connectivity> {
     const servers = this.#options.servers()
-    if (servers.length === 0) return { names: [] }
+    if (servers.length === 0 || this.#isStopped) return { names: [] }
+    const network = this.#networks
     const { names, ...report } = await this.#discover(servers, 'all', this.#options.loopbackOnly)
-    this.#natType = report.natType
+    this.#learn(report.natType, network)
     return {
       report,
       names: names.map(({ name, state, ms, addresses: [address] }) => ({
@@ -84,8 +88,13 @@ export class NatWatch {
       this.#natType = 'unknown'
       return
     }
+    const network = this.#networks
     const { natType } = await this.#discover(servers, 'needed', this.#options.loopbackOnly)
-    this.#natType = natType
+    this.#learn(natType, network)
+  }
+
+  #learn(natType: NatType, network: number): void {
+    if (network === this.#networks) this.#natType = natType
   }
 }
 

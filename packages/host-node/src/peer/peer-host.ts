@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os'
 import {
   compareBytes,
   err,
@@ -39,7 +38,7 @@ import { type OverlaySettings, settingsOfRun } from '../overlay/settings.ts'
 import type { OverlaySide } from '../overlay/side.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
-import { type AdapterOptions, type Adapters, createAdapters } from './adapters.ts'
+import { type AdapterOptions, type Adapters, createAdapters, interfacesText } from './adapters.ts'
 import { type Config, type ConfigError, loadConfig } from './config.ts'
 import { Connects } from './connects.ts'
 import { runDiagnostics } from './diagnostics.ts'
@@ -48,6 +47,7 @@ import { createGossipEngine, GossipFace, gossipKeyPair } from './gossip-face.ts'
 import type { NetworkInfo, PeerHandle, PeerView, Stopped } from './handle.ts'
 import { databasePath, type OpenHomeError, openHome } from './home.ts'
 import type { PeerIdentity } from './identity.ts'
+import type { CreatePortMapper } from './mapped-ports.ts'
 import { Pending } from './pending.ts'
 import { Reach } from './reach.ts'
 import type { ReachSettings } from './reach-settings.ts'
@@ -126,6 +126,8 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
       log,
       keyring,
       deviceKey: identity.messaging.deviceKey,
+      // Who hides does not call out on the LAN.
+      ...(settings.relayOnly === true ? { lan: false } : {}),
       onCrash: options.onCrash ?? rethrow,
     }),
     // Who never has a link has nobody to gossip with.
@@ -179,6 +181,8 @@ interface Beside {
   readonly stun: StunAnswerer | undefined
   /** Makes the engine of circuits; a peer that stays offline has none. */
   readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
+  /** Asks the router to let others in; undefined where it is not asked. */
+  readonly createPortMapper: CreatePortMapper | undefined
 }
 
 /** What one run was told, and `config.json` where it was told nothing. */
@@ -224,7 +228,7 @@ class PeerHost implements PeerHandle {
     this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
     const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
     this.#adapters = adapters
-    const { overlay, gossip, gossipKey, relayHost, stun, createCircuits } = beside
+    const { overlay, gossip, gossipKey, relayHost, stun, createCircuits, createPortMapper } = beside
     const circuits = createCircuits?.(nextPipe)
     this.overlay = overlay
     this.gossip = new GossipFace(
@@ -251,6 +255,7 @@ class PeerHost implements PeerHandle {
       clock: systemClock,
       log: this.#log,
       perform: (output) => this.#perform(output),
+      onSlept: () => this.#networkChanged(),
       onCrash: options.onCrash ?? rethrow,
     })
     this.#connects = new Connects((peerId) => this.#view(peerId))
@@ -269,6 +274,7 @@ class PeerHost implements PeerHandle {
       overlay,
       relayHost,
       stun,
+      createPortMapper,
       nextPipe,
       push: (input) => this.#loop.push(input),
       connection: (peerId) => this.#view(peerId),
@@ -299,6 +305,7 @@ class PeerHost implements PeerHandle {
     const discovering = await discovery.start(undefined)
     if (!discovering.ok) this.#discoveryError = 'detail' in discovering.error ? discovering.error.detail : 'name taken'
     await joining
+    if (this.#settings.offline !== true) this.#reach.mapPorts(this.overlay.info().endpoints[0]?.port ?? 0)
     this.#loop.push({ type: 'listening', port: portOf(this.#addresses) })
     this.#loop.push({ type: 'wake' })
     this.#watchInterfaces()
@@ -392,7 +399,7 @@ class PeerHost implements PeerHandle {
         return
       case 'advertise':
         this.#discoverable = this.#settings.relayOnly === true ? 'off' : visibilityOf(output.advertisement)
-        this.overlay.setDiscoverable(output.advertisement !== undefined)
+        this.overlay.setDiscoverable(this.#settings.relayOnly !== true && output.advertisement !== undefined)
         void this.#adapters.discovery.advertise(output.advertisement)
         return
       case 'event':
@@ -457,6 +464,7 @@ class PeerHost implements PeerHandle {
       relays: this.#reach.use.views(this.#peer.relays()),
       reservations: this.#reach.use.reservations,
       relayOnly: this.#settings.relayOnly ?? false,
+      portMapping: this.#reach.portMapping,
       ...(relay === undefined ? {} : { serving: { relay } }),
       ...(publicUrl === undefined ? {} : { publicUrl }),
     }
@@ -505,6 +513,7 @@ class PeerHost implements PeerHandle {
     const view = peerId === undefined ? undefined : this.#view(peerId)
     if (view !== undefined && isConnected(view)) this.#connects.already(view)
     else if (peerId === undefined) {
+      this.#adapters.choose(target)
       this.#loop.push({ type: 'network', input: { type: 'connect-address', address: target } })
     } else {
       const addresses = this.#peer.seenPeers().find((peer) => peer.peerId === peerId)?.addresses ?? []
@@ -541,24 +550,23 @@ class PeerHost implements PeerHandle {
     let before = interfacesText()
     this.#interfacesTimer = setInterval(() => {
       this.#loop.checkClocks()
+      this.#reach.checkClock()
       const text = interfacesText()
       if (text === before) return
       before = text
-      // An invite made from now on must name the ways that are true now.
-      this.#addresses = this.#adapters.websocket.addresses?.() ?? this.#addresses
-      this.#reach.networkChanged(this.#addresses)
       this.#loop.push({ type: 'network', input: { type: 'network-changed' } })
-      this.overlay.networkChanged()
+      this.#networkChanged()
     }, interfacesPollMs)
     this.#interfacesTimer.unref()
   }
-}
 
-function interfacesText(): string {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
-    .sort()
-    .join()
+  /** What runs beside the peer hears of new addresses, or of a sleep after which everything may have changed. */
+  #networkChanged(): void {
+    // An invite made from now on must name the ways that are true now.
+    this.#addresses = this.#adapters.websocket.addresses?.() ?? this.#addresses
+    this.#reach.networkChanged(this.#addresses)
+    this.overlay.networkChanged()
+  }
 }
 
 function isConnected(view: ConnectionView): boolean {

@@ -1,35 +1,54 @@
-import { err, type Log, ok, type Result } from '@miaou/core'
+import { equalBytes, err, type Log, ok, type Result } from '@miaou/core'
 import type { Keyring } from '@miaou/keyring'
 import type { CircuitsEngine, PipeId } from '@miaou/network'
+import type { RelayAddress } from '@miaou/protocol'
 import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
 import type { Adapters } from './adapters.ts'
 import { type ConfigError, configPath } from './config.ts'
-import type { ReachSettings } from './reach-settings.ts'
+import type { CreatePortMapper } from './mapped-ports.ts'
+import { configuredRelaysMax, type ReachSettings } from './reach-settings.ts'
 import { systemClock, systemJitter, systemRandom } from './system.ts'
 
 /** RFC 8489 §18.6. */
 const stunPortDefault = 3478
 
-/** What is configured, with what one run was told in its place; relays of both. */
+/** Relays of one run and those configured, at most. Own choice: as many of each as a configuration may name. */
+export const chosenRelaysMax: number = 2 * configuredRelaysMax
+
+/**
+ * What is configured, with what one run was told in its place. Relays are those of both, each once; what a relay is
+ * configured to give holds where a run only says that it is to be one.
+ */
 export function reachSettingsOfRun(
   home: string,
   configured: ReachSettings,
   run: ReachSettings,
 ): Result<ReachSettings, ConfigError> {
-  const relays = [...(run.relays ?? []), ...(configured.relays ?? [])]
-  const settings = { ...configured, ...run, relays }
+  const bad = (detail: string): Result<never, ConfigError> =>
+    err({ type: 'bad-config', path: configPath(home), detail })
+  const relays = [...(run.relays ?? []), ...(configured.relays ?? [])].filter(isFirstOfItsRelay)
+  if (relays.length > chosenRelaysMax) {
+    return bad(`more than ${chosenRelaysMax} relays were named, those of the configuration included`)
+  }
+  const relay = run.serve?.relay && { ...configured.serve?.relay, ...run.serve.relay }
+  const serve = relay === undefined ? configured.serve : { relay }
+  const settings = { ...configured, ...run, relays, ...(serve === undefined ? {} : { serve }) }
   if (settings.relayOnly === true && settings.serve?.relay !== undefined) {
-    const detail = 'a relay is dialled at its address, which "relayOnly" hides: choose one of the two'
-    return err({ type: 'bad-config', path: configPath(home), detail })
+    return bad('a relay is dialled at its address, which "relayOnly" hides: choose one of the two')
   }
   return ok(settings)
+}
+
+function isFirstOfItsRelay({ relayId }: RelayAddress, index: number, all: readonly RelayAddress[]): boolean {
+  return all.findIndex((other) => equalBytes(other.relayId, relayId)) === index
 }
 
 export interface Relaying {
   readonly relayHost: RelayHost | undefined
   readonly stun: StunAnswerer | undefined
   readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
+  readonly createPortMapper: CreatePortMapper | undefined
 }
 
 /** Loads the engines of relays: that which uses them, and where it is asked for that which is one. */
@@ -40,7 +59,9 @@ export async function createRelaying(options: {
   readonly adapters: Adapters
 }): Promise<Relaying> {
   const { settings, keyring, log, adapters } = options
-  if (settings.offline === true) return { relayHost: undefined, stun: undefined, createCircuits: undefined }
+  if (settings.offline === true) {
+    return { relayHost: undefined, stun: undefined, createCircuits: undefined, createPortMapper: undefined }
+  }
   const [{ Circuits }, { createPseudonyms }, { createNodeCrypto }] = await Promise.all([
     import('@miaou/network'),
     import('../relay/pseudonyms.ts'),
@@ -55,7 +76,19 @@ export async function createRelaying(options: {
     stun,
     createCircuits: (nextPipe) =>
       new Circuits({ crypto, random: systemRandom, jitter: systemJitter, pseudonymFor }, nextPipe),
+    createPortMapper: await loadPortMapper(settings),
   }
+}
+
+/** A peer that stays on this machine, or hides, lets nobody in. */
+async function loadPortMapper({
+  portMapping = true,
+  loopbackOnly = false,
+  relayOnly = false,
+}: ReachSettings & { readonly loopbackOnly?: boolean }): Promise<CreatePortMapper | undefined> {
+  if (!portMapping || loopbackOnly || relayOnly) return undefined
+  const { PortMapper } = await import('../nat/port-mapper.ts')
+  return (ports, onChange) => new PortMapper({ ports, onChange })
 }
 
 /** Without a free port friends of this relay do without: STUN helps them to direct paths, nothing else hangs on it. */

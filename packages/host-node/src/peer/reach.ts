@@ -13,8 +13,9 @@ import type { RelayHost } from '../relay/relay-host.ts'
 import type { IceServer } from '../webrtc/options.ts'
 import type { Adapters } from './adapters.ts'
 import { AddedRelays, addedRelaysSizeMax } from './added-relays.ts'
-import type { RelayServing } from './handle.ts'
-import { type IceServerSetting, iceServersAt, iceServersRenewAt } from './ice-servers.ts'
+import type { PortMapping, RelayServing } from './handle.ts'
+import { type IceServerSetting, iceServersAt, iceServersRenewAt, turnPeriodMs } from './ice-servers.ts'
+import { type CreatePortMapper, MappedPorts } from './mapped-ports.ts'
 import { NatWatch } from './nat-watch.ts'
 import type { ReachSettings } from './reach-settings.ts'
 import { RelayUse } from './relay-use.ts'
@@ -39,11 +40,13 @@ export interface ReachOptions {
   /** Ed25519: signs the record of this device. */
   readonly deviceKey: KeyPair
   readonly adapters: Adapters
-  readonly overlay: OverlaySide
+  readonly overlay: Pick<OverlaySide, 'info' | 'putRecord' | 'get'>
   /** Undefined: this peer serves nobody. */
-  readonly relayHost: RelayHost | undefined
+  readonly relayHost: Pick<RelayHost, 'relayId' | 'relayAddress' | 'start' | 'stop' | 'view'> | undefined
   /** Answers STUN beside it. */
-  readonly stun: StunAnswerer | undefined
+  readonly stun: Pick<StunAnswerer, 'port' | 'counters' | 'stop'> | undefined
+  /** Undefined: no router is asked for anything. */
+  readonly createPortMapper: CreatePortMapper | undefined
   readonly nextPipe: () => PipeId
   readonly push: (input: PeerInput) => void
   readonly connection: (peerId: PeerId) => ConnectionView | undefined
@@ -59,9 +62,11 @@ export class Reach {
   readonly nat: NatWatch
   readonly #options: ReachOptions
   readonly #records: RecordsHost
+  readonly #ports: MappedPorts
   #listening: readonly string[] = []
   #offered: readonly IceServerUrl[] = []
-  #renewTimer: NodeJS.Timeout | undefined
+  /** Wall-clock ms from which, and until which, the passwords in use are those of their time. */
+  #credentialsHold: { readonly from: number; readonly until: number } = { from: 0, until: Number.POSITIVE_INFINITY }
 
   constructor(options: ReachOptions) {
     this.#options = options
@@ -109,6 +114,7 @@ export class Reach {
       loopbackOnly: settings.loopbackOnly ?? false,
       isWatching: settings.relayOnly !== true,
     })
+    this.#ports = new MappedPorts(options.createPortMapper, () => this.#tellAddresses())
     this.use = new RelayUse({
       configured,
       added,
@@ -117,6 +123,7 @@ export class Reach {
           .relayCandidates()
           .flatMap(({ relay, source }) => (source === 'config' ? [] : [{ relay, source }])),
       ownRelayId: relayHost?.relayId,
+      loopbackOnly: settings.loopbackOnly ?? false,
       adapters,
       nextPipe,
       push,
@@ -127,7 +134,14 @@ export class Reach {
   get addresses(): readonly string[] {
     const { publicUrl, relayOnly } = this.#options.settings
     if (relayOnly === true) return []
-    return [...new Set([...(publicUrl === undefined ? [] : [publicUrl]), ...this.#listening])]
+    const mapped = this.#ports.address
+    const outside = [publicUrl, mapped].filter((address) => address !== undefined)
+    return [...new Set([...outside, ...this.#listening])]
+  }
+
+  /** What the router does for us. */
+  get portMapping(): PortMapping {
+    return this.#ports.view()
   }
 
   /** STUN and TURN servers in use: those configured, then those that relays offer. */
@@ -143,9 +157,15 @@ export class Reach {
     relayHost?.start()
     this.use.start(adapters.websocket)
     this.#records.start()
-    this.#records.setAddresses(this.addresses)
-    this.#tellService()
+    this.#tellAddresses()
     this.#setIceServers()
+  }
+
+  /** Once the overlay has its port: has the router let others in. `udpPort`: of the overlay, 0 for none. */
+  mapPorts(udpPort: number): void {
+    const [address] = this.#listening
+    const { stun } = this.#options
+    if (address !== undefined) this.#ports.start(portOf(address), [udpPort, stun?.port ?? 0])
   }
 
   /** What the peer wants done about relays and records. */
@@ -175,10 +195,16 @@ export class Reach {
   /** The addresses of this machine changed. */
   networkChanged(listening: readonly string[]): void {
     this.#listening = listening
-    this.#records.setAddresses(this.addresses)
     this.#records.networkChanged()
     this.nat.networkChanged()
-    this.#tellService()
+    this.#ports.networkChanged()
+    this.#tellAddresses()
+  }
+
+  /** To be called now and then: passwords for a time follow the wall clock, which jumps, and on which machines sleep. */
+  checkClock(): void {
+    const { wall } = this.#options.clock.now()
+    if (wall < this.#credentialsHold.from || wall >= this.#credentialsHold.until) this.#setIceServers()
   }
 
   /** What this peer does for others, undefined where it does nothing. */
@@ -214,11 +240,15 @@ export class Reach {
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#renewTimer)
     this.nat.stop()
     this.#records.stop()
     const { relayHost, stun } = this.#options
-    await Promise.all([this.use.stop(), relayHost?.stop(), stun?.stop()])
+    await Promise.all([this.use.stop(), relayHost?.stop(), stun?.stop(), this.#ports.stop()])
+  }
+
+  #tellAddresses(): void {
+    this.#records.setAddresses(this.addresses)
+    this.#tellService()
   }
 
   /** Announces the relay by a record of its own, which says nothing of whose it is. */
@@ -238,11 +268,14 @@ export class Reach {
 
   #setIceServers(): void {
     const { settings, clock, adapters } = this.#options
+    const { wall } = clock.now()
+    const until = iceServersRenewAt(settings.iceServers ?? [], wall)
+    this.#credentialsHold = { from: Number.isFinite(until) ? until - turnPeriodMs : 0, until }
     adapters.webrtc.setIceServers?.(this.iceServers)
     this.nat.serversChanged()
-    const { wall } = clock.now()
-    const renewInMs = iceServersRenewAt(settings.iceServers ?? [], wall) - wall
-    clearTimeout(this.#renewTimer)
-    if (Number.isFinite(renewInMs)) this.#renewTimer = setTimeout(() => this.#setIceServers(), renewInMs).unref()
   }
+}
+
+function portOf(address: string): number {
+  return Number(new URL(address).port)
 }

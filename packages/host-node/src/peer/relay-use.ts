@@ -1,7 +1,15 @@
 import { equalBytes, err, ok, type Result } from '@miaou/core'
 import type { CircuitsOutput, PipeId, RelayView, TransportEvent } from '@miaou/network'
 import type { PeerInput } from '@miaou/peer'
-import { type CircuitAddress, formatRelayAddress, type RelayAddress } from '@miaou/protocol'
+import {
+  type AddressScope,
+  type CircuitAddress,
+  formatRelayAddress,
+  isWayWithin,
+  type RelayAddress,
+  wayScope,
+} from '@miaou/protocol'
+import { dialScope } from '../websocket/dial-scope.ts'
 import type { WebSocketChannel } from '../websocket/websocket-transport.ts'
 import type { Adapters, WebSocketSide } from './adapters.ts'
 import type { AddedRelays, AddRelayError } from './added-relays.ts'
@@ -31,6 +39,8 @@ export interface RelayUseOptions {
   readonly learnt: () => readonly LearntRelay[]
   /** The relay that this peer is itself: a reservation there would be no way around one's own router. */
   readonly ownRelayId: Uint8Array | undefined
+  /** A peer that stays on this machine: everybody it meets is here. */
+  readonly loopbackOnly: boolean
   readonly adapters: Adapters
   readonly nextPipe: () => PipeId
   readonly push: (input: PeerInput) => void
@@ -87,7 +97,7 @@ export class RelayUse {
       case 'relay-dial':
         if (this.#channel === undefined) return
         this.#options.adapters.claim(output.pipe, this.#channel)
-        this.#channel.dial(output.pipe, output.url)
+        this.#channel.dial(output.pipe, output.url, this.#nearestFor(output.url))
         return
       case 'reservations':
         this.#reservations = output.addresses
@@ -135,6 +145,20 @@ export class RelayUse {
     this.#measurements.settleAll(err({ type: 'stopped' }))
     await this.#channel?.stop()
   }
+
+  /** How near the relay at a URL may be; undefined where a person said that it is there. */
+  #nearestFor(url: string): AddressScope | undefined {
+    const chosen = [...this.#options.added.all, ...this.#options.configured]
+    if (chosen.some((relay) => relay.url === url)) return undefined
+    return dialScope(url, this.#options.loopbackOnly ? 'loopback' : nearestOf(chosen))
+  }
+}
+
+/** Who uses a relay on this machine or network may be told of others there. */
+function nearestOf(relays: readonly RelayAddress[]): AddressScope {
+  let nearest: AddressScope = 'public'
+  for (const { url } of relays) if (!isWayWithin(url, nearest)) nearest = wayScope(url)
+  return nearest
 }
 
 function unique<T extends { readonly relay: RelayAddress }>(named: readonly T[]): T[] {

@@ -135,6 +135,9 @@ export interface RecordsHostOptions {
   readonly lookupLimits?: Partial<LookupLimits>
 }
 
+/** A wall clock that went so far apart from the monotonic one, ms: the machine slept, or its clock was set. Guess. */
+const clockJumpMs = 600_000
+
 /** How often the host looks whether something is due, ms. */
 const careIntervalMs = 1_000
 
@@ -172,6 +175,8 @@ export class RecordsHost {
   /** What each relay was seen to be last: its news is what scores it. */
   #seen: ReadonlyMap<string, RelayView['state']> = new Map()
   #candidatesText: string | undefined
+  /** Wall clock minus monotonic clock when it was last looked at, ms. */
+  #lead: number | undefined
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
 
@@ -282,6 +287,7 @@ export class RecordsHost {
   care(): void {
     if (this.#isStopped) return
     const now = this.#options.clock.now()
+    this.#checkClock(now)
     const isReady = this.#options.usesOverlay && this.#options.overlay.isReady()
     if (isReady && !this.#wasReady) this.#lookups.forget()
     this.#wasReady = isReady
@@ -293,6 +299,13 @@ export class RecordsHost {
       void this.#askForRelays(now)
     }
     this.#known.saveNowAndThen(now.mono)
+  }
+
+  /** Records are good for a day by the wall clock: what was signed before it jumped may be of no use after. */
+  #checkClock({ mono, wall }: Now): void {
+    const lead = wall - mono
+    if (this.#lead !== undefined && Math.abs(lead - this.#lead) > clockJumpMs) this.#change()
+    this.#lead = lead
   }
 
   /** What changes within a moment is said once. */

@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net'
 import type { ChannelIndex, PipeId, TransportError, TransportHost } from '@miaou/network'
+import type { AddressScope } from '@miaou/protocol'
 import { WebSocket } from 'ws'
 import { parseWebSocketAddress, webSocketAddress } from './addresses.ts'
+import { guardedLookup, type NameLookup, whyTooNear } from './dial-scope.ts'
 
 /** What one set of pipes may hold and wait for. */
 export interface WebSocketPipesLimits {
@@ -26,6 +28,8 @@ export interface WebSocketPipesOptions {
   /** Told after each turn in which something was sent, once at most `drainedMark` bytes of it wait. */
   readonly onDrained: ((pipe: PipeId) => void) | undefined
   readonly drainedMark: number
+  /** Resolves names of dials that are bounded by `nearest`. */
+  readonly lookup: NameLookup
 }
 
 interface Pipe {
@@ -62,13 +66,13 @@ export class WebSocketPipes {
     this.#open(pipe, 'in', webSocketAddress(remoteAddress, remotePort))
   }
 
-  dial(pipe: PipeId, address: string): void {
-    const { subprotocol, host, limits } = this.#options
+  /** `nearest`: how near the address may be that it leads to; undefined for any. */
+  dial(pipe: PipeId, address: string, nearest?: AddressScope): void {
+    const { subprotocol, host, limits, lookup } = this.#options
     const url = parseWebSocketAddress(address)
-    if (url === undefined || this.#isStopping) {
-      const error: TransportError =
-        url === undefined ? { type: 'bad-address', address } : { type: 'unavailable', detail: 'the transport stops' }
-      queueMicrotask(() => host.emit({ type: 'closed', pipe, error }))
+    const error = this.#whyNot(address, url, nearest)
+    if (url === undefined || error !== undefined) {
+      queueMicrotask(() => host.emit({ type: 'closed', pipe, ...(error === undefined ? {} : { error }) }))
       return
     }
     // Named beside the call: the typings do not know `closeTimeout` yet.
@@ -78,6 +82,7 @@ export class WebSocketPipes {
       maxPayload: limits.messageSizeMax,
       handshakeTimeout: limits.dialTimeoutMs,
       closeTimeout: limits.closeTimeoutMs,
+      ...(nearest === undefined ? {} : { lookup: guardedLookup(nearest, lookup) }),
     }
     const webSocket = new WebSocket(url, [subprotocol], clientOptions)
     const added = this.#add(pipe, webSocket, undefined)
@@ -122,6 +127,14 @@ export class WebSocketPipes {
     await new Promise<void>((resolve) => {
       this.#whenEmpty = resolve
     })
+  }
+
+  #whyNot(address: string, url: URL | undefined, nearest: AddressScope | undefined): TransportError | undefined {
+    if (url === undefined) return { type: 'bad-address', address }
+    if (this.#isStopping) return { type: 'unavailable', detail: 'the transport stops' }
+    // As the URL's parser reads it: `0x7f.1` is 127.0.0.1.
+    const detail = nearest && whyTooNear(url.hostname, nearest)
+    return detail === undefined ? undefined : { type: 'unreachable', detail }
   }
 
   /** Whether too much waits in all, and so many bytes are more than a pipe's share of it. */

@@ -1,5 +1,8 @@
+import { lookup as systemLookup } from 'node:dns'
 import { ok, type Result } from '@miaou/core'
 import type { ChannelIndex, PipeId, Transport, TransportError, TransportHost } from '@miaou/network'
+import type { AddressScope } from '@miaou/protocol'
+import type { NameLookup } from './dial-scope.ts'
 import type { TlsReader } from './tls-files.ts'
 import { type ListenerRoute, WebSocketListener } from './websocket-listener.ts'
 import { WebSocketPipes, type WebSocketPipesLimits } from './websocket-pipes.ts'
@@ -51,6 +54,8 @@ export interface WebSocketTransportOptions {
   readonly onTlsError: ((detail: string) => void) | undefined
   /** Addresses of proxies whose `X-Forwarded-For` is believed. Empty: nobody's. */
   readonly trustedProxies: readonly string[]
+  /** Resolves the names of dials that may not go everywhere; for tests. */
+  readonly lookup: NameLookup
 }
 
 export const defaultWebSocketTransportOptions: WebSocketTransportOptions = {
@@ -76,6 +81,7 @@ export const defaultWebSocketTransportOptions: WebSocketTransportOptions = {
   tlsPollMs: 60_000,
   onTlsError: undefined,
   trustedProxies: [],
+  lookup: systemLookup,
 }
 
 /** Bounds of one channel: as those of the transport, for another subprotocol. */
@@ -117,7 +123,8 @@ export interface WebSocketChannelOptions {
 
 /** Another subprotocol on the listener of a transport, with pipes and an owner of its own. */
 export interface WebSocketChannel {
-  dial(pipe: PipeId, url: string): void
+  /** `nearest`: how near the address may be that it leads to (spec/records W22); undefined for any. */
+  dial(pipe: PipeId, url: string, nearest?: AddressScope): void
   send(pipe: PipeId, channel: ChannelIndex, bytes: Uint8Array): void
   close(pipe: PipeId): void
   /** Takes no further socket and closes its pipes; the transport goes on. */
@@ -139,9 +146,10 @@ export class WebSocketTransport implements Transport {
   }
 
   async start(host: TransportHost): Promise<Result<readonly string[], TransportError>> {
-    const { listens, subprotocol } = this.#options
+    const { listens, subprotocol, lookup } = this.#options
     const pipes = new WebSocketPipes({
       subprotocol,
+      lookup,
       limits: this.#options,
       host,
       onDrained: undefined,
@@ -161,7 +169,8 @@ export class WebSocketTransport implements Transport {
   channel(options: WebSocketChannelOptions): WebSocketChannel {
     const { subprotocol, accepts, host, onDrained, drainedMark = 65_536 } = options
     const limits = { ...defaultWebSocketChannelLimits, ...options.limits }
-    const pipes = new WebSocketPipes({ subprotocol, limits, host, onDrained, drainedMark })
+    const { lookup } = this.#options
+    const pipes = new WebSocketPipes({ subprotocol, limits, host, onDrained, drainedMark, lookup })
     this.#others.add(pipes)
     if (accepts) {
       const route = routeTo(pipes, subprotocol, limits)
@@ -169,7 +178,7 @@ export class WebSocketTransport implements Transport {
       this.#listener?.addRoute(route)
     }
     return {
-      dial: (pipe, url) => pipes.dial(pipe, url),
+      dial: (pipe, url, nearest) => pipes.dial(pipe, url, nearest),
       send: (pipe, channel, bytes) => pipes.send(pipe, channel, bytes),
       close: (pipe) => pipes.close(pipe),
       stop: async () => {
@@ -183,8 +192,9 @@ export class WebSocketTransport implements Transport {
     }
   }
 
-  dial(pipe: PipeId, address: string): void {
-    this.#pipes?.dial(pipe, address)
+  /** `nearest`: as of a channel's dial. */
+  dial(pipe: PipeId, address: string, nearest?: AddressScope): void {
+    this.#pipes?.dial(pipe, address, nearest)
   }
 
   send(pipe: PipeId, channel: ChannelIndex, bytes: Uint8Array): void {
