@@ -80,11 +80,6 @@ export class LabDaemon {
   /** Everything it has said, on both outputs. */
   readonly output = (): string => this.#command.stdout + this.#command.stderr
 
-  async stop(): Promise<void> {
-    await this.client.close()
-    await this.#command.kill('SIGTERM')
-  }
-
   async kill(): Promise<void> {
     await this.client.close()
     await this.#command.kill('SIGKILL')

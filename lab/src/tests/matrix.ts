@@ -58,7 +58,7 @@ export async function meetAcross(lab: Lab, relays: readonly LabRelay[], options:
     // Told now: once the two are stopped there is nothing left to look into.
     throw new ReportedError(error, await lab.report())
   } finally {
-    await Promise.all(daemons.map((daemon) => lab.stop(daemon)))
+    await Promise.all(daemons.map((daemon) => lab.kill(daemon)))
   }
 }
 

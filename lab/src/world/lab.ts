@@ -116,10 +116,10 @@ export class Lab {
     return (await this.net.read(direct)).bytes
   }
 
-  /** Ends a daemon before the lab does. */
-  async stop(daemon: LabDaemon): Promise<void> {
+  /** Ends a daemon before the lab does, at once. */
+  async kill(daemon: LabDaemon): Promise<void> {
     this.#daemons.delete(daemon)
-    await daemon.stop()
+    await daemon.kill()
   }
 
   /** How each daemon's links and relays stand, for the screen; and all it said and counted, for the file. */

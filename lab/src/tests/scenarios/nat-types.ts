@@ -21,7 +21,7 @@ async function natTypeOn(lab: Lab, host: string, mode: NatMode): Promise<string>
     const told = (await daemon.client.network.info()).natType
     return told === 'unknown' ? undefined : told
   })
-  await lab.stop(daemon)
+  await lab.kill(daemon)
   return natType
 }
 
