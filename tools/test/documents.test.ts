@@ -20,7 +20,7 @@ function documentsIn(folder: string): string[] {
 
 /** The text without blocks of code, in which nothing is a link. */
 function proseOf(text: string): string {
-  return text.replace(/^ *(`{3,})[^]*?^ *\1 *$/gm, '')
+  return text.replace(/^ *(`{3,})[\s\S]*?^ *\1 *$/gm, '')
 }
 
 /** What a heading is called in an address. */
