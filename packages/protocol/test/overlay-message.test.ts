@@ -8,8 +8,10 @@ import {
   overlayMessageSize,
   overlayMessageSizeMax,
   overlayMessageTypes,
+  overlayServiceSizeMax,
   recordSizeMax,
   type StoreStatus,
+  serviceRecordSizeMax,
   storeStatuses,
   tailSizeMax,
 } from '@miaou/protocol'
@@ -229,6 +231,29 @@ describe('overlay messages', () => {
     expect(() => encodeOverlayMessage({ ...knock, nonce: new Uint8Array(7) })).toThrow()
   })
 
+  test('[O9] an answer has two service records at most, of 1 to 592 bytes each', () => {
+    const of = (...sizes: number[]) =>
+      ({ ...common, type: 'services-response', records: sizes.map((size) => new Uint8Array(size).fill(5)) }) as const
+    for (const message of [of(), of(1), of(592), of(592, 565), of(1, 2)]) {
+      expect(decodeOverlayMessage(encodeOverlayMessage(message))).toEqual({ ok: true, value: message })
+    }
+    // The third, an empty one, one too large, and two that do not fit one datagram.
+    for (const message of [of(1, 1, 1), of(1, 0), of(593), of(592, 566)]) {
+      expect(() => encodeOverlayMessage(message)).toThrow()
+    }
+    expect(decodeOverlayMessage(encodeOverlayMessage(of(592, 565)))).toMatchObject({ ok: true })
+    expect(encodeOverlayMessage(of(592, 565))).toHaveLength(overlayMessageSizeMax)
+    const bytes = encodeOverlayMessage(of(1, 2))
+    expect(decodeOverlayMessage(withTail(bytes, 3).with(6, 3))).toEqual(malformed)
+    expect(decodeOverlayMessage(bytes.with(8, 0))).toEqual(malformed)
+    const large = encodeOverlayMessage(of(592))
+    expect(decodeOverlayMessage(withTail(large, 1).with(8, (592 & 255) + 1))).toEqual(malformed)
+  })
+
+  test('overlay messages carry service records of any size', () => {
+    expect(overlayServiceSizeMax).toBe(serviceRecordSizeMax)
+  })
+
   test('sizes that break the contract are our own bug', () => {
     const half = { v4: new Uint8Array(contactSizeV4 - 1), v6: none }
     expect(() => encodeOverlayMessage({ ...common, type: 'find-node', target: new Uint8Array(31) })).toThrow()
@@ -288,6 +313,8 @@ describe('overlay messages', () => {
       of('punch', { nonce: bytes(8), target: bytes(32) }),
       of('punch-response', { status: fc.constant('passed'), endpoint: fc.oneof(bytes(6), bytes(18)) }),
       of('punch-response', { status: fc.constantFrom('unknown', 'refused'), endpoint: fc.constant(none) }),
+      of('services', {}),
+      of('services-response', { records: fc.array(bytes(1, 500), { maxLength: 2 }) }),
       of('knock', { nonce: bytes(8), endpoint: fc.oneof(bytes(6), bytes(18)) }),
       of('probe', { contact: fc.record({ v4: bytes(contactSizeV4), v6: fc.constant(none) }) }),
     )

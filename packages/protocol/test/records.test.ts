@@ -11,6 +11,7 @@ import {
   deviceRecordSizeMax,
   deviceRecordUrlLengthMax,
   encodeContactWays,
+  encodeOverlayClient,
   encodeWay,
   formatCircuitAddress,
   isRecordFresh,
@@ -243,7 +244,7 @@ describe('[W1] device records', () => {
   test("a later version's extension is skipped, a critical one is not", () => {
     const body = signed.slice(0, -66)
     const extended = (tag: number) => {
-      const extension = Uint8Array.of(0, 5, tag, 1, 0, 1, 7)
+      const extension = Uint8Array.of(0, 5, tag, 2, 0, 1, 7)
       return verifyDeviceRecord(
         libsodium,
         resigned('device-record', concatBytes(body, extension), device.secretKey),
@@ -251,7 +252,28 @@ describe('[W1] device records', () => {
       )
     }
     expect(extended(0).ok).toBe(true)
-    expect(extended(0x80)).toEqual({ ok: false, error: { type: 'critical-extension', tag: 0x8001 } })
+    expect(extended(0x80)).toEqual({ ok: false, error: { type: 'critical-extension', tag: 0x8002 } })
+  })
+
+  test('[W1] the own node behind a NAT: whole or not at all, and ways give room to it', () => {
+    const server = (n: number) => ({
+      publicKey: new Uint8Array(32).fill(n),
+      endpoint: { host: `2001:db8::${n}`, port: 9999 },
+    })
+    const overlayClient = { publicKey: new Uint8Array(32).fill(9), rendezvous: [server(1), server(2), server(3)] }
+    const ways = Array.from({ length: 6 }, (_, n) => circuit(`wss://${'x'.repeat(110)}${n}.example`, n))
+    const largest = sign({ ways, overlayClient })
+    expect(largest.length).toBeLessThanOrEqual(deviceRecordSizeMax)
+    const verified = verifyDeviceRecord(libsodium, largest, device.publicKey)
+    expect(verified).toMatchObject({ ok: true, value: { overlayClient } })
+    expect(waysOf(largest).length).toBeLessThan(waysOf(sign({ ways })).length)
+    const body = signed.slice(0, -66)
+    const short = encodeOverlayClient(overlayClient).slice(0, 71)
+    const bad = concatBytes(body, Uint8Array.of(0, 75, 0, 1, 0, 71), short)
+    expect(verifyDeviceRecord(libsodium, resigned('device-record', bad, device.secretKey), device.publicKey)).toEqual({
+      ok: false,
+      error: { type: 'malformed', what: 'device record' },
+    })
   })
 })
 

@@ -120,6 +120,14 @@ function sampleMessages(crypto: Crypto, records: readonly Uint8Array[]): readonl
     { ...common, type: 'punch-response', status: 'refused', endpoint: none },
     { ...common, type: 'knock', nonce, endpoint: packed({ host: '203.0.113.5', port: 4000 }) },
     { ...common, type: 'knock', nonce, endpoint: packed({ host: '2001:db8::1', port: 4000 }) },
+    { ...common, type: 'services' },
+    { ...common, type: 'services-response', records: [] },
+    { ...common, type: 'services-response', records: [sampleBytes(crypto, 'largest service record', 592)] },
+    {
+      ...common,
+      type: 'services-response',
+      records: [sampleBytes(crypto, 'own service record', 255), sampleBytes(crypto, 'known service record', 256)],
+    },
   ]
 }
 

@@ -64,7 +64,7 @@ export function createRecordSamples(crypto: Crypto): RecordSamples {
   }
 }
 
-/** One with nothing, one with each kind of part, one as full as may be. */
+/** One with nothing, one with each kind of part, one as full as may be, one behind a NAT. */
 function sampleDeviceRecords(crypto: Crypto): readonly Omit<DeviceRecord, 'deviceKey'>[] {
   const circuit = (url: string, n: number): string => {
     const relayId = sampleBytes(crypto, `relay id ${n}`, 16)
@@ -99,6 +99,18 @@ function sampleDeviceRecords(crypto: Crypto): readonly Omit<DeviceRecord, 'devic
         ...numbers.map((n) => circuit(`wss://${'relay'.repeat(8)}.example`, n)),
         ...numbers.map((n) => `ws://192.0.2.${n}:9999`),
       ],
+    },
+    {
+      ...common,
+      sequence: 2,
+      ways: [circuit('ws://203.0.113.7:9999', 1)],
+      overlayClient: {
+        publicKey: sampleBytes(crypto, 'overlay key', 32),
+        rendezvous: [
+          { publicKey: sampleBytes(crypto, 'first rendezvous', 32), endpoint: { host: '198.51.100.7', port: 9999 } },
+          { publicKey: sampleBytes(crypto, 'second rendezvous', 32), endpoint: { host: '2001:db8::7', port: 9999 } },
+        ],
+      },
     },
   ]
 }

@@ -71,6 +71,8 @@ export function toDhtMessage(
     case 'punch':
     case 'punch-response':
     case 'knock':
+    case 'services':
+    case 'services-response':
       return undefined
   }
 }

@@ -105,6 +105,16 @@ export interface KademliaConfig {
   readonly openerIntervalMs: number
   /** So long an answer is waited for from an address that is being punched through to. */
   readonly punchWaitMs: number
+
+  /** Service records of others that one is chosen from for an answer. */
+  readonly servicesKnownMax: number
+  /** Questions for service records that are answered: of one address (IPv6: of one /48), and in all. */
+  readonly servicesPerAddressPerMinute: number
+  readonly servicesPerAddressBurst: number
+  readonly servicesPerSecond: number
+  readonly servicesBurst: number
+  /** Addresses whose rates are remembered. */
+  readonly servicesRatesMax: number
 }
 
 const minute = 60_000
@@ -177,4 +187,11 @@ export const defaultKademliaConfig: KademliaConfig = {
   punchRatesMax: 1_024, // guess
   openerIntervalMs: 250, // own choice: a round trip round the earth
   punchWaitMs: 3_000, // own choice: three openers, and the repetitions of a handshake
+
+  servicesKnownMax: 64, // own choice: as many as a home remembers
+  servicesPerAddressPerMinute: 4, // guess: who asks at random places comes back after hours
+  servicesPerAddressBurst: 4, // guess
+  servicesPerSecond: 10, // guess: 12 KB/s of the largest answers
+  servicesBurst: 50, // guess
+  servicesRatesMax: 1_024, // guess
 }

@@ -25,6 +25,8 @@ export type KademliaCounter =
   | 'punches-over-rate'
   | 'knocks-refused'
   | 'openers-unasked'
+  | 'services-refused'
+  | 'services-over-rate'
   | 'walks-too-dense'
   | 'walks-too-long'
   | 'walks-too-sparse'

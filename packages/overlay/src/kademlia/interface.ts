@@ -56,6 +56,9 @@ export type KademliaMessage =
     })
   /** `endpoint`: of the asker, as the rendezvous sees it. */
   | (Common & { readonly type: 'knock'; readonly nonce: Uint8Array; readonly endpoint: Endpoint })
+  | (Common & { readonly type: 'services' })
+  /** Service records, not verified. */
+  | (Common & { readonly type: 'services-response'; readonly records: readonly Uint8Array[] })
 
 export type KademliaCommand =
   /** Joins through these contacts: row C19. Answered when the walk to oneself ends or nobody answered. */
@@ -67,6 +70,8 @@ export type KademliaCommand =
   | { readonly type: 'ping'; readonly contact: ContactRef }
   /** Row D16: reaches the node with this key (X25519, 32 bytes) through a rendezvous of its. */
   | { readonly type: 'punch'; readonly key: Uint8Array; readonly rendezvous: ContactRef }
+  /** Asks for service records: relays that the contact is or knows. */
+  | { readonly type: 'services'; readonly contact: ContactRef }
 
 /**
  * Why a punch led nowhere. `rendezvous-silent`: it did not answer. `unknown-target`: the target is not registered there.
@@ -110,6 +115,8 @@ export type KademliaReply =
       readonly observed: Endpoint | undefined
     }
   | { readonly type: 'punch-failed'; readonly reason: PunchFailure }
+  /** At most 2, as told: nothing of them is verified. */
+  | { readonly type: 'services'; readonly records: readonly Uint8Array[] }
   | { readonly type: 'failed'; readonly error: KademliaError }
 
 export type KademliaInput =
@@ -129,6 +136,11 @@ export type KademliaInput =
   | { readonly type: 'opener'; readonly from: Endpoint; readonly nonce: Uint8Array }
   /** Where the sockets receive: what an observed address is compared with to tell a NAT. */
   | { readonly type: 'listening'; readonly endpoints: readonly Endpoint[] }
+  /**
+   * Service records to tell whoever asks: the own relay's, and those known of others, verified and still good. The first
+   * `servicesKnownMax` count, each of at most 592 bytes. Kept by reference.
+   */
+  | { readonly type: 'services'; readonly own: Uint8Array | undefined; readonly known: readonly Uint8Array[] }
   | { readonly type: 'wake' }
   | { readonly type: 'stop' }
 

@@ -27,6 +27,8 @@ import { RendezvousService } from './rendezvous-service.ts'
 import { Requests } from './requests.ts'
 import { Responder } from './responder.ts'
 import { RoutingTable } from './routing-table.ts'
+import { ServicesAnswerer } from './services-answerer.ts'
+import { ServicesOperation } from './services-operation.ts'
 import { pathsMax, type Walk, type WalkContext } from './walk.ts'
 
 /** For `miaou dht info`, tests and checkers. */
@@ -73,11 +75,14 @@ export class Kademlia {
   #walks: Set<Walk> | undefined
   #backgroundWalks: Set<Walk> | undefined
   #pings: Set<PingOperation> | undefined
+  #services: Set<ServicesOperation> | undefined
   #punches: Set<PunchOperation> | undefined
   /** In mode `auto` only. */
   readonly #keeper: RendezvousKeeper | undefined
   /** Made for the first client. */
   #service: RendezvousService | undefined
+  /** Made for the first question, or where there is something to tell. */
+  #answerer: ServicesAnswerer | undefined
   /** When the engine's own walks go on after a pause, monotonic ms. */
   #resumeAt = Number.POSITIVE_INFINITY
   #isStopped = false
@@ -210,6 +215,10 @@ export class Kademlia {
       case 'listening':
         this.#reachability.listen(input.endpoints)
         break
+      case 'services':
+        this.#answerer ??= new ServicesAnswerer(this.#core)
+        this.#answerer.set(input)
+        break
       case 'wake':
         this.#wake()
         break
@@ -232,6 +241,7 @@ export class Kademlia {
       case 'reach-response':
       case 'rendezvous-response':
       case 'punch-response':
+      case 'services-response':
         this.#requests.settle(from, message)
         break
       default:
@@ -272,6 +282,10 @@ export class Kademlia {
         this.#service ??= new RendezvousService(this.#core)
         this.#service.punch(from, isProven, message)
         break
+      case 'services':
+        this.#answerer ??= new ServicesAnswerer(this.#core)
+        this.#answerer.answer(from, isProven, message)
+        break
       case 'knock':
         if (this.#keeper === undefined) this.#core.counters.add('knocks-refused')
         else this.#keeper.knock(from, isProven, message.nonce, message.endpoint)
@@ -284,7 +298,8 @@ export class Kademlia {
   }
 
   get #operationsCount(): number {
-    return (this.#walks?.size ?? 0) + (this.#pings?.size ?? 0) + (this.#punches?.size ?? 0)
+    const asked = (this.#pings?.size ?? 0) + (this.#services?.size ?? 0)
+    return (this.#walks?.size ?? 0) + asked + (this.#punches?.size ?? 0)
   }
 
   #command(id: number, command: KademliaCommand): void {
@@ -312,6 +327,9 @@ export class Kademlia {
         break
       case 'punch':
         this.#punch(id, command.key, command.rendezvous)
+        break
+      case 'services':
+        this.#askServices(id, command.contact)
     }
   }
 
@@ -379,6 +397,13 @@ export class Kademlia {
     this.#pings ??= new Set()
     this.#pings.add(operation)
     if (!this.#requests.ping(contact, operation)) operation.failed()
+  }
+
+  #askServices(id: number, contact: ContactRef): void {
+    const operation = new ServicesOperation(this.#core, id, () => this.#services?.delete(operation))
+    this.#services ??= new Set()
+    this.#services.add(operation)
+    if (!this.#requests.services(contact, operation)) operation.failed()
   }
 
   #punch(id: number, key: Uint8Array, rendezvous: ContactRef): void {
@@ -457,10 +482,13 @@ export class Kademlia {
     this.#isStopped = true
     for (const walk of this.#walks ?? []) walk.stopped()
     for (const ping of this.#pings ?? []) ping.stopped()
+    for (const asked of this.#services ?? []) asked.stopped()
     for (const punch of this.#punches ?? []) punch.stopped()
     this.#walks = undefined
     this.#backgroundWalks = undefined
     this.#pings = undefined
+    this.#services = undefined
+    this.#answerer?.clear()
     this.#punches = undefined
     this.#service = undefined
     this.#keeper?.clear()

@@ -1,7 +1,7 @@
 import type { Core } from './core.ts'
 import type { ContactRef, KademliaMessage } from './interface.ts'
 
-export type RequestType = 'ping' | 'find-node' | 'find-value' | 'store' | 'reach' | 'rendezvous' | 'punch'
+export type RequestType = 'ping' | 'find-node' | 'find-value' | 'store' | 'reach' | 'rendezvous' | 'punch' | 'services'
 
 /** One request in flight. */
 export interface Pending {
@@ -39,6 +39,7 @@ const answerTypes: Readonly<Record<RequestType, KademliaMessage['type']>> = {
   reach: 'reach-response',
   rendezvous: 'rendezvous-response',
   punch: 'punch-response',
+  services: 'services-response',
 }
 
 function deadlineOf({ isSlow, softAt, hardAt }: Pending): number {
@@ -120,6 +121,13 @@ export class Requests {
     const transaction = this.#open(to, 'punch', owner, this.#core.config.punchWaitMs / 2)
     if (transaction < 0) return false
     this.#core.send(to, { type: 'punch', transaction, isServer: this.#core.isServerFor(to), nonce, target })
+    return true
+  }
+
+  services(to: ContactRef, owner: RequestOwner): boolean {
+    const transaction = this.#open(to, 'services', owner)
+    if (transaction < 0) return false
+    this.#core.send(to, { type: 'services', transaction, isServer: this.#core.isServerFor(to) })
     return true
   }
 
@@ -224,7 +232,8 @@ export class Requests {
   #end(pending: Pending): void {
     this.#delete(pending)
     this.#core.counters.add('timeouts')
-    this.#care.silent(pending.to, pending.sentAt)
+    // Whoever is asked for services too often says nothing, and is no worse a contact for it (O66).
+    if (pending.type !== 'services') this.#care.silent(pending.to, pending.sentAt)
     pending.owner.failed(pending)
   }
 

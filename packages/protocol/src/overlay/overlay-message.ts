@@ -62,6 +62,10 @@ export type OverlayMessage =
   | (Common & { readonly type: 'punch-response'; readonly status: PunchStatus; readonly endpoint: Uint8Array })
   /** A rendezvous passes a punch on: its nonce, and where it sees the asker (6 or 18 bytes). No answer. */
   | (Common & { readonly type: 'knock'; readonly nonce: Uint8Array; readonly endpoint: Uint8Array })
+  /** Asks for relays that the answerer is or knows. */
+  | (Common & { readonly type: 'services' })
+  /** `records`: service records, at most 2, each of 1 to 592 bytes; not verified here. */
+  | (Common & { readonly type: 'services-response'; readonly records: readonly Uint8Array[] })
 
 /** `refused`: it serves as many as it may, or is no server. */
 export type RendezvousStatus = 'accepted' | 'refused'
@@ -94,6 +98,10 @@ export const overlayTokenSize = 8
 export const overlayNonceSize = 8
 /** A node id or the key of a record: SHA-256. */
 export const overlayIdSize = 32
+/** Service records in one answer. */
+export const overlayServicesMax = 2
+/** Bytes of one: as large as they get (spec/records W8). Of two such only one fits an answer. */
+export const overlayServiceSizeMax = 592
 
 /** Second byte of a message. */
 export const overlayMessageTypes: Readonly<Record<OverlayMessage['type'], number>> = {
@@ -113,6 +121,8 @@ export const overlayMessageTypes: Readonly<Record<OverlayMessage['type'], number
   punch: 14,
   'punch-response': 15,
   knock: 16,
+  services: 17,
+  'services-response': 18,
 }
 
 /** Status byte of a rendezvous-response. */
@@ -155,6 +165,7 @@ export function overlayMessageSize(message: OverlayMessage): number {
     case 'reach':
     case 'reach-response':
     case 'rendezvous':
+    case 'services':
       return overlayHeaderSize
     case 'pong':
       return overlayHeaderSize + 1 + message.observed.length
@@ -181,7 +192,14 @@ export function overlayMessageSize(message: OverlayMessage): number {
       return overlayHeaderSize + 1 + 1 + message.endpoint.length
     case 'knock':
       return overlayHeaderSize + overlayNonceSize + 1 + message.endpoint.length
+    case 'services-response':
+      return overlayServicesSize(message.records)
   }
+}
+
+/** Bytes of a `services-response` with these records: no more than `overlayMessageSizeMax` can be told at once. */
+export function overlayServicesSize(records: readonly Uint8Array[]): number {
+  return records.reduce((size, record) => size + 2 + record.length, overlayHeaderSize + 1)
 }
 
 /**
@@ -237,6 +255,10 @@ export function decodeOverlayMessage(bytes: Uint8Array): Result<OverlayMessage, 
       return readPunchResponse(bytes, transaction, isServer)
     case types.knock:
       return readKnock(bytes, transaction, isServer)
+    case types.services:
+      return endsAt(bytes, at) ? ok({ type: 'services', transaction, isServer }) : malformed
+    case types['services-response']:
+      return readServicesResponse(bytes, transaction, isServer)
     default:
       return err({ type: 'unknown-type', value: code })
   }
@@ -319,6 +341,21 @@ function readKnock(bytes: Uint8Array, transaction: number, isServer: boolean): D
   return ok({ type: 'knock', transaction, isServer, nonce, endpoint })
 }
 
+function readServicesResponse(bytes: Uint8Array, transaction: number, isServer: boolean): Decoded {
+  const count = bytes[overlayHeaderSize]
+  if (count === undefined || count > overlayServicesMax) return malformed
+  const records: Uint8Array[] = []
+  let at = overlayHeaderSize + 1
+  for (let index = 0; index < count; index++) {
+    if (bytes.length < at + 2) return malformed
+    const size = readU16(bytes, at)
+    if (size === 0 || size > overlayServiceSizeMax || bytes.length < at + 2 + size) return malformed
+    records.push(bytes.subarray(at + 2, at + 2 + size))
+    at += 2 + size
+  }
+  return endsAt(bytes, at) ? ok({ type: 'services-response', transaction, isServer, records }) : malformed
+}
+
 /** The endpoint behind its size at `at`, with nothing but a tail behind it; undefined for other sizes than 0, 6, 18. */
 function readEndpoint(bytes: Uint8Array, at: number): Uint8Array | undefined {
   if (bytes.length <= at) return undefined
@@ -340,6 +377,7 @@ function write(message: OverlayMessage, target: Uint8Array, offset: number): num
     case 'reach':
     case 'reach-response':
     case 'rendezvous':
+    case 'services':
       return at
     case 'pong':
       return writeEndpoint(message.observed, target, at)
@@ -385,7 +423,21 @@ function write(message: OverlayMessage, target: Uint8Array, offset: number): num
     case 'knock':
       assert(message.endpoint.length > 0, 'a knock says where the asker is')
       return writeEndpoint(message.endpoint, target, writeExactly(message.nonce, overlayNonceSize, target, at))
+    case 'services-response':
+      return writeServices(message.records, target, at)
   }
+}
+
+function writeServices(records: readonly Uint8Array[], target: Uint8Array, at: number): number {
+  const isBounded = records.length <= overlayServicesMax && overlayServicesSize(records) <= overlayMessageSizeMax
+  assert(isBounded, 'an answer has two service records at most, and fits a datagram')
+  target[at] = records.length
+  let end = at + 1
+  for (const record of records) {
+    assert(record.length > 0 && record.length <= overlayServiceSizeMax, 'a service record is bounded')
+    end = writeRecord(record, target, end)
+  }
+  return end
 }
 
 function writeExactly(bytes: Uint8Array, size: number, target: Uint8Array, at: number): number {

@@ -1,9 +1,10 @@
 import { assert, type ByteReader, ByteWriter, concatBytes, equalBytes, err, ok, type Result } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
+import { decodeOverlayClient, encodeOverlayClient, type OverlayClient } from '../overlay/overlay-client.ts'
 import { decodeOverlayContact, encodeOverlayContact } from '../overlay/overlay-contact.ts'
 import type { PackedContacts } from '../overlay/packed-contacts.ts'
 import { decodeSigned, finishSigned, isSignedBy, type SignedStructure, signatureSize } from '../signed.ts'
-import { type DecodeError, startStructure } from '../structure.ts'
+import { type DecodeError, type Extension, startStructure } from '../structure.ts'
 import { encodeWay, isWay, readWay } from './way.ts'
 
 /** A part of a record whose kind says how its bytes read; one of an unknown kind is kept and not used. */
@@ -26,6 +27,8 @@ export interface DeviceRecord {
   readonly ways: readonly string[]
   /** The own node of the overlay, where the owner shows network addresses. */
   readonly overlayContact: PackedContacts | undefined
+  /** The own node of the overlay behind a NAT, where the owner shows network addresses. */
+  readonly overlayClient?: OverlayClient | undefined
   /** Where messages can be left; none exist yet. */
   readonly mailboxes: readonly RecordEntry[]
   /** What the device does for others; no kind exists yet. */
@@ -54,6 +57,8 @@ export const deviceRecordUrlLengthMax = 128
 export const recordLifetimeMs = 86_400_000
 /** How far the clock that dated a record may be ahead of ours, ms (own choice: an hour, as clocks set by hand are). */
 export const recordSkewMs = 3_600_000
+/** Tags of its extensions. */
+export const deviceRecordTags = { overlayClient: 1 } as const
 
 /**
  * A record signed by its device. Ways beyond the bounds are left out, the last ones first, and so are those that would
@@ -64,7 +69,7 @@ export function signDeviceRecord(
   deviceSecretKey: Uint8Array,
   fields: Omit<DeviceRecord, 'deviceKey'>,
 ): Uint8Array {
-  const { sequence, createdAt, overlayContact, mailboxes, services } = fields
+  const { sequence, createdAt, overlayContact, overlayClient, mailboxes, services } = fields
   const head = startStructure()
     .bytes(crypto.ed25519KeyPair(deviceSecretKey).publicKey)
     .u64(sequence)
@@ -73,18 +78,27 @@ export function signDeviceRecord(
   const contact = overlayContact === undefined ? new Uint8Array(0) : encodeOverlayContact(overlayContact)
   const tail = new ByteWriter(64).u8(contact.length).bytes(contact)
   for (const entries of [mailboxes, services]) writeEntries(tail, entries)
+  const extensions = overlayClient === undefined ? [] : [packClient(overlayClient)]
+  const extensionsSize = extensions.reduce((size, { bytes }) => size + 4 + bytes.length, 2)
   // Count of ways, extensions, signature.
-  const room = deviceRecordSizeMax - head.length - tail.size - 1 - 2 - signatureSize
+  const room = deviceRecordSizeMax - head.length - tail.size - 1 - extensionsSize - signatureSize
   assert(room >= 0, 'a device record without ways fits')
   const ways = chooseWays(fields.ways, room)
   const writer = new ByteWriter(deviceRecordSizeMax).bytes(head).u8(ways.length)
   for (const way of ways) writer.bytes(way)
-  return finishSigned(crypto, label, writer.bytes(tail.finish()), deviceSecretKey)
+  return finishSigned(crypto, label, writer.bytes(tail.finish()), deviceSecretKey, extensions)
 }
 
 /** Takes a record apart without checking key or signature. Never throws. */
 export function decodeDeviceRecord(bytes: Uint8Array): Result<SignedStructure<DeviceRecord>, DecodeError> {
-  return decodeSigned({ what: 'device record', sizeMax: deviceRecordSizeMax - signatureSize, read }, bytes)
+  const what = 'device record'
+  const sizeMax = deviceRecordSizeMax - signatureSize
+  const signed = decodeSigned({ what, sizeMax, read, knownTags: [deviceRecordTags.overlayClient] }, bytes)
+  const [extension] = signed.ok ? signed.value.extensions : []
+  if (!signed.ok || extension === undefined) return signed
+  const client = decodeOverlayClient(extension.bytes)
+  if (!client.ok) return err({ type: 'malformed', what })
+  return ok({ ...signed.value, value: { ...signed.value.value, overlayClient: client.value } })
 }
 
 /** The record in `bytes`, when `deviceKey` signed it. How old it is, is the caller's to judge (`isRecordFresh`). */
@@ -105,6 +119,10 @@ export function verifyDeviceRecord(
 /** Whether a record of that time (wall-clock ms) is neither expired nor dated by a clock that is far ahead of ours. */
 export function isRecordFresh(createdAt: number, wall: number): boolean {
   return wall < createdAt + recordLifetimeMs && createdAt <= wall + recordSkewMs
+}
+
+function packClient(client: OverlayClient): Extension {
+  return { tag: deviceRecordTags.overlayClient, bytes: encodeOverlayClient(client) }
 }
 
 function chooseWays(ways: readonly string[], room: number): Uint8Array[] {
