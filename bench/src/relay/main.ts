@@ -32,10 +32,10 @@ const unlimited = { circuitBytesPerSecond: 0, clientBytesPerSecond: 0, groupByte
 /** What all circuits together may carry where the relay is what is scarce, bytes a second. */
 const scarce = 5_000_000
 
-/** Pipe messages of a link that carries a file: its largest padding bucket. */
-const fileMessage = 65_536
+/** What a link on a circuit makes of a fragment of a file: 48 KiB, padded. */
+const fileMessage = 49_374
 /** One chunk each, so that shares are counted finely. */
-const smallMessage = 16_269
+const smallMessage = 16_350
 
 type Relay = Remote<ToRelay, FromRelay>
 type Clients = Remote<ToClients, FromClients>

@@ -126,7 +126,7 @@ describe('a relay on real sockets', () => {
     caller.push({ type: 'dial', pipe: dialled, address: circuit })
     const [out, incoming] = [await caller.opened(), await holder.opened()]
     expect(out).toBe(dialled)
-    const messages = [1, 255, 16_269, 16_270, 65_536].map((size, at) => new Uint8Array(size).fill(at + 1))
+    const messages = [1, 255, 16_350, 16_351, 65_502, 65_536].map((size, at) => new Uint8Array(size).fill(at + 1))
     for (const bytes of messages) {
       caller.push({ type: 'write', pipe: out, channel: 0, bytes })
       holder.push({ type: 'write', pipe: incoming, channel: 0, bytes })

@@ -1,6 +1,6 @@
 import type { Jitter, Now, PeerId, Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
-import type { FrameType } from '@miaou/protocol'
+import { circuitDataOverhead, type FrameType } from '@miaou/protocol'
 import type { Connection, Pipe } from './connection.ts'
 import { addressToTransport, Dialling } from './dialling.ts'
 import type { CloseReason, ConnectionView, LinkError, NetworkInput, NetworkOutput } from './interface.ts'
@@ -231,6 +231,8 @@ export class Network {
         role: pipe.role,
         channels: event.channels,
         padded: event.padded,
+        // Padded again on the links with the relay.
+        reserved: event.transport === 'circuit' ? circuitDataOverhead : 0,
         expected: pipe.peerId,
         binding: event.binding,
       },

@@ -53,6 +53,8 @@ export interface LinkHandshakeOptions {
   readonly features: readonly string[]
   readonly role: 'initiator' | 'responder'
   readonly padded: boolean
+  /** Bytes that the pipe adds around a message before its size shows (0): padding leaves room for them. */
+  readonly reserved?: number
   readonly bytesMax: number
   /** The peer that was dialled; undefined when anybody may answer. */
   readonly expected: PeerId | undefined
@@ -121,7 +123,7 @@ export class LinkHandshake {
   }
 
   #write(now: Now, payload: Uint8Array): Uint8Array {
-    const { crypto, padded } = this.#options
+    const { crypto, padded, reserved = 0 } = this.#options
     const type = this.#index === 1 ? frameTypes.handshakeAck : frameTypes.handshake
     const frame = encodeFrame(
       {
@@ -136,7 +138,7 @@ export class LinkHandshake {
     this.#index += 1
     if (!padded) return frame
     // The size would tell a device's certificate from a pseudonym's.
-    const inBucket = new Uint8Array(bucketSize(frame.length))
+    const inBucket = new Uint8Array(bucketSize(frame.length, reserved))
     inBucket.set(frame)
     return inBucket
   }

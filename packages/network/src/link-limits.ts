@@ -56,10 +56,17 @@ export const defaultLinkLimits: LinkLimits = {
   pingsMax: 64,
 }
 
-/** DECISIONS, "Frames": sizes to which the messages of a pipe that shows its sizes are padded. */
-export const paddingBuckets: readonly number[] = [256, 1_024, 4_096, 16_384, 65_536]
+/**
+ * DECISIONS, "Frames": sizes to which the messages of a pipe that shows its sizes are padded. 49,408 (own choice) holds
+ * a fragment of 48 KiB, of which files consist: in the bucket of 64 KiB a quarter of what travels would be zeros.
+ */
+export const paddingBuckets: readonly number[] = [256, 1_024, 4_096, 16_384, 49_408, 65_536]
 
-/** The smallest bucket that holds `size` bytes; `size` itself above the largest. */
-export function bucketSize(size: number): number {
-  return paddingBuckets.find((bucket) => bucket >= size) ?? size
+/**
+ * The smallest bucket that holds `size` bytes and the `reserved` ones that come around them, less these; `size` itself
+ * above the largest.
+ */
+export function bucketSize(size: number, reserved = 0): number {
+  const bucket = paddingBuckets.find((bucket) => bucket >= size + reserved)
+  return bucket === undefined ? size : bucket - reserved
 }

@@ -192,7 +192,8 @@ export class Link {
    */
   send(now: Now, frameType: FrameType, payload: Uint8Array, fleeting: boolean): LinkOutput[] | undefined {
     assert(this.#state === 'up', 'only a link that is up sends')
-    if (payload.length > fragmentSizeMax) {
+    // What travels bare is cut by who sends it.
+    if (payload.length > fragmentSizeMax && frameType !== frameTypes.circuitData) {
       if (!isFragmentable(frameType) || payload.length > fragmentedSizeMax || !this.#bulk.push(frameType, payload))
         return undefined
       return this.#checkSequences(now, this.#pump(now))
@@ -210,6 +211,7 @@ export class Link {
     frames: readonly OutgoingFrame[],
   ): { readonly outputs: LinkOutput[]; readonly refusedCount: number } {
     const outputs: LinkOutput[] = []
+    const sizeMax = bundleSizeMax - (this.#options.reserved ?? 0)
     let refusedCount = 0
     let bundle: BundledFrame[] = []
     let size = 0
@@ -225,8 +227,8 @@ export class Link {
     }
     for (const { frameType, payload } of frames) {
       const bundledSize = payload.length + bundledFrameOverhead
-      if (size + bundledSize > bundleSizeMax) finish()
-      if (bundledSize <= bundleSizeMax && isBundleable(frameType)) {
+      if (size + bundledSize > sizeMax) finish()
+      if (bundledSize <= sizeMax && isBundleable(frameType)) {
         bundle.push({ type: frameType, payload })
         size += bundledSize
         continue
@@ -336,7 +338,7 @@ export class Link {
   }
 
   #openChannels(): void {
-    const { crypto, role, padded, identity, channels, limits } = this.#options
+    const { crypto, role, padded, reserved = 0, identity, channels, limits } = this.#options
     assert(this.#handshake !== undefined && this.#peer !== undefined, 'keys follow the proof')
     const keys = this.#handshake.split()
     const shared = {
@@ -344,6 +346,7 @@ export class Link {
       keys,
       role,
       padded,
+      reserved,
       protocolVersion,
       replayWindow: limits.replayWindow,
       localKey: peerIdToKey(identity.peerId),

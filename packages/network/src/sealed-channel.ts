@@ -36,6 +36,8 @@ export interface SealedChannelOptions {
   readonly channel: ChannelIndex
   readonly protocolVersion: number
   readonly padded: boolean
+  /** Bytes that the pipe adds around a message before its size shows: buckets leave room for them. */
+  readonly reserved?: number
   readonly replayWindow: number
   /** Whose frames these are: the peer id field of what is sent, and the only one accepted. 32 bytes each. */
   readonly localKey: Uint8Array
@@ -82,11 +84,11 @@ export class SealedChannel {
 
   /** The pipe message of one frame. `wall`: ms since the Unix epoch, shown to the other end only. */
   seal(type: FrameType, payload: Uint8Array, wall: number): Uint8Array {
-    const { localKey, padded } = this.#options
+    const { localKey, padded, reserved = 0 } = this.#options
     const sequence = this.#nextSent++
     const isBare = type === frameTypes.circuitData
     const size = (isBare ? bareHeaderSize : frameSizeMin) + payload.length
-    const sizeMin = padded ? bucketSize(size + sealOverhead) - sealOverhead : size
+    const sizeMin = padded ? bucketSize(size + sealOverhead, reserved) - sealOverhead : size
     const plaintext = isBare
       ? writeBare(type, payload, sizeMin)
       : encodeFrame({ type, sequence, peerId: localKey, timestamp: wall, payload }, this.#blake3, sizeMin, scratch)

@@ -1,4 +1,4 @@
-import { frameTypes } from '@miaou/protocol'
+import { circuitDataOverhead, frameTypes } from '@miaou/protocol'
 import { Link, type LinkOutput } from '../src/link.ts'
 import { defaultLinkLimits, type LinkLimits } from '../src/link-limits.ts'
 import type { PipeId } from '../src/ports.ts'
@@ -27,7 +27,15 @@ export class DeviceEnd {
     this.#peer = peer
     this.#pipe = pipe
     const identity = testIdentity(role === 'initiator' ? 501 : 502)
-    const fixed = { crypto, features: [], padded: true, channels: 1, expected: undefined, binding: undefined } as const
+    const fixed = {
+      crypto,
+      features: [],
+      padded: true,
+      reserved: circuitDataOverhead,
+      channels: 1,
+      expected: undefined,
+      binding: undefined,
+    } as const
     this.#link = new Link(
       {
         ...fixed,

@@ -18,7 +18,7 @@ describe.each(['double', 'service'])('with a relay (%s)', (kind) => {
     const pair = connect(world, addRelay(world, 900))
     const { alice, bob } = pair
     expect(alice.circuits.owns(pair.out) && bob.circuits.owns(pair.in)).toBe(true)
-    const sizes = [8, 255, 256, 16_268, 16_269, 16_270, 65_535, 65_536]
+    const sizes = [8, 255, 256, 16_349, 16_350, 16_351, 65_535, 65_536]
     const sent = sizes.map((size, index) => numbered(index, size))
     for (const bytes of sent) world.write(alice, pair.out, bytes)
     for (const bytes of sent) world.write(bob, pair.in, bytes)

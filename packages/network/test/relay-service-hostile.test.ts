@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { defaultRelayLimits } from '../src/circuit/relay-service-limits.ts'
 import { sameGroup, type TestClient, TestRelay } from './relay-service-town.ts'
 
-const full = 16_269
+const full = 16_350
 
 function linked(limits = {}) {
   const relay = new TestRelay(limits)

@@ -4,7 +4,7 @@ import { defaultRelayLimits } from '../src/circuit/relay-service-limits.ts'
 import { testPseudonym } from './identities.ts'
 import { sameGroup, TestRelay } from './relay-service-town.ts'
 
-const full = 16_269
+const full = 16_350
 
 /** A relay with a caller, a holder and a circuit between them. */
 function linked(limits = {}) {

@@ -4,17 +4,17 @@ import { createCircuitSamples } from '../../../testkit/src/fuzz/circuit-samples.
 import {
   circuitChunkCost,
   circuitChunkSizeMax,
+  circuitChunkSizeSmall,
+  circuitDataOverhead,
   decodeCircuitData,
   decodeRelayMessage,
   encodeCircuitData,
   encodeRelayMessage,
   formatCircuitAddress,
   formatRelayAddress,
-  frameSizeMin,
   measureBytesMax,
   parseCircuitAddress,
   parseRelayAddress,
-  pipeMessageOverhead,
   type RelayMessage,
   relayIdOf,
   relayMessageKinds,
@@ -118,15 +118,16 @@ describe('circuit data', () => {
     }
   })
 
-  test('[C3] a full chunk fills the bucket of 16 KiB; one more byte, none, or a flag that is not known is refused', () => {
+  test('[C3] a full chunk fills the bucket of 64 KiB and a small one that of 16; one more byte, none, or a flag that is not known is refused', () => {
     const full = encodeCircuitData({ circuit: 1, isLast: false, bytes: new Uint8Array(circuitChunkSizeMax) })
-    expect(full.length + frameSizeMin + pipeMessageOverhead).toBe(16_384)
+    expect(circuitChunkSizeMax + circuitDataOverhead).toBe(65_536)
+    expect(circuitChunkSizeSmall + circuitDataOverhead).toBe(16_384)
     expect(decodeCircuitData(full).ok).toBe(true)
     expect(decodeCircuitData(Uint8Array.from([...full, 0])).ok).toBe(false)
     for (let size = 0; size <= 5; size++) expect(decodeCircuitData(full.slice(0, size)).ok).toBe(false)
     expect(decodeCircuitData(full.with(4, 2)).ok).toBe(false)
     expect(() => encodeCircuitData({ circuit: 1, isLast: true, bytes: new Uint8Array(0) })).toThrow()
-    expect(() => encodeCircuitData({ circuit: 1, isLast: true, bytes: new Uint8Array(16_270) })).toThrow()
+    expect(() => encodeCircuitData({ circuit: 1, isLast: true, bytes: new Uint8Array(65_503) })).toThrow()
   })
 
   test('[C3] a relay writes the next number over the old one, in place, also in a view', () => {
@@ -139,7 +140,7 @@ describe('circuit data', () => {
   })
 
   test('[C12] a tiny chunk costs as much as the smallest bucket', () => {
-    expect([1, 256, 257, 16_269].map(circuitChunkCost)).toEqual([256, 256, 257, 16_269])
+    expect([1, 256, 257, 65_502].map(circuitChunkCost)).toEqual([256, 256, 257, 65_502])
   })
 })
 

@@ -3,15 +3,19 @@ import {
   type CircuitData,
   circuitChunkCost,
   circuitChunkSizeMax,
+  circuitChunkSizeSmall,
   circuitWindowSize,
   encodeCircuitData,
 } from '@miaou/protocol'
 import type { PipeId } from '../ports.ts'
+import { CircuitPace } from './circuit-pace.ts'
 import type { CircuitsLimits } from './circuits-limits.ts'
 import type { RelayLink } from './circuits-link.ts'
 
-/** A smaller window could hold up a chunk while less is owed than is worth a credit. */
-export const circuitWindowMin: number = 2 * circuitChunkSizeMax
+/** A smaller window could hold up a small chunk while less is owed than is worth a credit. */
+export const circuitWindowMin: number = 2 * circuitChunkSizeSmall
+/** The same of full chunks: below it only small ones are sent. */
+const fullChunkWindowMin = 2 * circuitChunkSizeMax
 
 /** `flow-control`: more than the window allows. `too-large`: a message above the bound. */
 export type CircuitFault = 'flow-control' | 'too-large'
@@ -46,6 +50,7 @@ export class CircuitPipe {
   #receivable = 0
   #receiveWindow = 0
   #owed = 0
+  readonly #pace: CircuitPace
   #parts: Uint8Array[] = []
   #partsSize = 0
 
@@ -60,6 +65,7 @@ export class CircuitPipe {
     this.startedAt = options.startedAt
     this.endBy = options.endBy
     this.#limits = limits
+    this.#pace = new CircuitPace(circuitChunkSizeMax / limits.fullChunkMs)
   }
 
   /** Own bytes under way that nobody has credited yet. */
@@ -94,13 +100,15 @@ export class CircuitPipe {
     return true
   }
 
-  /** Encoded chunks of what waits, as many as the window has room for. */
-  takeChunks(): Uint8Array[] {
+  /** Encoded chunks of what waits, as many as the window has room for. `now`: monotonic ms. */
+  takeChunks(now: number): Uint8Array[] {
     const chunks: Uint8Array[] = []
+    const isFast = this.#windowSize >= fullChunkWindowMin && this.#pace.isFast(now)
+    const sizeMax = isFast ? circuitChunkSizeMax : circuitChunkSizeSmall
     for (;;) {
       const message = this.#queue[this.#queueAt]
       if (message === undefined) break
-      const size = Math.min(message.length - this.#sentOfFirst, circuitChunkSizeMax)
+      const size = Math.min(message.length - this.#sentOfFirst, sizeMax)
       const cost = circuitChunkCost(size)
       if (cost > this.#window) break
       this.#window -= cost
@@ -120,9 +128,10 @@ export class CircuitPipe {
   }
 
   /** Credit of the other end; false when it is more than was sent. */
-  credit(bytes: number): boolean {
+  credit(now: number, bytes: number): boolean {
     if (this.#window + bytes > this.#windowSize) return false
     this.#window += bytes
+    this.#pace.credited(now, bytes)
     return true
   }
 

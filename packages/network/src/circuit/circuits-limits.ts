@@ -25,6 +25,8 @@ export interface CircuitsLimits {
   readonly messageSizeMax: number
   /** Share of the window that is owed before credit is given. */
   readonly creditShare: number
+  /** Full chunks are sent where one passes within this time, small ones elsewhere: what others may have to wait. */
+  readonly fullChunkMs: number
   /** From the dial to the open pipe of a relay. */
   readonly openTimeoutMs: number
   /** From the dial of a circuit to its opening. */
@@ -91,6 +93,8 @@ export const defaultCircuitsLimits: CircuitsLimits = {
   messageSizeMax: pipeMessageSizeMax,
   // Own choice: 32 KiB, so that a saturated link hears something often.
   creditShare: 1 / 8,
+  // Guess: a wait for a small frame that nobody notices; full chunks from 1.3 MB/s on.
+  fullChunkMs: 50,
   // As `NetworkLimits.openTimeoutMs`.
   openTimeoutMs: 10_000,
   dialTimeoutMs: 10_000,

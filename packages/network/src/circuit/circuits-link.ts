@@ -1,7 +1,7 @@
 import { assert, equalBytes, type Now } from '@miaou/core'
 import {
   type CircuitCloseReason,
-  circuitChunkSizeMax,
+  circuitChunkSizeSmall,
   decodeCircuitData,
   decodeRelayMessage,
   encodeCircuitData,
@@ -43,7 +43,7 @@ export interface RelayLinkOwner {
 
 const watchPing = 0
 const measurePing = 1
-const zeros = new Uint8Array(circuitChunkSizeMax)
+const zeros = new Uint8Array(circuitChunkSizeSmall)
 
 /** One link with a relay, from the dial of its pipe to its end, and the circuits that it carries. */
 export class RelayLink {
@@ -135,7 +135,7 @@ export class RelayLink {
   /** Sends what a circuit has waiting, as far as its window reaches. */
   pump(now: Now, circuit: CircuitPipe): void {
     if (!this.isUp) return
-    const chunks = circuit.takeChunks()
+    const chunks = circuit.takeChunks(now.mono)
     if (chunks.length === 0) return
     this.#watch.sent(now.mono)
     const link = this.#link
@@ -157,8 +157,8 @@ export class RelayLink {
   /** Sends filler of so many bytes, for measuring. */
   sendFiller(now: Now, size: number): void {
     this.#fillerInFlight += size
-    for (let left = size; left > 0; left -= circuitChunkSizeMax) {
-      const bytes = zeros.subarray(0, Math.min(left, circuitChunkSizeMax))
+    for (let left = size; left > 0; left -= circuitChunkSizeSmall) {
+      const bytes = zeros.subarray(0, Math.min(left, circuitChunkSizeSmall))
       this.#send(now, frameTypes.circuitData, encodeCircuitData({ circuit: fillerCircuit, isLast: true, bytes }))
     }
   }
@@ -424,7 +424,7 @@ export class RelayLink {
     const circuit = this.#circuits.get(number)
     // Of a circuit that we have just closed.
     if (circuit === undefined) return
-    if (!circuit.credit(bytes)) {
+    if (!circuit.credit(now.mono, bytes)) {
       this.#breakCircuit(now, circuit, 'flow-control', 'more credit than was used')
       return
     }

@@ -1,7 +1,7 @@
 import {
   type CircuitCloseReason,
   circuitChunkCost,
-  circuitChunkSizeMax,
+  circuitChunkSizeSmall,
   circuitDataHeaderSize,
   encodeCircuitData,
   fillerCircuit,
@@ -100,7 +100,7 @@ export class CircuitEnd implements Lane {
 const fillerChunk = encodeCircuitData({
   circuit: fillerCircuit,
   isLast: false,
-  bytes: new Uint8Array(circuitChunkSizeMax),
+  bytes: new Uint8Array(circuitChunkSizeSmall),
 })
 
 /** Filler that a client asked for to measure its way: it takes turns with circuits and counts like them. */
@@ -118,11 +118,11 @@ export class FillerLane implements Lane {
   }
 
   nextCost(): number {
-    return this.#left === 0 ? 0 : circuitChunkCost(Math.min(this.#left, circuitChunkSizeMax))
+    return this.#left === 0 ? 0 : circuitChunkCost(Math.min(this.#left, circuitChunkSizeSmall))
   }
 
   sendNext(): void {
-    const size = Math.min(this.#left, circuitChunkSizeMax)
+    const size = Math.min(this.#left, circuitChunkSizeSmall)
     this.#left -= size
     if (this.#left > 0) {
       this.#owner.sendChunk(this.outlet, fillerChunk, 0)

@@ -14,8 +14,12 @@ export interface CircuitData {
 
 /** Circuit u32 and flags u8 before a chunk. */
 export const circuitDataHeaderSize = 5
-/** 16,384 − 24 − 86 − 5: the relay link pads a full chunk to the 16 KiB bucket exactly. */
-export const circuitChunkSizeMax = 16_269
+/** Seal (24), head of a bare message (5) and header of the chunk (5) around its bytes on a relay link. */
+export const circuitDataOverhead = 34
+/** 65,536 − 34: the relay link pads a full chunk to the 64 KiB bucket exactly. */
+export const circuitChunkSizeMax = 65_502
+/** 16,384 − 34: a chunk of a circuit on which little passes, which keeps others waiting for a quarter as long. */
+export const circuitChunkSizeSmall = 16_350
 /** What a smaller chunk counts as in windows and quotas (own choice: the smallest padding bucket). */
 export const circuitChunkCostMin = 256
 /** Number of the circuit on which filler travels, for measuring. */
@@ -32,7 +36,7 @@ export function circuitChunkCost(size: number): number {
 }
 
 export function encodeCircuitData({ circuit, isLast, bytes }: CircuitData): Uint8Array {
-  assert(bytes.length > 0 && bytes.length <= circuitChunkSizeMax, 'a chunk has 1 to 16,269 bytes')
+  assert(bytes.length > 0 && bytes.length <= circuitChunkSizeMax, 'a chunk has 1 to 65,502 bytes')
   const encoded = new Uint8Array(circuitDataHeaderSize + bytes.length)
   writeCircuit(encoded, circuit)
   encoded[4] = isLast ? lastFlag : 0
