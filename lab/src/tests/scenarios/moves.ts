@@ -11,7 +11,7 @@ const rebootMs = 2_000
 const outageMs = { short: 8_000, long: 60_000 } as const
 
 async function rebootRouter(stage: Stage): Promise<Figures> {
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: { kind: 'direct' } })
+  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: { kind: 'direct' }, isAcquainted: true })
   const conversation = await Conversation.start(anna, bert)
   await lab.a.reboot('203.0.113.102', () => wait(rebootMs))
   const backAt = performance.now()
@@ -29,7 +29,13 @@ async function rebootRouter(stage: Stage): Promise<Figures> {
 
 async function moveLaptop(stage: Stage): Promise<Figures> {
   // Both in home A, on its LAN; then Anna's laptop goes to home B.
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', hosts: ['a1', 'a2'], path: { kind: 'lan' } })
+  const { lab, anna, bert } = await set(stage, {
+    a: 'port',
+    b: 'port',
+    hosts: ['a1', 'a2'],
+    path: { kind: 'lan', transport: 'webrtc' },
+    isAcquainted: true,
+  })
   const conversation = await Conversation.start(anna, bert)
   const laptop = lab.host('a1')
   await lab.a.leave(laptop)
@@ -46,7 +52,7 @@ async function moveLaptop(stage: Stage): Promise<Figures> {
 }
 
 async function pullCable(stage: Stage): Promise<Figures> {
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: { kind: 'direct' } })
+  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', path: { kind: 'direct' }, isAcquainted: true })
   const conversation = await Conversation.start(anna, bert)
   const outage = stage.options.isLong ? outageMs.long : outageMs.short
   await lab.a.plug('a1', false)
@@ -59,7 +65,13 @@ async function pullCable(stage: Stage): Promise<Figures> {
 }
 
 async function moveIdleLaptop(stage: Stage): Promise<Figures> {
-  const { lab, anna, bert } = await set(stage, { a: 'port', b: 'port', hosts: ['a1', 'a2'], path: { kind: 'lan' } })
+  const { lab, anna, bert } = await set(stage, {
+    a: 'port',
+    b: 'port',
+    hosts: ['a1', 'a2'],
+    path: { kind: 'lan', transport: 'webrtc' },
+    isAcquainted: true,
+  })
   const laptop = lab.host('a1')
   await lab.a.leave(laptop)
   await lab.b.enter(laptop)

@@ -8,7 +8,7 @@ import { relayOf, type Setting, set } from './setting.ts'
 type Fault = (setting: Setting, relay: ReturnType<typeof relayOf>) => Promise<unknown>
 
 async function loseRelay(stage: Stage, fault: Fault): Promise<Figures> {
-  const setting = await set(stage, { a: 'sym', b: 'sym', path: { kind: 'relayed' } })
+  const setting = await set(stage, { a: 'sym', b: 'sym', path: { kind: 'relayed' }, isAcquainted: true })
   const { relays, anna, bert } = setting
   const conversation = await Conversation.start(anna, bert)
   const relay = relayOf(relays, (await pathTo(anna, bert))?.via)
@@ -25,7 +25,12 @@ async function loseRelay(stage: Stage, fault: Fault): Promise<Figures> {
 
 /** How long nobody notices who has nothing to say: the keep-alive tells. */
 async function loseIdleRelay(stage: Stage): Promise<Figures> {
-  const { lab, relays, anna, bert } = await set(stage, { a: 'sym', b: 'sym', path: { kind: 'relayed' } })
+  const { lab, relays, anna, bert } = await set(stage, {
+    a: 'sym',
+    b: 'sym',
+    path: { kind: 'relayed' },
+    isAcquainted: true,
+  })
   const relay = relayOf(relays, (await pathTo(anna, bert))?.via)
   const lostAt = performance.now()
   for (const place of relay.places) await lab.net.silence(place)

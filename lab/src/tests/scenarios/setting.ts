@@ -1,3 +1,4 @@
+import { until } from '@miaou/testkit/processes'
 import type { LabDaemonOptions } from '../../daemons/lab-daemon.ts'
 import { type Meeting, meet, type Person, patienceMs, person, untilPath, type WantedPath } from '../../world/friends.ts'
 import type { Lab, LabOptions } from '../../world/lab.ts'
@@ -12,6 +13,8 @@ export interface SettingOptions extends LabOptions {
   /** Laid over the configuration of both, and of one of them. */
   readonly config?: object
   readonly configs?: readonly [object, object]
+  /** They know how to find each other again: what those know who have been up for more than some seconds. */
+  readonly isAcquainted?: boolean
   /** Of the second of the two: see LabDaemonOptions. */
   readonly bert?: Pick<LabDaemonOptions, 'withoutNativeWebRtc' | 'trusted'>
   /** Relays have IPv6 alone. */
@@ -49,7 +52,22 @@ export async function set(stage: Stage, options: SettingOptions): Promise<Settin
   const meeting = await meet(anna, bert, options.withinMs ?? patienceMs)
   const bestAt =
     path === undefined ? meeting.openedAt : await untilPath(anna, bert, path, options.withinMs ?? patienceMs)
+  if (options.isAcquainted)
+    await Promise.all([knowsWays(anna, bert, relays.length), knowsWays(bert, anna, relays.length)])
   return { lab, relays, anna, bert, meeting, bestPathMs: Math.max(0, Math.round(bestAt - meeting.openedAt)) }
+}
+
+/** Waits until one knows ways to the other through so many relays. */
+async function knowsWays(from: Person, to: Person, count: number): Promise<void> {
+  await until(
+    `${from.daemon.name} to know how to find ${to.daemon.name}`,
+    async () => {
+      const view = (await from.daemon.client.network.peers()).find(({ peerId }) => peerId === to.peerId)
+      const ways = view?.addresses.filter((address) => address.startsWith('circuit:')) ?? []
+      return ways.length >= count ? true : undefined
+    },
+    { everyMs: 100 },
+  )
 }
 
 /** The relay that carries two people now. */
