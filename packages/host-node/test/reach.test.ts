@@ -96,6 +96,9 @@ class Desk {
         },
         putRecord: async () => err({ type: 'no-contacts' }),
         get: async () => err({ type: 'no-contacts' }),
+        services: async () => [],
+        setServices: () => undefined,
+        addClients: () => undefined,
       },
       relayHost: undefined,
       stun: undefined,
@@ -239,7 +242,8 @@ describe('what others are told', () => {
   test('a peer that hides tells of relays alone', () => {
     const desk = new Desk({ relayOnly: true, publicUrl: 'wss://me.example.org' }).start()
     desk.reach.perform({ type: 'reservations', addresses: [{ relay: relay(1), reservation: new Uint8Array(16) }] })
-    desk.reach.setOverlayNode({ publicKey: new Uint8Array(32).fill(3), endpoints: [{ host: '203.0.113.9', port: 9 }] })
+    const endpoint = { host: '203.0.113.9', port: 9 }
+    desk.reach.setOverlayNode({ publicKey: new Uint8Array(32).fill(3), endpoints: [endpoint], observed: endpoint, isServer: true })
     desk.reach.networkChanged([lan])
     desk.pass(2_000)
     expect(desk.told().ways).toEqual([expect.stringMatching(/^circuit:/)])

@@ -12,6 +12,7 @@ import {
   isWayWithin,
   locatorKeySize,
   nearestRelayScope,
+  type OverlayClient,
   verifyDeviceRecord,
 } from '@miaou/protocol'
 import { type AcceptedDevices, acceptedDevices } from './accepted-devices.ts'
@@ -62,6 +63,8 @@ export interface HeardWays {
   readonly addresses: readonly string[]
   /** Service records as told: nothing of them is verified yet. At most 4. */
   readonly services: readonly Uint8Array[]
+  /** Its node of the overlay behind a NAT: a claim. */
+  readonly overlayClient?: OverlayClient | undefined
 }
 
 export interface ContactWaysLimits {
@@ -215,7 +218,8 @@ export class ContactWaysExchange {
     link.sequence = record?.sequence ?? link.sequence
     const addresses = record?.ways.filter((way) => this.#isForUs(way, link)) ?? []
     if (addresses.length < (record?.ways.length ?? 0)) this.#count('ways-elsewhere')
-    this.#outputs.push({ type: 'ways', peerId, locatorKey, sequence: record?.sequence ?? 0, addresses, services })
+    const { sequence = 0, overlayClient } = record ?? {}
+    this.#outputs.push({ type: 'ways', peerId, locatorKey, sequence, addresses, services, overlayClient })
   }
 
   #verify(peerId: PeerId, bytes: Uint8Array): DeviceRecord | 'refused' {

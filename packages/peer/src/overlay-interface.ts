@@ -29,6 +29,10 @@ export type OverlayNodeCommand =
       readonly publicKey: Uint8Array
       readonly rendezvous: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>
     }
+  /** Asks a node for service records (spec/overlay O65). */
+  | { readonly type: 'services'; readonly contact: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'> }
+  /** Asks a node for service records (spec/overlay O65). */
+  | { readonly type: 'services'; readonly contact: Pick<OverlayNodeContact, 'publicKey' | 'endpoint'> }
 
 /** What the host tells an overlay node. */
 export type OverlayNodeInput =
@@ -36,6 +40,10 @@ export type OverlayNodeInput =
   | { readonly type: 'command'; readonly id: number; readonly command: OverlayNodeCommand }
   /** Where the sockets receive; contacts of families without a socket are not asked. */
   | { readonly type: 'listening'; readonly endpoints: readonly Endpoint[] }
+  /** Service records to tell whoever asks: the own relay's, and those known of others, verified and still good. */
+  | { readonly type: 'services'; readonly own: Uint8Array | undefined; readonly known: readonly Uint8Array[] }
+  /** Service records to tell whoever asks: the own relay's, and those known, verified and still good. */
+  | { readonly type: 'services'; readonly own: Uint8Array | undefined; readonly known: readonly Uint8Array[] }
   | { readonly type: 'wake' }
   | { readonly type: 'stop' }
 

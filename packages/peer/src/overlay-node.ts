@@ -135,6 +135,7 @@ export class OverlayNode {
         this.#hear(now, this.#datagrams.handle(now, input), outputs)
         this.#perform(now, this.#kademlia.handle(now, input), 0, outputs)
         break
+      case 'services':
       case 'stop':
         this.#perform(now, this.#kademlia.handle(now, input), 0, outputs)
         break
@@ -273,19 +274,19 @@ export class OverlayNode {
   }
 
   #translate(command: OverlayNodeCommand): Result<KademliaCommand, OverlayNodeError> {
-    if (command.type !== 'bootstrap' && command.type !== 'ping' && command.type !== 'punch') return ok(command)
+    if (!isForNodes(command)) return ok(command)
     const asked = nodesOf(command)
     if (!this.#contacts.tryReserve(asked.length))
       return err({ type: 'too-many-operations', operationsMax: this.#operationsMax })
     const contacts = asked.flatMap((contact) => this.#intern(contact))
     if (command.type === 'bootstrap') return ok({ type: 'bootstrap', contacts })
     const [contact] = contacts
-    if (contact !== undefined && command.type === 'ping') return ok({ type: 'ping', contact })
-    if (contact !== undefined && command.type === 'punch') {
-      return ok({ type: 'punch', key: command.publicKey, rendezvous: contact })
+    if (contact !== undefined) {
+      const { type } = command
+      return ok(type === 'punch' ? { type, key: command.publicKey, rendezvous: contact } : { type, contact })
     }
     const [named] = asked
-    assert(named !== undefined, 'a ping or a punch names one node')
+    assert(named !== undefined, 'a command that is for one node names one')
     return err({ type: 'inadmissible-endpoint', endpoint: named.endpoint })
   }
 
@@ -312,10 +313,14 @@ export class OverlayNode {
   }
 }
 
+type NodeCommand = Extract<OverlayNodeCommand, { type: 'bootstrap' | 'ping' | 'punch' | 'services' }>
+
+function isForNodes(command: OverlayNodeCommand): command is NodeCommand {
+  return ['bootstrap', 'ping', 'punch', 'services'].includes(command.type)
+}
+
 /** Whom a command is to ask first. */
-function nodesOf(
-  command: Extract<OverlayNodeCommand, { type: 'bootstrap' | 'ping' | 'punch' }>,
-): readonly Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>[] {
+function nodesOf(command: NodeCommand): readonly Pick<OverlayNodeContact, 'publicKey' | 'endpoint'>[] {
   if (command.type === 'bootstrap') return command.contacts.slice(0, bootstrapContactsMax)
-  return [command.type === 'ping' ? command.contact : command.rendezvous]
+  return [command.type === 'punch' ? command.rendezvous : command.contact]
 }

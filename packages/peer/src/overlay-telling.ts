@@ -9,7 +9,9 @@ import {
   isLoopback,
   isPrivate,
   isPublic,
+  type OverlayClient,
   overlayContactsMax,
+  overlayRendezvousMax,
   type PackedContacts,
   packEndpoint,
   packedEndpointSizeV4,
@@ -27,6 +29,8 @@ export interface OwnOverlayNode {
   readonly observed: Endpoint | undefined
   /** Whether others may keep it in their tables. */
   readonly isServer: boolean
+  /** Servers through which it is reached from behind a NAT; missing: none. */
+  readonly rendezvous?: OverlayClient['rendezvous']
 }
 
 /** A node that a contact said is its own: a claim, proven only by the handshake with it. */
@@ -64,6 +68,12 @@ export function ownContactFor(node: OwnOverlayNode, place: LinkPlace): Uint8Arra
 /** The same for whoever reads it anywhere: undefined for a node that strangers do not reach. */
 export function ownContactForWorld(node: OwnOverlayNode): Uint8Array | undefined {
   return ownContactFor(node, { scope: 'public', remote: undefined })
+}
+
+/** How a node behind a NAT is reached, for whoever reads it anywhere; undefined where nobody passes punches on to it. */
+export function ownClientForWorld({ publicKey, rendezvous = [] }: OwnOverlayNode): OverlayClient | undefined {
+  const servers = rendezvous.filter(({ endpoint }) => isPublic(endpoint)).slice(0, overlayRendezvousMax)
+  return servers.length === 0 ? undefined : { publicKey, rendezvous: servers }
 }
 
 /**

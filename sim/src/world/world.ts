@@ -78,6 +78,8 @@ const kinds: Readonly<Record<KademliaMessage['type'], number>> = {
   punch: 13,
   'punch-response': 14,
   knock: 15,
+  services: 16,
+  'services-response': 17,
 }
 
 /** Hears what a watched node is told: for checkers. */

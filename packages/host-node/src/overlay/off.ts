@@ -82,6 +82,14 @@ export class OffOverlay implements OverlaySide {
     // Nobody here asks.
   }
 
+  async services(): Promise<readonly []> {
+    return []
+  }
+
+  setServices(): void {
+    // Nobody asks here.
+  }
+
   async bootstrap(): Promise<Result<never, OverlayError>> {
     return this.#refuse()
   }

@@ -39,6 +39,7 @@ import type {
   OverlayPutSigned,
 } from './handle.ts'
 import { LanNodes } from './lan-nodes.ts'
+import { nodesToAsk } from './nodes-to-ask.ts'
 import type { OverlayHostOptions } from './overlay-host-options.ts'
 import { OverlayLoop } from './overlay-loop.ts'
 import { OwnNode } from './own-node.ts'
@@ -56,6 +57,8 @@ const careIntervalMs = 10_000
 const careSoonMs = 200
 /** Nodes asked where they see us: one may be gone, one may be behind the same NAT. Guess. */
 const witnessesMax = 3
+/** Nodes asked for relays at a time (spec/overlay O66): own choice, some are behind the same owner. */
+const servicesAskedMax = 8
 
 type Answer = Result<OverlayNodeReply, OverlayError>
 
@@ -299,6 +302,19 @@ export class OverlayHost implements OverlaySide {
     this.#clientNodes.add(clients)
   }
 
+  async services(): Promise<readonly Uint8Array[]> {
+    const { random, jitter } = this.#options
+    const found = await this.findNode(random.bytes(32))
+    if (!found.ok) return []
+    const nodes = nodesToAsk(this.#others(found.value.contacts), servicesAskedMax, jitter)
+    const answers = await Promise.all(nodes.map((contact) => this.#ask({ type: 'services', contact })))
+    return answers.flatMap((answer) => (answer.ok && answer.value.type === 'services' ? answer.value.records : []))
+  }
+
+  setServices(own: Uint8Array | undefined, known: readonly Uint8Array[]): void {
+    if (this.#refusal() === undefined) this.#loop.push({ type: 'services', own, known })
+  }
+
   async bootstrap(nodes: readonly BootstrapNode[]): ReturnType<OverlayHandle['bootstrap']> {
     const refused = this.#refusal()
     if (refused !== undefined) return err(refused)
@@ -432,7 +448,8 @@ export class OverlayHost implements OverlaySide {
     if (this.#refusal() !== undefined || this.#sockets.port === 0) return
     const { isServer, observed } = this.#node.info().kademlia
     const endpoints = this.#sockets.endpoints()
-    this.#ownNode.update({ publicKey: this.#keyPair.publicKey, endpoints, observed, isServer })
+    const rendezvous = this.#node.rendezvous()
+    this.#ownNode.update({ publicKey: this.#keyPair.publicKey, endpoints, observed, isServer, rendezvous })
   }
 
   /** A list may name this node itself. */

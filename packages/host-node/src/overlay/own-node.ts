@@ -1,3 +1,4 @@
+import { bytesToHex } from '@miaou/core'
 import type { OwnOverlayNode } from '@miaou/peer'
 
 /** What linked contacts are to be told of this node, said on whenever it differs from what was said last. */
@@ -18,8 +19,9 @@ export class OwnNode {
 
   update(node: OwnOverlayNode): void {
     if (!this.#isTold) return
-    const { endpoints, observed, isServer } = node
-    const text = JSON.stringify([endpoints, observed, isServer])
+    const { endpoints, observed, isServer, rendezvous = [] } = node
+    const servers = rendezvous.map(({ publicKey, endpoint }) => [bytesToHex(publicKey), endpoint])
+    const text = JSON.stringify([endpoints, observed, isServer, servers])
     if (text === this.#said) return
     this.#said = text
     this.#listener(node)

@@ -12,6 +12,10 @@ export interface OverlaySide extends OverlayHandle {
   networkChanged(): void
   /** Stores a record that was made elsewhere, under a key of its own; whoever made it makes it anew before it expires. */
   putRecord(record: Uint8Array): Promise<Result<OverlayPut, OverlayError>>
+  /** Service records of relays that nodes of the overlay tell of: claims, at most two of each of a few nodes asked. */
+  services(): Promise<readonly Uint8Array[]>
+  /** What this node tells those who ask it: its own relay's record, and those known, verified and still good. */
+  setServices(own: Uint8Array | undefined, known: readonly Uint8Array[]): void
   /** Linked contacts told of their nodes: claims, asked like those of the LAN. */
   hint(hints: readonly OverlayHint[]): void
   /** `listener` hears what linked contacts are to be told of this node, whenever it changes. */

@@ -3,7 +3,13 @@ import type { Clock, Jitter, Log, PeerId, Random } from '@miaou/core'
 import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
 import { type ConnectionView, defaultRelayLimits, type IceServerUrl, type PipeId, type RelayView } from '@miaou/network'
-import { type OwnOverlayNode, ownContactForWorld, type PeerInput, type PeerOutput } from '@miaou/peer'
+import {
+  type OwnOverlayNode,
+  ownClientForWorld,
+  ownContactForWorld,
+  type PeerInput,
+  type PeerOutput,
+} from '@miaou/peer'
 import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import { SealedDocument } from '../overlay/sealed-document.ts'
 import type { OverlaySide } from '../overlay/side.ts'
@@ -40,7 +46,7 @@ export interface ReachOptions {
   /** Ed25519: signs the record of this device. */
   readonly deviceKey: KeyPair
   readonly adapters: Adapters
-  readonly overlay: Pick<OverlaySide, 'info' | 'putRecord' | 'get'>
+  readonly overlay: Pick<OverlaySide, 'info' | 'putRecord' | 'get' | 'services' | 'setServices' | 'addClients'>
   /** Undefined: this peer serves nobody. */
   readonly relayHost: Pick<RelayHost, 'relayId' | 'relayAddress' | 'start' | 'stop' | 'view'> | undefined
   /** Answers STUN beside it. */
@@ -99,6 +105,9 @@ export class Reach {
         putRecord: (record) => overlay.putRecord(record),
         get: (key) => overlay.get(key),
       },
+      serviceSource: overlay,
+      onServices: (own, known) => overlay.setServices(own, known),
+      onOverlayClient: (client) => overlay.addClients([client]),
       usesOverlay,
       showsAddresses: settings.relayOnly !== true,
       loopbackOnly: settings.loopbackOnly ?? false,
@@ -237,6 +246,7 @@ export class Reach {
   /** Where the own node of the overlay is, as records may say. */
   setOverlayNode(node: OwnOverlayNode | undefined): void {
     this.#records.setOverlayContact(node && ownContactForWorld(node))
+    this.#records.setOverlayClient(node && ownClientForWorld(node))
   }
 
   async stop(): Promise<void> {

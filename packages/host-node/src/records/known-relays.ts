@@ -126,6 +126,11 @@ export class KnownRelays {
       .map(({ record }) => record)
   }
 
+  /** Service records that anybody may be told, whatever the relays are to us: still good, and with a URL `isTellable`. */
+  toTell(wall: number, isTellable: (url: string) => boolean): readonly Uint8Array[] {
+    return [...this.#byId.values()].flatMap(({ record }) => (isGood(record, wall, isTellable) ? [record] : []))
+  }
+
   /** Keys of relays that serve us no more and said once who they are: their record of today may name another address. */
   lostKeys(): readonly Uint8Array[] {
     const lost = [...this.#byId.values()].filter(({ score, record }) => score === 0 && record.length > 0)
@@ -236,9 +241,9 @@ function nearer(a: RelayOrigin | undefined, b: RelayOrigin): RelayOrigin {
   return a === undefined || originCodes[b] < originCodes[a] ? b : a
 }
 
-function isGood(record: Uint8Array, wall: number): boolean {
+function isGood(record: Uint8Array, wall: number, isUsable: (url: string) => boolean = () => true): boolean {
   const decoded = decodeServiceRecord(record)
-  return decoded.ok && isServiceFresh(decoded.value.value, wall)
+  return decoded.ok && isServiceFresh(decoded.value.value, wall) && decoded.value.value.urls.some(isUsable)
 }
 
 function sequenceOf(record: Uint8Array): number {

@@ -22,11 +22,13 @@ import {
   decodeOverlayContact,
   deriveRecordLocator,
   deviceRecordUrlLengthMax,
+  encodeOverlayClient,
   formatCircuitAddress,
   isRecordFresh,
   isWay,
   isWayWithin,
   nearestRelayScope,
+  type OverlayClient,
   openDeviceRecord,
   type PackedContacts,
   parseCircuitAddress,
@@ -126,6 +128,10 @@ export interface RecordsHostOptions {
   readonly connection: (peerId: PeerId) => ConnectionView | undefined
   /** As the engine of circuits sees them. */
   readonly relays: () => readonly RelayView[]
+  /** What whoever asks in the overlay is to be told: the own relay, and those known (spec/overlay O65). */
+  readonly onServices?: (own: Uint8Array | undefined, known: readonly Uint8Array[]) => void
+  /** Where the node of a contact behind a NAT is reached, as it says. */
+  readonly onOverlayClient?: (client: OverlayClient) => void
   /** What linked contacts are to be told. */
   readonly onOwnWays: (ways: OwnWays) => void
   readonly onFound: (found: FoundWays) => void
@@ -137,6 +143,9 @@ export interface RecordsHostOptions {
 
 /** A wall clock that went so far apart from the monotonic one, ms: the machine slept, or its clock was set. Guess. */
 const clockJumpMs = 600_000
+
+/** How often the node of the overlay is told which relays it may tell of, ms: records expire. Guess. */
+const tellServicesIntervalMs = 60_000
 
 /** How often the host looks whether something is due, ms. */
 const careIntervalMs = 1_000
@@ -156,6 +165,7 @@ export class RecordsHost {
   #circuits: readonly CircuitAddress[] = []
   #addresses: readonly string[] = []
   #overlayContact: PackedContacts | undefined
+  #overlayClient: OverlayClient | undefined
   #service: OwnService | undefined
   #locatorKey: Uint8Array | undefined
   /** Monotonic ms at which the records are to be signed anew. */
@@ -170,6 +180,8 @@ export class RecordsHost {
   #isLookingUp = false
   #isAsking = false
   #asked = 0
+  /** Monotonic ms at which the overlay's node is told anew what it may tell. */
+  #tellAt = Number.NEGATIVE_INFINITY
   #askAt = Number.NEGATIVE_INFINITY
   #wasReady = false
   /** What each relay was seen to be last: its news is what scores it. */
@@ -223,6 +235,13 @@ export class RecordsHost {
     this.#change()
   }
 
+  /** How the own node of the overlay is reached from behind a NAT; undefined: it is not. */
+  setOverlayClient(client: OverlayClient | undefined): void {
+    if (textOf(client) === textOf(this.#overlayClient)) return
+    this.#overlayClient = client
+    this.#change()
+  }
+
   /** Undefined: this home is no relay. */
   setService(service: OwnService | undefined): void {
     this.#service = service
@@ -245,7 +264,8 @@ export class RecordsHost {
   }
 
   /** A linked contact told of itself and of relays it met. */
-  heard({ services }: HeardWays): void {
+  heard({ services, overlayClient }: HeardWays): void {
+    if (overlayClient !== undefined) this.#options.onOverlayClient?.(overlayClient)
     const { wall } = this.#options.clock.now()
     for (const service of services) this.#learn(service, 'contact', wall)
     this.#tellCandidates()
@@ -293,6 +313,7 @@ export class RecordsHost {
     this.#wasReady = isReady
     this.#score(now)
     if (now.mono >= this.#signAt && this.#locatorKey !== undefined) this.#sign(now)
+    if (isReady && now.mono >= this.#tellAt) this.#tellServices(now)
     if (isReady) {
       if (now.mono >= this.#publishAt) void this.#publish()
       void this.#lookUp(now)
@@ -326,15 +347,26 @@ export class RecordsHost {
   #sign(now: Now): void {
     const { showsAddresses, onOwnWays } = this.#options
     const overlayContact = showsAddresses ? this.#overlayContact : undefined
-    const record = this.#own.sign({ ways: this.#ways(), overlayContact }, now.wall)
+    const overlayClient = showsAddresses ? this.#overlayClient : undefined
+    const record = this.#own.sign({ ways: this.#ways(), overlayContact, overlayClient }, now.wall)
     const service = this.#service && this.#signService(this.#service, now.wall)
     this.#signed = { record, service }
     this.#signedAt = now.mono
     this.#signAt = now.mono + this.#limits.refreshMs
     this.#publishAt = now.mono
+    this.#tellAt = now.mono
     this.#publishTries = 0
     const met = this.#known.toPassOn(contactServicesMax, now.wall)
     onOwnWays({ record, services: [...(service === undefined ? [] : [service]), ...met].slice(0, contactServicesMax) })
+  }
+
+  /** Strangers are told of relays that are of use to them: those of one's own network are none of their business. */
+  #tellServices({ mono, wall }: Now): void {
+    const nearest = this.#options.loopbackOnly === true ? 'loopback' : 'public'
+    const isTellable = (url: string): boolean => isWayWithin(url, nearest)
+    const own = this.#service?.urls.some(isTellable) === true ? this.#signed?.service : undefined
+    this.#tellAt = mono + tellServicesIntervalMs
+    this.#options.onServices?.(own, this.#known.toTell(wall, isTellable))
   }
 
   #signService({ key, urls, terms, capacity, latency, region }: OwnService, wall: number): Uint8Array {
@@ -396,12 +428,13 @@ export class RecordsHost {
       this.#count(`lookup-${record.error.type}`)
       return
     }
-    const { createdAt, sequence, ways } = record.value
+    const { createdAt, sequence, ways, overlayClient } = record.value
     if (!isRecordFresh(createdAt, clock.now().wall)) this.#count('lookup-expired')
     else if (sequence <= peer.waysSequence) this.#count('lookup-stale')
     else {
       const nearest = this.#nearest()
       this.#count('lookup-found')
+      if (overlayClient !== undefined) this.#options.onOverlayClient?.(overlayClient)
       onFound({ peerId: peer.peerId, sequence, addresses: ways.filter((way) => isWayWithin(way, nearest)) })
     }
   }
@@ -428,7 +461,9 @@ export class RecordsHost {
   }
 
   #learn(service: Uint8Array, origin: RelayOrigin, wall: number): void {
-    this.#count(this.#known.learn(service, origin, this.#nearest(), wall) ? 'relay-learnt' : 'relay-refused')
+    const isNews = this.#known.learn(service, origin, this.#nearest(), wall)
+    if (isNews) this.#tellAt = Number.NEGATIVE_INFINITY
+    this.#count(isNews ? 'relay-learnt' : 'relay-refused')
   }
 
   /** Relays nearer than this are not for us: strangers would have us knock at doors of our own network. */
@@ -496,6 +531,10 @@ function isLost(view: ConnectionView | undefined): boolean {
   if (view === undefined) return true
   const isQuiet = view.state === 'idle' || view.state === 'waiting' || view.state === 'closed'
   return isQuiet && (view.error !== undefined || view.addresses.length === 0)
+}
+
+function textOf(client: OverlayClient | undefined): string {
+  return client === undefined ? '' : bytesToHex(encodeOverlayClient(client))
 }
 
 function relayOf(address: string): RelayAddress[] {
