@@ -37,7 +37,7 @@ async function friends(address: string, annOptions = {}): Promise<readonly [Daem
 }
 
 describe('a process killed at any moment', () => {
-  test('[C21] who reserves: killed at once and in the middle of a conversation, it is found at the same reservation', async () => {
+  test('[R6] who reserves: killed at once and in the middle of a conversation, it is found at the same reservation', async () => {
     const { address } = await startRelay()
     let [ann, ben] = await friends(address)
     const before = await reservation(ann)

@@ -70,7 +70,7 @@ describe('a peer that hides its address', () => {
     folder.remove()
   })
 
-  test('[C13] they talk through the relay, though one of them could be dialled', async () => {
+  test('C13 they talk through the relay, though one of them could be dialled', async () => {
     const { invite } = await ben.client.invites.create()
     expect(addressesIn(invite).map((address) => address.split(':')[0])).toEqual(
       expect.arrayContaining(['ws', 'circuit']),

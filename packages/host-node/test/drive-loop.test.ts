@@ -19,13 +19,18 @@ class CountingPeer implements Pick<Peer, 'handle' | 'deadline'> {
   }
 }
 
-function loopOf(peer: CountingPeer, clock: Clock = { now: () => ({ mono: 0, wall: 0 }) }): DriveLoop {
+function loopOf(
+  peer: CountingPeer,
+  clock: Clock = { now: () => ({ mono: 0, wall: 0 }) },
+  onSlept: () => void = () => undefined,
+): DriveLoop {
   return new DriveLoop({
     // The loop calls these two and nothing else.
     peer: peer as Pick<Peer, 'handle' | 'deadline'> as Peer,
     clock,
     log: { write: () => undefined },
     perform: () => undefined,
+    onSlept,
     onCrash: (error) => {
       throw error
     },
@@ -54,7 +59,8 @@ test('a stop pushed behind a long queue is handled by the last drain', () => {
 test('a sleep during which the monotonic clock stood still is seen by the wall clock: every link is asked', () => {
   const peer = new CountingPeer()
   const now = { mono: 1000, wall: 5_000_000 }
-  const loop = loopOf(peer, { now: () => ({ ...now }) })
+  let slept = 0
+  const loop = loopOf(peer, { now: () => ({ ...now }) }, () => slept++)
   const pass = (mono: number, wall: number) => {
     now.mono += mono
     now.wall += wall
@@ -68,6 +74,8 @@ test('a sleep during which the monotonic clock stood still is seen by the wall c
   expect(peer.inputs).toEqual([])
   pass(5000, 3_600_000)
   expect(peer.inputs).toEqual([{ type: 'network', input: { type: 'network-changed' } }, { type: 'wake' }])
+  // What runs beside the peer hears of it too.
+  expect(slept).toBe(1)
   pass(5000, 5000)
   expect(peer.inputs).toHaveLength(2)
   loop.stop()

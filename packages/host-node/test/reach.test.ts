@@ -243,7 +243,12 @@ describe('what others are told', () => {
     const desk = new Desk({ relayOnly: true, publicUrl: 'wss://me.example.org' }).start()
     desk.reach.perform({ type: 'reservations', addresses: [{ relay: relay(1), reservation: new Uint8Array(16) }] })
     const endpoint = { host: '203.0.113.9', port: 9 }
-    desk.reach.setOverlayNode({ publicKey: new Uint8Array(32).fill(3), endpoints: [endpoint], observed: endpoint, isServer: true })
+    desk.reach.setOverlayNode({
+      publicKey: new Uint8Array(32).fill(3),
+      endpoints: [endpoint],
+      observed: endpoint,
+      isServer: true,
+    })
     desk.reach.networkChanged([lan])
     desk.pass(2_000)
     expect(desk.told().ways).toEqual([expect.stringMatching(/^circuit:/)])
@@ -323,16 +328,13 @@ describe('the router', () => {
   test('what it lets in is told, before the addresses of the LAN; what it cannot is said', async () => {
     const asked: unknown[] = []
     let tell = (): void => undefined
-    const desk = new Desk(
-      {},
-      {
-        createPortMapper: (ports, onChange) => {
-          asked.push(ports)
-          tell = onChange
-          return desk.router
-        },
-      },
-    ).start()
+    const router = new Router()
+    const createPortMapper: ReachOptions['createPortMapper'] = (ports, onChange) => {
+      asked.push(ports)
+      tell = onChange
+      return router
+    }
+    const desk = new Desk({}, { createPortMapper }).start()
     expect(desk.reach.portMapping).toEqual({ state: 'off' })
     desk.reach.mapPorts(4001)
     expect(asked).toEqual([
@@ -342,7 +344,7 @@ describe('the router', () => {
       ],
     ])
     expect(desk.reach.portMapping).toEqual({ state: 'searching' })
-    desk.router.mapped = {
+    router.mapped = {
       state: 'mapped',
       method: 'pcp',
       mapped: [mapped('203.0.113.7')],
@@ -352,16 +354,16 @@ describe('the router', () => {
     desk.pass(2_000)
     expect(desk.told().ways).toEqual(['ws://203.0.113.7:4000', lan])
     expect(desk.reach.portMapping).toEqual({ state: 'mapped', protocol: 'pcp', external: '203.0.113.7:4000' })
-    desk.router.mapped = { state: 'mapped', method: 'upnp', mapped: [mapped('10.0.0.7')] }
+    router.mapped = { state: 'mapped', method: 'upnp', mapped: [mapped('10.0.0.7')] }
     tell()
     desk.pass(10_000)
     expect(desk.told().ways).toEqual([lan])
     expect(desk.reach.portMapping).toMatchObject({ state: 'failed', protocol: 'upnp' })
-    desk.router.mapped = { state: 'unavailable', mapped: [] }
+    router.mapped = { state: 'unavailable', mapped: [] }
     expect(desk.reach.portMapping).toEqual({ state: 'none' })
     desk.reach.networkChanged([lan])
     await desk.reach.stop()
-    expect(desk.router.calls).toEqual(['start', 'network-changed', 'stop'])
+    expect(router.calls).toEqual(['start', 'network-changed', 'stop'])
   })
 
   test('without a listener nothing is asked', () => {

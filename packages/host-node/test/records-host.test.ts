@@ -251,6 +251,30 @@ describe('[W15] the own record', () => {
     expect([off.told.length, off.overlay.puts.length, off.overlay.gets]).toEqual([1, 0, 0])
   })
 
+  test.each([
+    ['a day back', -86_400_000],
+    ['a day on, as after a sleep', 86_400_000],
+    ['ten years on', 315_360_000_000],
+  ])('when the wall clock jumps %s it is signed by the new time, and counts as newer', async (_what, jumpMs) => {
+    const desk = new Desk()
+    desk.host.setWanted([], ownLocator)
+    desk.host.setCircuits([circuit(1)])
+    await desk.pass(2_000)
+    await desk.pass(10_000)
+    desk.now = { mono: desk.now.mono, wall: desk.now.wall + jumpMs }
+    await desk.pass(1_000)
+    await desk.pass(2_000)
+    const records = desk.told.map(({ record }) => verifyDeviceRecord(crypto, record, device.publicKey))
+    expect(records).toHaveLength(2)
+    const [before, after] = records.map((record) => (record.ok ? record.value : undefined))
+    expect(after?.createdAt).toBe(desk.now.wall)
+    expect(after?.sequence).toBeGreaterThan(before?.sequence ?? Number.POSITIVE_INFINITY)
+    // A clock that is set right by seconds is no jump.
+    desk.now = { mono: desk.now.mono, wall: desk.now.wall + 5_000 }
+    await desk.pass(20_000)
+    expect(desk.told).toHaveLength(2)
+  })
+
   test('a peer that hides its addresses names circuits only', async () => {
     const desk = new Desk({ showsAddresses: false })
     desk.host.setWanted([], ownLocator)
