@@ -41,6 +41,7 @@ const firstConversation =
   'A01–A13, A19–A23, B01–B24, C01–C12, C17, C18, C21, D01–D09, D18–D33, D37, G01–G11, G18, G19, H07, I01–I06, I09–I15, ' +
   'I17, I18, X02, X03, X07, X09, Z01, Z02, Z08, T02, T06, YY01'
 const overlay = 'A05, C13, C14, C19, C20, E01–E28, I07, I08, X02, X04, X05, X08, Y07'
+const reachable = 'C13–C16, D03–D05, D09–D17, D34–D36, I13, I15, I16, Q04, X03, YY05'
 
 function expand(ranges: string): string[] {
   return ranges.split(', ').flatMap((range) => {
@@ -71,6 +72,12 @@ describe('docs/acceptance.md', () => {
     for (const part of ['build-1', 'build-2', 'build-3', 'build-4', 'build-5', 'goal', 'bad', 'done']) {
       expect(ids.some((id) => id.startsWith(`overlay ${part} `))).toBe(true)
     }
+  })
+
+  test('every point of issue 4 has a row', () => {
+    expect(expand(reachable).filter((id) => !ids.includes(id))).toEqual([])
+    const parts = ['build-1', 'build-2', 'build-3', 'build-4', 'build-5', 'build-6', 'goal', 'bad', 'done']
+    for (const part of parts) expect(ids.some((id) => id.startsWith(`reach ${part} `))).toBe(true)
   })
 
   test.each(points.map((point) => [point.id, point] as const))('%s is shown by what is there', (_, point) => {
