@@ -30,9 +30,9 @@ beforeAll(async () => {
   honest = await house.start('Honest', ['--serve', 'relay', '--stun-port', '0'])
   honestAddress = (await honest.client.network.info()).serving?.relay?.address ?? ''
   const args = ['--relay-only', '--relay', hostileAddress, '--relay', honestAddress]
-  ;[ann, ben] = await Promise.all([house.start('Ann', args), house.start('Ben', args)])
+  ;[ann, ben] = await Promise.all([house.start('Annabella', args), house.start('Benedikta', args)])
   await Promise.all([reserved(ann, 2), reserved(ben, 2)])
-  await befriend({ client: ann.client, name: 'Ann' }, { client: ben.client, name: 'Ben' })
+  await befriend({ client: ann.client, name: 'Annabella' }, { client: ben.client, name: 'Benedikta' })
 })
 
 afterAll(async () => {
@@ -73,16 +73,16 @@ async function talk(what: string, count: number): Promise<void> {
     said.ann.push(`Ann's secret ${what} ${i}`)
     said.ben.push(`Ben's secret ${what} ${i}`)
     await Promise.all([
-      ann.client.messages.send('Ben', said.ann.at(-1) ?? ''),
-      ben.client.messages.send('Ann', said.ben.at(-1) ?? ''),
+      ann.client.messages.send('Benedikta', said.ann.at(-1) ?? ''),
+      ben.client.messages.send('Annabella', said.ben.at(-1) ?? ''),
     ])
   }
   await Promise.all([
-    delivered(ann.client, 'Ben', said.ann.length, 60_000),
-    delivered(ben.client, 'Ann', said.ben.length, 60_000),
+    delivered(ann.client, 'Benedikta', said.ann.length, 60_000),
+    delivered(ben.client, 'Annabella', said.ben.length, 60_000),
   ])
-  expect(await receivedTexts(ben.client, 'Ann')).toEqual(said.ann)
-  expect(await receivedTexts(ann.client, 'Ben')).toEqual(said.ben)
+  expect(await receivedTexts(ben.client, 'Annabella')).toEqual(said.ann)
+  expect(await receivedTexts(ann.client, 'Benedikta')).toEqual(said.ben)
   expect([ann.isRunning, ben.isRunning, honest.isRunning]).toEqual([true, true, true])
 }
 

@@ -52,6 +52,8 @@ export interface DialRace {
   readonly queue: string[]
   readonly pipes: Set<Pipe>
   nextStartAt: number
+  /** When the last address was dialled that nobody doubts. */
+  soundAt: number
   /** The most telling failure so far. */
   error: LinkError | undefined
 }
@@ -105,6 +107,8 @@ export class Connection {
   betterFailures = 0
   betterTriedAt: number = Number.NEGATIVE_INFINITY
   nextBetterAt: number = Number.NEGATIVE_INFINITY
+  /** URLs of relays over which a circuit broke, the latest last, and until when that counts: monotonic ms. */
+  readonly doubtedRelays: Map<string, number> = new Map()
   /** Why the last attempt at a better link failed. */
   notBetter: LinkError | undefined
   upgrade: Upgrade | undefined

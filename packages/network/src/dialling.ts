@@ -106,9 +106,10 @@ export class Dialling {
     connection.race = {
       isBackground,
       startedAt: now.mono,
-      queue: this.#queue(connection),
+      queue: this.#queue(now, connection),
       pipes: new Set(),
       nextStartAt: now.mono,
+      soundAt: now.mono,
       error: undefined,
     }
     this.advance(now, connection)
@@ -123,7 +124,8 @@ export class Dialling {
       const address = race.queue.shift()
       if (address === undefined) break
       race.pipes.add(this.dial(now, address, 'dial', connection.peerId))
-      race.nextStartAt = now.mono + this.#state.settings.limits.staggerMs
+      if (this.#doubt(now, connection, address) === 0) race.soundAt = now.mono
+      this.#startNextAt(now, connection, race, now.mono + this.#state.settings.limits.staggerMs)
     }
     if (race.queue.length > 0 || race.pipes.size > 0) return
     if (connection.active === undefined) this.#fail(now, connection, race)
@@ -211,6 +213,7 @@ export class Dialling {
     connection.failures = 0
     connection.rescues = 0
     connection.betterFailures = 0
+    connection.doubtedRelays.clear()
     connection.nextRescueAt = now.mono
     connection.nextBetterAt = Math.max(now.mono, connection.betterTriedAt + backoffMinMs)
     const { race } = connection
@@ -253,8 +256,51 @@ export class Dialling {
     if (error !== undefined && (telling[error.type] ?? 0) >= (telling[race.error?.type ?? 'broken'] ?? 0)) {
       race.error = error
     }
-    race.nextStartAt = now.mono
+    this.#startNextAt(now, connection, race, now.mono)
     this.advance(now, connection)
+  }
+
+  /** The next address is dialled at `soonest`; a doubted circuit leaves a start to those before it. */
+  #startNextAt(now: Now, connection: Connection, race: DialRace, soonest: number): void {
+    const [next] = race.queue
+    race.nextStartAt = soonest
+    if (next === undefined || !isCircuit(next) || this.#doubt(now, connection, next) === 0) return
+    for (const { transport, address } of race.pipes) {
+      if (transport !== 'circuit' || this.#doubt(now, connection, address) > 0) continue
+      race.nextStartAt = Math.max(soonest, race.soundAt + this.#state.settings.limits.doubtedDelayMs)
+    }
+  }
+
+  /** A circuit broke, or was lost: its relay comes last for a time. */
+  doubtRelay(now: Now, connection: Connection, { transport, address }: Pipe): void {
+    const relay = transport === 'circuit' ? relayUrlOf(address) : undefined
+    if (relay === undefined) return
+    const { doubtedRelays } = connection
+    const { relayDoubtMs, addressesMax } = this.#state.settings.limits
+    doubtedRelays.delete(relay)
+    doubtedRelays.set(relay, now.mono + relayDoubtMs)
+    const [oldest] = doubtedRelays.keys()
+    if (doubtedRelays.size > addressesMax && oldest !== undefined) doubtedRelays.delete(oldest)
+  }
+
+  /** Whether a circuit is known by a relay that nobody doubts. */
+  hasSoundCircuit(now: Now, connection: Connection): boolean {
+    return connection.addresses.some((address) => isCircuit(address) && this.#doubt(now, connection, address) === 0)
+  }
+
+  /**
+   * How doubtful an address is, 0 for not at all: the way of the suspect link itself is worse than the other ways by its
+   * relay, these are worse than those of relays over which a circuit broke, the latest of which is the worst.
+   */
+  #doubt(now: Now, { active, doubtedRelays }: Connection, address: string): number {
+    if (active?.link?.isSuspect) {
+      if (address === active.address) return Number.POSITIVE_INFINITY
+      const relay = active.transport === 'circuit' ? relayUrlOf(active.address) : undefined
+      if (relay !== undefined && isCircuit(address) && relayUrlOf(address) === relay) return Number.MAX_VALUE
+    }
+    if (doubtedRelays.size === 0 || !isCircuit(address)) return 0
+    const until = doubtedRelays.get(relayUrlOf(address) ?? '') ?? 0
+    return until > now.mono ? until : 0
   }
 
   /**
@@ -309,23 +355,18 @@ export class Dialling {
 
   /**
    * The order in which the addresses of a peer are tried: straight ones and circuits by turns, so that neither waits for
-   * a list of the other that leads nowhere. The way of the suspect link itself comes last, and the other ways by its
-   * relay before it.
+   * a list of the other that leads nowhere. Doubted circuits come last, where there are others.
    */
-  #queue({ active, addresses }: Connection): string[] {
-    const suspect = active?.address
-    const relay = active?.transport === 'circuit' ? relayUrlOf(active.address) : undefined
-    const doubt = (address: string): number => {
-      if (address === suspect) return 2
-      return relay !== undefined && isCircuit(address) && relayUrlOf(address) === relay ? 1 : 0
-    }
-    const sorted = [...addresses].sort((a, b) => doubt(a) - doubt(b))
-    const circuits = sorted.filter(isCircuit)
+  #queue(now: Now, connection: Connection): string[] {
+    const doubts = new Map(connection.addresses.map((address) => [address, this.#doubt(now, connection, address)]))
+    const sorted = [...doubts].sort(([, a], [, b]) => (a === b ? 0 : a - b)).map(([address]) => address)
     const straight = sorted.filter((address) => !isCircuit(address))
-    const turns = Math.max(circuits.length, straight.length)
-    return Array.from({ length: turns }, (_, i) => [straight[i], circuits[i]])
-      .flat()
-      .filter((address) => address !== undefined)
+    const circuits = sorted.filter(isCircuit)
+    const sound = circuits.filter((address) => doubts.get(address) === 0)
+    const inTurns = sound.length === 0 ? circuits : sound
+    const turns = Math.max(inTurns.length, straight.length)
+    const order = Array.from({ length: turns }, (_, i) => [straight[i], inTurns[i]]).flat()
+    return [...new Set([...order, ...circuits])].filter((address) => address !== undefined)
   }
 
   #backoff(failures: number, maxMs = this.#state.settings.limits.backoffMaxMs): number {

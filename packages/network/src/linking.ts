@@ -10,7 +10,7 @@ import type { Upgrading } from './upgrading.ts'
 // 2^9 times the first wait is above the longest one.
 const blockedFailures = 10
 
-/** Which link carries a connection, and how traffic moves from one to another (spec/links L50–L59, L80–L86). */
+/** Which link carries a connection, and how traffic moves from one to another (spec/links L50–L59, L80–L85). */
 export class Linking {
   readonly #state: NetworkState
   readonly #dialling: Dialling
@@ -212,7 +212,10 @@ export class Linking {
     connection.error = undefined
     this.#retire(now, old, connection, reason, pipe)
     // Nothing more is awaited on a link that an end has lost.
-    if (isStaleOld || isRescue) old.isLost = true
+    if (isStaleOld || isRescue) {
+      old.isLost = true
+      this.#dialling.doubtRelay(now, connection, old)
+    }
     // Whoever dialled beside a circuit has lost it, or found a better way: only that end knows.
     if (old.isLost || (old.transport === 'circuit' && pipe.source === 'inbound')) {
       this.#tellLoss(connection, old)
@@ -383,7 +386,10 @@ export class Linking {
     // life is a failure all the same, or two peers who disagree would dial without end. One that stood long and broke is
     // missed: somebody may be in the middle of a word.
     const isBroken = error === undefined ? reason === 'pipe-lost' : error.type === 'broken' || error.type === 'silent'
-    const atOnce = isBroken ? lifeMs >= steadyAfterMs : error === undefined && lifeMs >= backoffMinMs
+    // A tampered message ends a link as a protocol error.
+    if (isBroken || reason === 'protocol-error') this.#dialling.doubtRelay(now, connection, pipe)
+    const isElsewhere = pipe.transport === 'circuit' && this.#dialling.hasSoundCircuit(now, connection)
+    const atOnce = isBroken ? lifeMs >= steadyAfterMs || isElsewhere : error === undefined && lifeMs >= backoffMinMs
     if (!atOnce) connection.failures += 1
     // Asking often changes nothing there.
     if (reason === 'blocked') connection.failures = Math.max(connection.failures, blockedFailures)

@@ -24,6 +24,9 @@ export interface NetworkLimits {
   readonly rescueRttFactor: number
   /** Longest wait between races beside a link that is suspect again and again; the first is `backoffMinMs`. */
   readonly rescueBackoffMaxMs: number
+  /** A relay over which a circuit broke comes last for so long, and waits so long for the others in a race. */
+  readonly relayDoubtMs: number
+  readonly doubtedDelayMs: number
   /** Share of a wait that is drawn by lot, in [0, 1]: ± half of it. */
   readonly backoffJitter: number
   /** A link that stood so long clears the failures before it. */
@@ -78,6 +81,9 @@ export const defaultNetworkLimits: NetworkLimits = {
   rescueRttFactor: 2,
   // Guess: a link that is suspect so often works, slowly; its peer is not to be dialled all the time.
   rescueBackoffMaxMs: 60_000,
+  // Guesses: a relay that restarts is well again soon; three round trips of 300 ms, an honest relay's handshake.
+  relayDoubtMs: 600_000,
+  doubtedDelayMs: 1_000,
   backoffJitter: 0.5,
   // Guess: as long as a silent link takes to be noticed.
   steadyAfterMs: 10_000,

@@ -75,6 +75,69 @@ describe('circuits among the addresses', () => {
   })
 })
 
+describe('relays over which circuits broke', () => {
+  /** A circuit over a relay comes in, stands for a second and breaks; what is dialled then. */
+  function breakCircuit(host: Host, pipe: number, relay: number): string[] {
+    host.admit(pipe, bob, { transport: 'circuit', remoteAddress: `ws://relay-${relay}:9000` })
+    host.now += 1_000
+    return dialsOf(host.failed(pipe))
+  }
+
+  test('[L85] the others are dialled at once; its own waits behind straight ones, and for circuits under way', () => {
+    const host = new Host()
+    host.do({ type: 'addresses', peerId: bob.peerId, addresses: [way(0, 0), way(0, 1), 'ws://1'] })
+    host.admit(500, bob, { transport: 'circuit', remoteAddress: 'ws://relay-0:9000' })
+    host.want([bob.peerId])
+    host.now = 1_000
+    // A link of less than ten seconds, and yet nobody waits.
+    const dialled = dialsOf(host.failed(500))
+    for (const now of [1_250, 1_500]) dialled.push(...dialsOf(host.wakeAt(now)))
+    expect(dialled).toEqual(['ws://1', way(0, 1)])
+    expect(host.network.deadline()).toBe(2_250)
+    // The circuit under way fails: nothing is left to wait for.
+    const circuit = 3
+    expect(dialsOf(host.failed(circuit))).toEqual([way(0, 0)])
+  })
+
+  test('[L85] where every relay is doubted, the one that broke last comes last, after the wait of L63', () => {
+    const host = new Host()
+    host.want([bob.peerId, way(0, 0), way(0, 1)])
+    host.failed(1)
+    host.failed(2)
+    expect(breakCircuit(host, 500, 0)).toEqual([way(0, 1)])
+    expect(breakCircuit(host, 501, 1)).toEqual([])
+    const dialled = dialsOf(host.wakeAt(host.network.deadline()))
+    dialled.push(...dialsOf(host.wakeAt(host.now + 250)))
+    expect(dialled).toEqual([way(0, 0), way(0, 1)])
+  })
+
+  test('[L85] doubt ends by itself, and when the network changes', () => {
+    for (const ends of ['time', 'network'] as const) {
+      const host = new Host()
+      host.want([bob.peerId, way(0, 0), way(0, 1)])
+      host.failed(1)
+      host.failed(2)
+      expect(breakCircuit(host, 500, 0)).toEqual([way(0, 1)])
+      host.failed(host.network.sizes().pipes + 2)
+      host.admit(501, bob, { transport: 'circuit' })
+      if (ends === 'time') host.now += 600_000
+      else host.do({ type: 'network-changed' })
+      host.do({ type: 'disconnect', peerId: bob.peerId, reason: 'bye' })
+      expect(dialsOf(host.connect(bob.peerId)), ends).toEqual([way(0, 0)])
+    }
+  })
+
+  test('[L85] at the bound of addresses the oldest doubt is forgotten', () => {
+    const host = new Host({ limits: { addressesMax: 2, circuitAddressesMin: 2 } })
+    host.want([bob.peerId, way(0, 1), way(0, 0)])
+    for (const relay of [0, 1, 2]) breakCircuit(host, 500 + relay, relay)
+    host.do({ type: 'disconnect', peerId: bob.peerId, reason: 'bye' })
+    host.now += 100_000
+    // Relay 0 broke first: nothing of it is left, while relay 1 is doubted still.
+    expect(dialsOf(host.connect(bob.peerId))).toEqual([way(0, 0)])
+  })
+})
+
 describe('a changed network', () => {
   test('[L64] dials that left by the old network begin anew', () => {
     const host = new Host()
@@ -132,7 +195,9 @@ describe('a changed network', () => {
     host.now = 1_000
     host.do({ type: 'network-changed' })
     const dialled = dialsOf(host.wakeAt(1_100))
-    for (const now of [1_350, 1_600]) dialled.push(...dialsOf(host.wakeAt(now)))
+    // [L85] The other relay has a start.
+    expect(dialsOf(host.wakeAt(2_099))).toEqual([])
+    for (const now of [2_100, 2_350]) dialled.push(...dialsOf(host.wakeAt(now)))
     expect(dialled).toEqual([way(0, 1), way(1, 0), way(0, 0)])
   })
 

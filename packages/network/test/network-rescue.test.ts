@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Courier, type CourierOptions } from './courier.ts'
-import { type SimNode, type SimRelay, Simulator, type SimulatorOptions } from './simulator.ts'
+import { type SimNode, type SimPipe, type SimRelay, Simulator, type SimulatorOptions } from './simulator.ts'
 
 // MIAOU_MODEL_RUNS=n runs seeds 0 to n - 1 of each kind.
 const { MIAOU_MODEL_RUNS } = process.env
@@ -360,6 +360,48 @@ describe('recovery', () => {
     expect(rescues).toBeLessThan(90)
     expect(here.courier.problems()).toEqual([])
   })
+})
+
+describe('a relay that carries badly', () => {
+  test.each(seedsOf(6).flatMap((seed) => [[seed, 'breaks'] as const, [seed, 'swallows'] as const]))(
+    '[L85] seed %i: one that %s every circuit after three seconds is left for the honest one, soon and for good',
+    (seed, how) => {
+      const here = town({ seed, delayMin: 20, delayMax: 60 }, { webrtc: false })
+      const { sim, a, b, relays, courier } = here
+      const [bad, good] = relays
+      if (bad === undefined || good === undefined) throw new Error('a town has relays')
+      for (const [node, other] of [
+        [a, b],
+        [b, a],
+      ] as const) {
+        node.isOpen = false
+        const addresses = [sim.circuit(other, bad), sim.circuit(other, good)]
+        sim.handle(node, { type: 'wanted', peers: [{ peerId: other.identity.peerId, addresses }] })
+      }
+      const since = new Map<SimPipe, number>()
+      let [harmed, apart] = [0, 0]
+      for (let at = 0; at < 180_000; at += 100) {
+        sim.at(at, () => {
+          if (!areLinked(here)) apart += 100
+          for (const pipe of sim.livePipes()) {
+            if (pipe.relay !== bad || pipe.isBlackHole) continue
+            if (!since.has(pipe)) since.set(pipe, sim.mono)
+            if (sim.mono - (since.get(pipe) ?? 0) < 3_000) continue
+            harmed += 1
+            if (how === 'breaks') sim.killPipe(pipe)
+            else sim.blackHole(pipe)
+          }
+        })
+      }
+      talk(here, 180_000)
+      sim.run(190_000)
+      expect(harmed).toBeGreaterThan(0)
+      expect(harmed).toBeLessThanOrEqual(2)
+      expect(apart).toBeLessThan(2_000)
+      expect(a.network.views()[0]?.path?.via).toBe(good.url)
+      expect(courier.problems().filter((problem) => !problem.endsWith('came late'))).toEqual([])
+    },
+  )
 })
 
 describe('the courier catches planted faults', () => {
