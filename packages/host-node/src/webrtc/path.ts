@@ -15,7 +15,7 @@ const textLengthMax = 128
 
 /**
  * How a connection goes, from a statistics report; undefined while no pair of candidates is in use. `lan` where both
- * addresses are seen to be of one network: a peer-reflexive address that the library hides leaves it `direct`.
+ * addresses are seen to be of one network, or the other end's is hidden by the library and it sees our private one.
  */
 export function pathOf(report: StatsReport): PipePath | undefined {
   const pair = selectedPair(report)
@@ -26,7 +26,7 @@ export function pathOf(report: StatsReport): PipePath | undefined {
   const localCandidate = candidateText(local)
   const remoteCandidate = remote === undefined ? undefined : candidateText(remote)
   return {
-    kind: isRelayed ? 'relayed' : isOneNetwork(addressOf(local), addressOf(remote)) ? 'lan' : 'direct',
+    kind: isRelayed ? 'relayed' : isLan(local, remote) ? 'lan' : 'direct',
     ...(via === undefined ? {} : { via }),
     ...(localCandidate === undefined ? {} : { localCandidate }),
     ...(remoteCandidate === undefined ? {} : { remoteCandidate }),
@@ -87,6 +87,15 @@ function textOf(value: unknown): string | undefined {
 
 function bracketed(address: string): string {
   return address.includes(':') ? `[${address}]` : address
+}
+
+function isLan(local: Fields, remote: Fields | undefined): boolean {
+  const [ours, theirs] = [addressOf(local), addressOf(remote)]
+  if (ours === undefined || theirs !== undefined) return isOneNetwork(ours, theirs)
+  // A candidate stays `host` only while the other end's answers name its very address: no NAT stands between (RFC 8445
+  // §7.2.5.3.1), and a private address means one network.
+  const scope = endpointScope({ host: ours, port: 1 })
+  return local['candidateType'] === 'host' && (scope === 'private' || scope === 'loopback')
 }
 
 /** Whether two addresses are reached without leaving one network: both private, or of one IPv6 /64, or the same. */
