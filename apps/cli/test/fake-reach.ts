@@ -3,7 +3,7 @@ import type { Connectivity, NetworkInfo, PeerHandle, RelayEntry } from '@miaou/h
 import { formatRelayAddress, parseRelayAddress } from '@miaou/host-node/overlay'
 
 type Network = PeerHandle['network']
-type Face = Required<Pick<Network, 'relays' | 'addRelay' | 'removeRelay' | 'connectivity' | 'measure'>>
+type Face = Pick<Network, 'relays' | 'addRelay' | 'removeRelay' | 'connectivity' | 'measure'>
 type Reach = Pick<
   NetworkInfo,
   'natType' | 'relays' | 'reservations' | 'relayOnly' | 'serving' | 'portMapping' | 'publicUrl'
@@ -93,7 +93,14 @@ export class FakeReach {
   speed: Awaited<ReturnType<Face['measure']>> = err({ type: 'unavailable', detail: 'nothing to measure with' })
 
   info(): Reach {
-    return { natType: 'unknown', relays: this.entries, ...this.changes }
+    return {
+      natType: 'unknown',
+      relays: this.entries,
+      reservations: [],
+      relayOnly: false,
+      portMapping: { state: 'off' },
+      ...this.changes,
+    }
   }
 
   readonly face: Face = {

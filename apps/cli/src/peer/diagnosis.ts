@@ -69,7 +69,7 @@ async function checkHome(peer: PeerHandle): Promise<readonly Diagnostic[]> {
 async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
   // What relays offer is among the servers that are asked.
   await settleRelays(peer)
-  const [connectivity, overlay] = await Promise.all([peer.network.connectivity?.(), checkOverlay(peer)])
+  const [connectivity, overlay] = await Promise.all([peer.network.connectivity(), checkOverlay(peer)])
   const info = peer.network.info()
   const { relays, relayOnly, serving } = await reachInfo(info)
   const { relay } = serving ?? {}
@@ -77,7 +77,7 @@ async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
     ...checkNames(connectivity),
     ...(await checkServers(connectivity)),
     await checkNat(info, connectivity),
-    checkMapping(info.portMapping ?? { state: 'off' }),
+    checkMapping(info.portMapping),
     ...checkRelays(relays, relayOnly),
     ...relays.flatMap(checkClock),
     ...(relay === undefined
@@ -94,12 +94,12 @@ async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
 }
 
 async function settleRelays({ network }: PeerHandle): Promise<void> {
-  const isTrying = () => (network.relays?.() ?? []).some(({ state }) => state === 'connecting' || state === 'connected')
+  const isTrying = () => network.relays().some(({ state }) => state === 'connecting' || state === 'connected')
   for (let waitedMs = 0; isTrying() && waitedMs < joiningMs; waitedMs += joiningStepMs) await pause(joiningStepMs)
 }
 
-function checkNames(connectivity: Connectivity | undefined): readonly Diagnostic[] {
-  const names = connectivity?.names ?? []
+function checkNames(connectivity: Connectivity): readonly Diagnostic[] {
+  const names = connectivity.names ?? []
   if (names.length === 0) return [found('dns', 'not-configured', 'dns-unused')]
   return names.map(({ name, state, ms, address = '?', detail = '?' }) =>
     state === 'ok'
@@ -108,9 +108,9 @@ function checkNames(connectivity: Connectivity | undefined): readonly Diagnostic
   )
 }
 
-async function checkServers(connectivity: Connectivity | undefined): Promise<readonly Diagnostic[]> {
+async function checkServers(connectivity: Connectivity): Promise<readonly Diagnostic[]> {
   const { formatEndpoint } = await import('@miaou/host-node/overlay')
-  const servers = connectivity?.report?.servers ?? []
+  const servers = connectivity.report?.servers ?? []
   const isTurn = ({ url }: { readonly url: string }) => url.startsWith('turn')
   const stun = servers.filter((server) => !isTurn(server))
   const turn = servers.filter(isTurn)
@@ -136,8 +136,8 @@ async function checkServers(connectivity: Connectivity | undefined): Promise<rea
   ]
 }
 
-async function checkNat(info: NetworkInfo, connectivity: Connectivity | undefined): Promise<Diagnostic> {
-  const report = connectivity?.report
+async function checkNat(info: NetworkInfo, connectivity: Connectivity): Promise<Diagnostic> {
+  const report = connectivity.report
   const natType = report?.natType ?? info.natType
   const isBad = natType === 'symmetric' || natType === 'blocked'
   const state = natType === 'unknown' ? 'not-configured' : isBad ? 'warning' : 'ok'
@@ -233,11 +233,9 @@ function toOverlayCheck({ state, bootstrap, contacts, endpoints }: OverlayInfo):
 }
 
 async function checkBandwidth({ network }: PeerHandle): Promise<readonly Diagnostic[]> {
-  const { relays = [] } = network.info()
+  const { relays } = network.info()
   const measured = relays.find(({ state }) => state === 'reserved' || state === 'connected')
-  if (measured === undefined || network.measure === undefined) {
-    return [found('bandwidth', 'not-configured', 'bandwidth-unmeasured')]
-  }
+  if (measured === undefined) return [found('bandwidth', 'not-configured', 'bandwidth-unmeasured')]
   const relay = (await import('@miaou/host-node/overlay')).formatRelayAddress(measured.relay)
   const result = await network.measure(measured.relay)
   if (!result.ok) {
@@ -256,7 +254,7 @@ function toMbps(bytesPerSecond: number): number {
 }
 
 async function checkPaths({ network }: PeerHandle, peerId: PeerId | undefined): Promise<readonly Diagnostic[]> {
-  const { natType, relayOnly = false } = network.info()
+  const { natType, relayOnly } = network.info()
   const views = network.peers().filter((view) => (peerId === undefined ? isLinked(view) : view.peerId === peerId))
   if (peerId !== undefined && views.length === 0) {
     const why = toWhy({ code: 'why-no-address', facts: {} })

@@ -171,7 +171,7 @@ function unwrapKey<T>(result: Result<T, UserKeyError>): T {
 
 /** What an invite names: ways through relays for who is elsewhere, addresses for who is near. */
 function waysToHere(peer: PeerHandle): readonly string[] {
-  const { reservations = [], addresses } = peer.network.info()
+  const { reservations, addresses } = peer.network.info()
   return [...reservations.map(formatCircuitAddress), ...addresses]
 }
 

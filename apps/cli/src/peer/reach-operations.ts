@@ -18,7 +18,7 @@ export const relayHandlers: RelayHandlers = {
     const { formatRelayAddress, parseRelayAddress } = await addresses()
     const relay = parseRelayAddress(text)
     if (relay === undefined) throw new MiaouError('bad-relay', { relay: text })
-    const added = peer.network.addRelay?.(relay) ?? noRelays()
+    const added = peer.network.addRelay(relay)
     if (!added.ok) throw toRelayError(added.error, peer.home)
     const relays = await listRelays(peer)
     const address = formatRelayAddress(relay)
@@ -29,11 +29,11 @@ export const relayHandlers: RelayHandlers = {
   'relays.remove': async (peer, { relay: text }) => {
     const { formatRelayAddress, parseRelayAddress } = await addresses()
     const isMeant = (known: string) => known === text || known.slice(0, known.indexOf('@')) === text
-    const listed = peer.network.relays?.().find(({ relay }) => isMeant(formatRelayAddress(relay)))
+    const listed = peer.network.relays().find(({ relay }) => isMeant(formatRelayAddress(relay)))
     // Relays are told apart by their id alone; the URL behind it only makes it an address.
     const relay = listed?.relay ?? parseRelayAddress(text) ?? parseRelayAddress(`${text}@ws://unused`)
     if (relay === undefined) throw await unknownRelay(peer, text)
-    const removed = peer.network.removeRelay?.(relay) ?? noRelays()
+    const removed = peer.network.removeRelay(relay)
     if (!removed.ok) throw toRelayError(removed.error, peer.home)
     if (removed.value) return listRelays(peer)
     throw listed === undefined || listed.source === 'added'
@@ -45,13 +45,13 @@ export const relayHandlers: RelayHandlers = {
 /** The members of `network.info` that are about the way to others, in text. */
 export async function reachInfo(info: HostInfo): Promise<ReachInfo> {
   const { formatCircuitAddress, formatRelayAddress } = await addresses()
-  const { relays = [], reservations = [], relayOnly = false, serving, publicUrl } = info
+  const { relays, reservations, relayOnly, portMapping, serving, publicUrl } = info
   const relay = serving?.relay
   return {
     relays: relays.map((entry) => toRelay(entry, formatRelayAddress, formatCircuitAddress)),
     reservations: reservations.map(formatCircuitAddress),
     relayOnly,
-    portMapping: info.portMapping ?? { state: 'off' },
+    portMapping,
     ...(relay === undefined ? {} : { serving: { relay: { ...relay, address: formatRelayAddress(relay.address) } } }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
   }
@@ -65,7 +65,7 @@ function addresses(): Promise<Addresses> {
 
 async function listRelays(peer: PeerHandle): Promise<readonly Relay[]> {
   const { formatCircuitAddress, formatRelayAddress } = await addresses()
-  return (peer.network.relays?.() ?? []).map((entry) => toRelay(entry, formatRelayAddress, formatCircuitAddress))
+  return peer.network.relays().map((entry) => toRelay(entry, formatRelayAddress, formatCircuitAddress))
 }
 
 function toRelay(
@@ -85,11 +85,7 @@ async function unknownRelay(peer: PeerHandle, text: string): Promise<MiaouError>
   return new MiaouError('unknown-relay', { relay: text, suggestions: added.map(({ relay }) => relay) })
 }
 
-function noRelays(): never {
-  throw new MiaouError('unavailable', { detail: 'this peer uses no relays' })
-}
-
-type RelayFailure = Extract<ReturnType<NonNullable<PeerHandle['network']['addRelay']>>, { readonly ok: false }>['error']
+type RelayFailure = Extract<ReturnType<PeerHandle['network']['addRelay']>, { readonly ok: false }>['error']
 
 function toRelayError(error: RelayFailure, home: string): MiaouError {
   switch (error.type) {

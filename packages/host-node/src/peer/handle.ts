@@ -12,7 +12,7 @@ import type { UserKeys } from './user-keys.ts'
 /** Row I15. */
 export interface NetworkInfo {
   readonly peerId: PeerId
-  /** What others can dial. */
+  /** What others can dial, best first: where it is public, then where the router lets others in, then the listener. */
   readonly addresses: readonly string[]
   /** Row D13; `unknown` until enough servers were asked. */
   readonly natType: NatType
@@ -23,14 +23,14 @@ export interface NetworkInfo {
   readonly webrtc: WebRtcLibrary
   readonly discoverable: Settings['discoverable']
   /** Relays in use or tried, best first. */
-  readonly relays?: readonly RelayEntry[]
+  readonly relays: readonly RelayEntry[]
   /** Own ways through relays, as they stand in invites, best first. */
-  readonly reservations?: readonly CircuitAddress[]
+  readonly reservations: readonly CircuitAddress[]
   /** The own network address is shown to no peer. */
-  readonly relayOnly?: boolean
+  readonly relayOnly: boolean
   /** What this peer does for others; absent where it does nothing. */
   readonly serving?: Serving
-  readonly portMapping?: PortMapping
+  readonly portMapping: PortMapping
   /** Where others dial the listener, as configured. */
   readonly publicUrl?: string
 }
@@ -69,7 +69,7 @@ export interface Serving {
 
 /** Whether the router lets others in at our asking. */
 export interface PortMapping {
-  /** `none`: no router here offers it. */
+  /** `none`: no router here offers it; `off`: none is asked. */
   readonly state: 'off' | 'searching' | 'mapped' | 'none' | 'failed'
   readonly protocol?: 'pcp' | 'nat-pmp' | 'upnp'
   /** `203.0.113.5:9999`. */
@@ -151,17 +151,17 @@ export interface PeerHandle {
     /** What this machine has, without asking anybody else. */
     diagnostics(): Promise<readonly DiagnosticCheck[]>
     /** Asks every server once; takes seconds where one is silent. */
-    connectivity?(): Promise<Connectivity>
+    connectivity(): Promise<Connectivity>
     /** Half a second of filler in both directions, with a relay that is linked. */
-    measure?(
+    measure(
       relay: RelayAddress,
     ): Promise<Result<RelayMeasurement, Stopped | { readonly type: 'unavailable'; readonly detail: string }>>
     /** Relays in use or tried, best first. */
-    relays?(): readonly RelayEntry[]
+    relays(): readonly RelayEntry[]
     /** Keeps a relay in the home, best first from now on; at the same relay's old URL it takes that place. */
-    addRelay?(relay: RelayAddress): Result<undefined, AddRelayError | Stopped>
+    addRelay(relay: RelayAddress): Result<undefined, AddRelayError | Stopped>
     /** Whether it was one that had been added. What config.json names stays. */
-    removeRelay?(relay: RelayAddress): Result<boolean, AddRelayError | Stopped>
+    removeRelay(relay: RelayAddress): Result<boolean, AddRelayError | Stopped>
   }
   /** A handle that only says why where the peer is no node of the overlay. */
   readonly overlay: OverlayHandle
