@@ -26,6 +26,7 @@ export const longRuns: Readonly<Record<string, (options: LongOptions) => Promise
   sim,
   soak,
   bench,
+  connect,
 }
 
 /** Lines of JSON that a program prints; what it says beside them is shown as it comes. */
@@ -151,6 +152,22 @@ async function bench(): Promise<LongResult> {
     asked: 'all benches',
     outcome:
       `${lines.length} figures, ${withGoal.length - missed.length} of ${withGoal.length} goals met` +
+      (missed.length > 0 ? `; missed: ${missed.join(', ')}` : ''),
+  }
+}
+
+/** All 36 pairs of NATs beside the rivals, the recoveries, the relay: once, for the medians are over the pairs. */
+async function connect(): Promise<LongResult> {
+  const { code, lines } = await jsonLines(['bench/src/connect/main.ts', '--long', '--repeats', '1', '--json'])
+  const rows = lines.filter(({ label }) => label !== undefined)
+  const withGoal = rows.filter(({ isMet }) => isMet !== undefined)
+  const missed = withGoal.filter(({ isMet }) => isMet === false).map(({ label }) => label)
+  return {
+    // A goal missed on a busy machine is a figure, not a failure of the run.
+    passed: code === 0,
+    asked: 'all 36 pairs, recovery, relay',
+    outcome:
+      `${rows.length} figures in \`build/bench-connect.json\`, ${withGoal.length - missed.length} of ${withGoal.length} goals met` +
       (missed.length > 0 ? `; missed: ${missed.join(', ')}` : ''),
   }
 }
