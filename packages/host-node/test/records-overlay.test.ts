@@ -1,6 +1,13 @@
 import { keyToPeerId } from '@miaou/core'
 import type { OwnWays } from '@miaou/peer'
-import { formatCircuitAddress, serviceRecordKey, verifyServiceRecord } from '@miaou/protocol'
+import {
+  formatCircuitAddress,
+  recordLifetimeMs,
+  relayIdOf,
+  serviceRecordKey,
+  signServiceRecord,
+  verifyServiceRecord,
+} from '@miaou/protocol'
 import { afterEach, expect, test } from 'vitest'
 import type { OverlayHost } from '../src/overlay/overlay-host.ts'
 import { systemClock, systemJitter, systemRandom } from '../src/peer/system.ts'
@@ -92,4 +99,45 @@ test('[W5] [W9] two who lost each other meet again through the overlay, and a re
     value: { urls: ['ws://127.0.0.1:9998'], capacity: 9 },
   })
   expect(told.at(-1)?.services).toHaveLength(1)
+})
+
+test('[O65] [O66] [W21] a node learns of relays from others: their own, and one that they know', async () => {
+  const [ann, hub, ben] = await network()
+  if (ann === undefined || ben === undefined || hub === undefined) throw new Error('three nodes')
+  const { crypto } = ann.home
+  const [annsKey, othersKey] = [5, 6].map((n) => crypto.ed25519KeyPair(new Uint8Array(32).fill(n)))
+  if (annsKey === undefined || othersKey === undefined) throw new Error('two keys')
+  const terms = { circuitsMax: 8, bytesPerSecond: 0, bytesPerDay: 0 }
+  const facts = { terms, capacity: 9, latency: 0, region: '' }
+  const tells = ({ host }: typeof ann, told: number[]): Partial<RecordsHostOptions> => ({
+    serviceSource: host,
+    onServices: (own, known) => {
+      host.setServices(own, known)
+      told.push((own === undefined ? 0 : 1) + known.length)
+    },
+  })
+  const [toldByAnn, toldByHub]: [number[], number[]] = [[], []]
+  const annsRecords = records(ann.home, ann.host, tells(ann, toldByAnn))
+  annsRecords.setService({ key: annsKey, urls: ['ws://127.0.0.1:9998'], ...facts })
+  annsRecords.setWanted([], systemRandom.bytes(32))
+  const createdAt = systemClock.now().wall
+  const others = { sequence: createdAt, createdAt, expiresAt: createdAt + recordLifetimeMs, ...facts }
+  const service = signServiceRecord(crypto, othersKey.secretKey, {
+    kind: 'relay',
+    urls: ['ws://127.0.0.1:9997'],
+    ...others,
+  })
+  const peerId = keyToPeerId(ben.home.deviceKey.publicKey)
+  const heard = { peerId, locatorKey: systemRandom.bytes(32), sequence: 0, addresses: [] }
+  records(hub.home, hub.host, tells(hub, toldByHub)).heard({ ...heard, services: [service] })
+  await expect.poll(() => [toldByAnn.at(-1), toldByHub.at(-1)], { timeout: 20_000 }).toEqual([1, 1])
+
+  // Whoever knows none asks at once.
+  const learning = records(ben.home, ben.host, { serviceSource: ben.host })
+  const idOf = (publicKey: Uint8Array) => relayIdOf(publicKey, (bytes) => crypto.sha256(bytes))
+  const byUrl = () => [...learning.relayCandidates()].sort((a, b) => b.relay.url.localeCompare(a.relay.url))
+  await expect.poll(byUrl, { timeout: 20_000 }).toEqual([
+    { relay: { url: 'ws://127.0.0.1:9998', relayId: idOf(annsKey.publicKey) }, source: 'overlay' },
+    { relay: { url: 'ws://127.0.0.1:9997', relayId: idOf(othersKey.publicKey) }, source: 'overlay' },
+  ])
 })

@@ -106,6 +106,12 @@ describe('[W12] what a contact says', () => {
     expect(none).toEqual([{ type: 'ways', peerId: peer, locatorKey, sequence: 0, addresses: [], services: [] }])
   })
 
+  test('D16: how its node of the overlay is reached behind a NAT', () => {
+    const server = { publicKey: new Uint8Array(32).fill(5), endpoint: { host: '203.0.113.5', port: 4000 } }
+    const overlayClient = { publicKey: new Uint8Array(32).fill(6), rendezvous: [server] }
+    expect(linked().handle(now, frame(payload(record({ overlayClient }))))).toMatchObject([{ overlayClient }])
+  })
+
   test('a record of another device, a forged one and an older one are dropped; any bytes are counted', () => {
     const exchange = linked()
     expect(exchange.handle(now, frame(payload(record({}, 1))))).toEqual([])

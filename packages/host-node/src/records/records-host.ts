@@ -90,6 +90,8 @@ export interface RecordLimits {
   readonly candidatesMax: number
   /** Least time between two questions to the overlay for service records, ms, while relays are wanted. */
   readonly serviceIntervalMs: number
+  /** The same at first, ms, while no relay serves us at all: it doubles up to `serviceIntervalMs`. */
+  readonly serviceRetryMs: number
   /** Reservations beyond which no further relay is looked for. */
   readonly reservationsEnough: number
 }
@@ -102,6 +104,7 @@ export const defaultRecordLimits: RecordLimits = {
   retryMs: 30_000,
   candidatesMax: 16,
   serviceIntervalMs: 300_000,
+  serviceRetryMs: 15_000,
   reservationsEnough: 3,
 }
 
@@ -180,6 +183,8 @@ export class RecordsHost {
   #isLookingUp = false
   #isAsking = false
   #asked = 0
+  /** Questions since a relay served us last, or the network changed. */
+  #askTries = 0
   /** Monotonic ms at which the overlay's node is told anew what it may tell. */
   #tellAt = Number.NEGATIVE_INFINITY
   #askAt = Number.NEGATIVE_INFINITY
@@ -275,6 +280,7 @@ export class RecordsHost {
   networkChanged(): void {
     this.#lookups.forget()
     this.#askAt = Number.NEGATIVE_INFINITY
+    this.#askTries = 0
   }
 
   /** Relays to keep reservations at: those a person chose, those of contacts and invites, then those of strangers. */
@@ -313,7 +319,7 @@ export class RecordsHost {
     this.#wasReady = isReady
     this.#score(now)
     if (now.mono >= this.#signAt && this.#locatorKey !== undefined) this.#sign(now)
-    if (isReady && now.mono >= this.#tellAt) this.#tellServices(now)
+    if (this.#options.usesOverlay && now.mono >= this.#tellAt) this.#tellServices(now)
     if (isReady) {
       if (now.mono >= this.#publishAt) void this.#publish()
       void this.#lookUp(now)
@@ -445,7 +451,11 @@ export class RecordsHost {
     const reservations = relays().filter(({ state }) => state === 'reserved').length
     if (this.#isAsking || now.mono < this.#askAt || reservations >= this.#limits.reservationsEnough) return
     this.#isAsking = true
-    this.#askAt = now.mono + this.#limits.serviceIntervalMs
+    const { serviceIntervalMs, serviceRetryMs } = this.#limits
+    // Who has just come up may have asked nodes that have just come up as well.
+    const tries = reservations > 0 ? 20 : Math.min(20, this.#askTries++)
+    if (reservations > 0) this.#askTries = 0
+    this.#askAt = now.mono + Math.min(serviceIntervalMs, serviceRetryMs * 2 ** tries)
     const heard: Uint8Array[] = []
     const lostKeys = this.#known.lostKeys()
     const lost = lostKeys[this.#asked++ % lostKeys.length]
