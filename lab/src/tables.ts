@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { median } from './median.ts'
-import { natModes } from './net/nat.ts'
+import { directPath, type NatMode, natModes } from './net/nat.ts'
 import type { LabResult } from './tests/lab-test.ts'
 
 /** One line a test, and below it why it failed. */
@@ -21,12 +21,12 @@ const numbers = (results: readonly LabResult[], name: string): number[] =>
 
 /** The pairs as a square: path, ms to the first message, ms to the best path. */
 function renderMatrix(results: readonly LabResult[]): string {
-  const cell = (a: string, b: string): string => {
+  const cell = (a: NatMode, b: NatMode): string => {
     const result = results.find(({ name }) => name === `${a}–${b}`)
     if (result === undefined) return '–'
-    const { path, transport, firstMessageMs, bestPathMs } = result.figures
+    const { path, firstMessageMs, bestPathMs } = result.figures
     if (!result.passed) return '**failed**'
-    const how = path === 'direct' && transport === 'websocket' ? 'direct (TCP)' : path
+    const how = path === 'direct' && directPath(a, b) === 'tcp' ? 'direct (TCP)' : path
     return `${how}, ${firstMessageMs} / ${bestPathMs}`
   }
   const rows = natModes.map((a) => `| **${a}** | ${natModes.map((b) => cell(a, b)).join(' | ')} |`)
