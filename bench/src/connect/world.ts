@@ -7,7 +7,6 @@ import type { Pair } from './pair.ts'
  * private ones and would not try them. They exist in this lab's own namespaces alone, from which no cable leads out.
  */
 export const publicAddresses = { pub1: '11.1.1.11', pub2: '12.1.1.12', pub3: '13.1.1.13', stun: '11.1.1.31' } as const
-export type PublicHost = keyof typeof publicAddresses
 
 /** Hosts of the two people. */
 export const hosts = { a: 'a1', b: 'b1' } as const
