@@ -300,6 +300,23 @@ describe('STUN and TURN servers', () => {
     expect(desk.iceServers.at(-1)).toHaveLength(1)
   })
 
+  test('[W22] those beside a relay that others named are used by the address of its name, and not in our network', async () => {
+    const asked: string[] = []
+    const lookup: ReachOptions['lookup'] = (name, _options, callback) => {
+      asked.push(name)
+      callback(null, [{ address: name === 'relay2.example.org' ? '203.0.113.2' : '10.0.0.1', family: 4 }])
+    }
+    const desk = new Desk({ relays: [relay(1)] }, { lookup }).start()
+    const servers = [1, 2, 3].map((id) => ({ urls: `stun:relay${id}.example.org:3478` }))
+    desk.reach.perform({ type: 'ice-servers', servers })
+    await vi.advanceTimersByTimeAsync(0)
+    const used = [{ urls: 'stun:relay1.example.org:3478' }, { urls: 'stun:203.0.113.2:3478' }]
+    expect(desk.iceServers.at(-1)).toEqual(used)
+    expect(asked).toEqual(['relay2.example.org', 'relay3.example.org'])
+    desk.reach.networkChanged([lan])
+    expect(asked).toHaveLength(4)
+  })
+
   test('passwords for a time are made anew before they end, and when the clock jumps either way', () => {
     const desk = new Desk({ iceServers: [timed] }).start()
     expect(desk.iceServers.at(-1)).toMatchObject([credentialAt(startWall)])

@@ -115,6 +115,19 @@ describe('[W19] relays that are remembered', () => {
     expect(networkOf('ws://[2001:db8:1:2::3]:9')).toBe('2001:db8:1')
   })
 
+  test.each(['wss://example.org:99999', 'wss://1.2.3.4.5', 'wss://256.1.1.1', 'ws://[::g]', 'wss://%zz'])(
+    'a URL that looks like one and is none (%s) is refused, from a record and beside one',
+    (url) => {
+      const known = open()
+      expect(known.learn(record(1, url), 'overlay', 'loopback', wall)).toBe(false)
+      expect(known.learn(record(2), 'contact', 'public', wall)).toBe(true)
+      // A contact may name a way through the same relay.
+      known.meet([relay(2, url)], 'contact', wall)
+      expect(known.learn(record(3), 'contact', 'public', wall)).toBe(true)
+      expect(networkOf(url)).toBe('')
+    },
+  )
+
   test('those of contacts come first, then those that served; a failure halves what they earned', () => {
     const known = open()
     known.learn(record(1), 'overlay', 'public', wall)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Clock, Jitter, Log, PeerId, Random } from '@miaou/core'
 import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
-import { type ConnectionView, defaultRelayLimits, type IceServerUrl, type PipeId, type RelayView } from '@miaou/network'
+import { type ConnectionView, defaultRelayLimits, type PipeId, type RelayView } from '@miaou/network'
 import {
   type OwnOverlayNode,
   ownClientForWorld,
@@ -17,12 +17,14 @@ import { RecordsHost } from '../records/records-host.ts'
 import { relayServiceKey } from '../relay/pseudonyms.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
 import type { IceServer } from '../webrtc/options.ts'
+import type { NameLookup } from '../websocket/dial-scope.ts'
 import type { Adapters } from './adapters.ts'
 import { AddedRelays, addedRelaysSizeMax } from './added-relays.ts'
 import type { PortMapping, RelayServing } from './handle.ts'
 import { type IceServerSetting, iceServersAt, iceServersRenewAt, turnPeriodMs } from './ice-servers.ts'
 import { type CreatePortMapper, MappedPorts } from './mapped-ports.ts'
 import { NatWatch } from './nat-watch.ts'
+import { OfferedServers } from './offered-servers.ts'
 import type { ReachSettings } from './reach-settings.ts'
 import { RelayUse } from './relay-use.ts'
 
@@ -53,6 +55,8 @@ export interface ReachOptions {
   readonly stun: Pick<StunAnswerer, 'port' | 'counters' | 'stop'> | undefined
   /** Undefined: no router is asked for anything. */
   readonly createPortMapper: CreatePortMapper | undefined
+  /** Resolves the names of relays that others named; by default the system's resolver. */
+  readonly lookup?: NameLookup
   readonly nextPipe: () => PipeId
   readonly push: (input: PeerInput) => void
   readonly connection: (peerId: PeerId) => ConnectionView | undefined
@@ -69,8 +73,8 @@ export class Reach {
   readonly #options: ReachOptions
   readonly #records: RecordsHost
   readonly #ports: MappedPorts
+  readonly #offered: OfferedServers
   #listening: readonly string[] = []
-  #offered: readonly IceServerUrl[] = []
   /** Wall-clock ms from which, and until which, the passwords in use are those of their time. */
   #credentialsHold: { readonly from: number; readonly until: number } = { from: 0, until: Number.POSITIVE_INFINITY }
 
@@ -124,6 +128,11 @@ export class Reach {
       isWatching: settings.relayOnly !== true,
     })
     this.#ports = new MappedPorts(options.createPortMapper, () => this.#tellAddresses())
+    this.#offered = new OfferedServers({
+      nearestFor: (host) => this.use.nearestForHost(host),
+      onChange: () => this.#setIceServers(),
+      ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
+    })
     this.use = new RelayUse({
       configured,
       added,
@@ -156,7 +165,7 @@ export class Reach {
   /** STUN and TURN servers in use: those configured, then those that relays offer. */
   get iceServers(): readonly IceServer[] {
     const { settings, clock } = this.#options
-    return [...iceServersAt(settings.iceServers ?? [], clock.now().wall), ...this.#offered]
+    return [...iceServersAt(settings.iceServers ?? [], clock.now().wall), ...this.#offered.all]
   }
 
   /** `listening`: the addresses of the listener. */
@@ -186,7 +195,7 @@ export class Reach {
   ): void {
     switch (output.type) {
       case 'ice-servers':
-        this.#offered = output.servers
+        this.#offered.set(output.servers)
         this.#setIceServers()
         return
       case 'heard-ways':
@@ -197,6 +206,7 @@ export class Reach {
         return
       case 'reservations':
         this.#records.setCircuits(output.addresses)
+        void this.#offered.refresh()
     }
     this.use.perform(output)
   }
@@ -207,6 +217,7 @@ export class Reach {
     this.#records.networkChanged()
     this.nat.networkChanged()
     this.#ports.networkChanged()
+    void this.#offered.refresh()
     this.#tellAddresses()
   }
 
@@ -251,6 +262,7 @@ export class Reach {
 
   async stop(): Promise<void> {
     this.nat.stop()
+    this.#offered.stop()
     this.#records.stop()
     const { relayHost, stun } = this.#options
     await Promise.all([this.use.stop(), relayHost?.stop(), stun?.stop(), this.#ports.stop()])

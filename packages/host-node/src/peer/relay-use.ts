@@ -141,6 +141,13 @@ export class RelayUse {
     return removed
   }
 
+  /** How near a server of a relay may be; undefined for those beside a relay that a person chose. */
+  nearestForHost(host: string): AddressScope | undefined {
+    const chosen = this.#chosen()
+    if (chosen.some(({ url }) => hostOf(url) === host.toLowerCase())) return undefined
+    return dialScope(`ws://${host.includes(':') ? `[${host}]` : host}`, this.#nearest(chosen))
+  }
+
   async stop(): Promise<void> {
     this.#measurements.settleAll(err({ type: 'stopped' }))
     await this.#channel?.stop()
@@ -148,9 +155,16 @@ export class RelayUse {
 
   /** How near the relay at a URL may be; undefined where a person said that it is there. */
   #nearestFor(url: string): AddressScope | undefined {
-    const chosen = [...this.#options.added.all, ...this.#options.configured]
-    if (chosen.some((relay) => relay.url === url)) return undefined
-    return dialScope(url, this.#options.loopbackOnly ? 'loopback' : nearestOf(chosen))
+    const chosen = this.#chosen()
+    return chosen.some((relay) => relay.url === url) ? undefined : dialScope(url, this.#nearest(chosen))
+  }
+
+  #chosen(): readonly RelayAddress[] {
+    return [...this.#options.added.all, ...this.#options.configured]
+  }
+
+  #nearest(chosen: readonly RelayAddress[]): AddressScope {
+    return this.#options.loopbackOnly ? 'loopback' : nearestOf(chosen)
   }
 }
 
@@ -159,6 +173,11 @@ function nearestOf(relays: readonly RelayAddress[]): AddressScope {
   let nearest: AddressScope = 'public'
   for (const { url } of relays) if (!isWayWithin(url, nearest)) nearest = wayScope(url)
   return nearest
+}
+
+/** Without brackets; empty for what is no URL, though it looked like one. */
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : ''
 }
 
 function unique<T extends { readonly relay: RelayAddress }>(named: readonly T[]): T[] {

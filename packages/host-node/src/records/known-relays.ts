@@ -97,7 +97,7 @@ export class KnownRelays {
   learn(bytes: Uint8Array, heardFrom: RelayOrigin, nearest: AddressScope, wall: number): boolean {
     const record = verifyServiceRecord(this.#crypto, bytes)
     if (!record.ok || !isServiceFresh(record.value, wall)) return false
-    const relay = relayOfService(this.#crypto, record.value, (url) => isWayWithin(url, nearest))
+    const relay = relayOfService(this.#crypto, record.value, (url) => URL.canParse(url) && isWayWithin(url, nearest))
     if (relay === undefined) return false
     const known = this.#byId.get(nameOf(relay.relayId))
     if (known !== undefined && record.value.sequence <= sequenceOf(known.record)) return false
@@ -216,8 +216,12 @@ export function decodeKnownRelays(bytes: Uint8Array): KnownRelay[] | undefined {
   return reader.finished() ? known : undefined
 }
 
-/** The network that a URL's owner has, as far as a text tells: an IPv4 /24, an IPv6 /48, or the last two labels of a name. */
+/**
+ * The network that a URL's owner has, as far as a text tells: an IPv4 /24, an IPv6 /48, or the last two labels of a name.
+ * Empty for what no socket can be opened to, such as port 99999: others write URLs.
+ */
 export function networkOf(url: string): string {
+  if (!URL.canParse(url)) return ''
   const { hostname } = new URL(url)
   const host = hostname.replace(/^\[|\]$/g, '')
   if (isIP(host) === 4) return host.split('.').slice(0, 3).join('.')
