@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { LinkHandshake } from '../../packages/network/src/link-handshake.ts'
+import { at, bob, linkOptions } from '../../packages/network/test/link-pair.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 
@@ -18,6 +20,15 @@ function namedTests(document: string): { readonly path: string; readonly title: 
   return named
 }
 
+/** Titles of tests in an item of a list that names no file before them: nothing would look them up. */
+function strayTitles(document: string): string[] {
+  return document.split(/\n(?=- |#|\n)/).flatMap((item) => {
+    const firstFile = item.search(/`[\w./-]+\.test\.ts`/)
+    const titles = [...item.matchAll(/"(\[[A-Z]+\d[^"]*)"/g)]
+    return titles.filter(({ index }) => firstFile < 0 || index < firstFile).map(([, title = '']) => title)
+  })
+}
+
 describe('SECURITY.md names tests that exist', () => {
   const named = namedTests(read('SECURITY.md'))
 
@@ -25,7 +36,24 @@ describe('SECURITY.md names tests that exist', () => {
     expect(named.length).toBeGreaterThan(25)
   })
 
+  test('every title stands behind its file', () => {
+    expect(strayTitles(read('SECURITY.md'))).toEqual([])
+    expect(strayTitles('- a claim ("[L1] a title")\n- `a/b.test.ts` "[L2] another"')).toEqual(['[L1] a title'])
+  })
+
   test.each(named)('$path: $title', ({ path, title }) => {
     expect(read(path)).toContain(title)
   })
+})
+
+/** What SECURITY.md says of whoever reaches a port, or knows a reservation, as a relay does: the one called shows itself. */
+test('who is called shows its device and account before it knows who calls', () => {
+  const handshake = (role: 'initiator' | 'responder') =>
+    new LinkHandshake({ ...linkOptions({ role, padded: true }), bytesMax: 16_384 })
+  const [caller, called] = [handshake('initiator'), handshake('responder')]
+  const shown = called.receive(at(0), caller.start(at(0)))
+  const seen = caller.receive(at(0), (shown.ok && shown.value.reply) || new Uint8Array(0))
+  const peer = seen.ok ? seen.value.peer : undefined
+  expect(peer?.peerId).toBe(bob.peerId)
+  expect(peer?.certificate.kind).toBe('device')
 })
