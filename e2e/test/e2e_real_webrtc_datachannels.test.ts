@@ -3,7 +3,16 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MiaouError, type MiaouEvent } from '@miaou/sdk'
-import { befriend, delivered, Household, linked, receivedTexts, until } from '@miaou/testkit/processes'
+import {
+  befriend,
+  delivered,
+  Household,
+  hasTurnServer,
+  linked,
+  receivedTexts,
+  TurnServer,
+  until,
+} from '@miaou/testkit/processes'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 // Rows X03, X07 and X09: the eight tests of the WebRTC suite, between real processes over the real stack.
@@ -91,9 +100,46 @@ test('test_e2e_real_webrtc_multiple_connections', async () => {
   expect((await hub.client.network.info()).connectedPeers).toBe(3)
 })
 
-test('test_e2e_real_webrtc_with_turn_config', async () => {
-  // A socket that only counts what is asked of it: configured servers are really contacted, and an unreachable one
-  // does not stop a direct connection.
+test.skipIf(!hasTurnServer)('test_e2e_real_webrtc_with_turn_config', async () => {
+  // Relay only: TURN is the one way there is for WebRTC, and with a wrong password there would be none.
+  const server = await TurnServer.start()
+  try {
+    const relay = await house.start('relay', ['--serve', 'relay', '--stun-port', '0'])
+    const address = (await relay.client.network.info()).serving?.relay?.address ?? ''
+    for (const name of ['alice', 'bob']) {
+      mkdirSync(house.home(name), { recursive: true, mode: 0o700 })
+      const config = { loopbackOnly: true, port: 0, iceServers: [server.iceServer] }
+      writeFileSync(join(house.home(name), 'config.json'), JSON.stringify(config))
+    }
+    const args = ['--relay-only', '--relay', address]
+    const [alice, bob] = await Promise.all([house.start('alice', args), house.start('bob', args)])
+    await until('a reservation', async () =>
+      (await alice.client.network.info()).reservations.length > 0 ? true : undefined,
+    )
+    await befriend({ client: alice.client, name: 'Alice' }, { client: bob.client, name: 'Bob' })
+    const bobPeerId = await linked(alice.client, bob.client)
+    const peer = (await alice.client.network.peers()).find(({ peerId }) => peerId === bobPeerId)
+    expect(peer).toMatchObject({ transport: 'webrtc', state: 'connected' })
+    // The library tells its path a moment after the channel has opened.
+    const path = await until(
+      'the path',
+      async () => (await alice.client.network.peers()).find(({ peerId }) => peerId === bobPeerId)?.path,
+    )
+    expect(path).toMatchObject({ kind: 'relayed', localCandidate: expect.stringMatching(/^relay /) })
+    await alice.client.messages.send('Bob', 'by TURN')
+    await delivered(alice.client, 'Bob', 1)
+    expect(await receivedTexts(bob.client, 'Alice')).toEqual(['by TURN'])
+    // Both have an allocation of their own, under the name of the configuration.
+    await until('the allocations', () => (server.allocationCount() >= 2 ? true : undefined))
+  } finally {
+    await server.stop()
+  }
+})
+
+if (!hasTurnServer) console.warn('test_e2e_real_webrtc_with_turn_config is skipped: no turnserver (apt install coturn)')
+
+test('a TURN server that is silent stops nobody from connecting straight', async () => {
+  // A socket that only counts what is asked of it: configured servers are really contacted.
   const server = createSocket('udp4')
   server.bind(0, '127.0.0.1')
   await once(server, 'listening')

@@ -42,6 +42,17 @@ describe('checking SDP', () => {
     expect(checked.ok && checked.value.sdp.match(/candidate:\d/g)).toEqual(['candidate:2'])
   })
 
+  test('nor one of a TURN server elsewhere; one there is on loopback, too', () => {
+    const there = (address: string, type: string) =>
+      isAllowedCandidate(`candidate:1 1 udp 1 ${address} 5000 typ ${type} raddr 0.0.0.0 rport 0`, {
+        ...rules,
+        loopbackOnly: true,
+      })
+    expect(there('127.0.0.1', 'relay')).toBe(true)
+    expect(there('203.0.113.9', 'relay')).toBe(false)
+    expect(there('127.0.0.1', 'srflx')).toBe(false)
+  })
+
   test('candidates beyond the bound and attributes that data does not need are dropped', () => {
     const more = Array.from({ length: 9 }, (_, i) => `a=candidate:${i} 1 udp 1 10.0.0.${i} 5000 typ host`)
     const checked = checkSdp(toSdp([...lines, ...more, 'a=rtpmap:96 VP8/90000', 'b=AS:30']), rules)

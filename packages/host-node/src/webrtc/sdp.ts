@@ -120,7 +120,9 @@ export function isAllowedCandidate(candidate: string, rules: SdpRules): boolean 
   if (match === null) return false
   const [, protocol, address = '', port, type] = match
   if (Number(port) > 65_535) return false
-  if (rules.loopbackOnly) return address === '127.0.0.1' && type === 'host' && protocol?.toLowerCase() === 'udp'
+  // Whoever stays on loopback may do so by a TURN server there.
+  const isOwnMachine = address === '127.0.0.1' && (type === 'host' || type === 'relay')
+  if (rules.loopbackOnly) return isOwnMachine && protocol?.toLowerCase() === 'udp'
   // Behind a relay nobody asks the LAN for a name.
   if (rules.icePolicy === 'relay' && /\.local$/i.test(address)) return false
   return isAddressLike(address) && !isUnroutable(address)
