@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { longRuns } from './long/runs.ts'
 import { root } from './run/part.ts'
 
-const usage = `node tools/long.ts fuzz|model|sim|soak|bench|connect [--cases N] [--seed S] [--seeds N] [--cycles N] [--no-record]
+const usage = `node tools/long.ts fuzz|model|sim|soak|lab|bench|connect [--cases N] [--seed S] [--seeds N] [--cycles N] [--no-record]
   Runs what is too long for every change and appends its outcome to docs/long-runs.md.
   --cases   fuzz: inputs over all decoders (default 10,000,000)
   --seed    fuzz, sim: the same seed gives the same inputs (default: another one each time)
