@@ -282,7 +282,7 @@ export class Reach {
       key: relayServiceKey(crypto, keyring),
       urls: this.addresses.slice(0, serviceUrlsMax),
       terms: relayHost.view().terms,
-      capacity: serving.limits.reservationsMax,
+      capacity: Math.min(serving.limits.reservationsMax, 0xffff_ffff),
       latency: 0,
       region: '',
     })
