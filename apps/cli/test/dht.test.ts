@@ -104,6 +104,7 @@ describe('--json: every command prints its shape', () => {
     [['dht', 'bootstrap', 'not-a-node'], 'bad-node', exitCodes.usage],
     [['up', '--bootstrap', 'not-a-node'], 'bad-node', exitCodes.usage],
     [['dht', 'ping', `${'A'.repeat(43)}@127.0.0.1:9`], 'node-silent', exitCodes.unreachable],
+    [['dht', 'ping', `${'A'.repeat(43)}@${'E'.repeat(43)}@203.0.113.5:9`], 'unknown-client', exitCodes.unreachable],
     [['dht', 'bootstrap', `${'A'.repeat(43)}@127.0.0.1:9`], 'bootstrap-failed', exitCodes.unreachable],
   ])('errors: %j gives %s', async (argv, code, exitCode) => {
     const ran = await miaou('--json', ...argv)
@@ -112,6 +113,22 @@ describe('--json: every command prints its shape', () => {
     expect(jsonErrorShape.parse(error)).toEqual(error)
     expect([error.error.code, ran.code]).toEqual([code, exitCode])
   })
+})
+
+test('D16: a node behind a router, in words', async () => {
+  const node = `${'A'.repeat(43)}@${'E'.repeat(43)}@203.0.113.5:4000`
+  const server = { publicKey: new Uint8Array(32).fill(7), endpoint: { host: '203.0.113.5', port: 4000 } }
+  alice().overlay.servers = [server]
+  const info = await miaou('dht', 'info')
+  expect(info.stdout).toMatch(
+    /\nBehind a router it is reached as .*\n {2}[\w-]{43}@BwcH[\w-]{39}@203\.0\.113\.5:4000\n/,
+  )
+  const punched = { endpoint: { host: '198.51.100.7', port: 9 }, ms: 80, observed: undefined }
+  alice().overlay.punch = async () => ({ ok: true, value: punched })
+  const reached = await miaou('dht', 'ping', node)
+  expect(reached.stdout).toBe('AAAAAAAA… was reached through its router at 198.51.100.7:9 in 80 ms\n')
+  const inFrench = await miaou('--lang', 'fr', 'dht', 'ping', node)
+  expect(inFrench.stdout).toBe('AAAAAAAA… a été joint à travers son routeur à 198.51.100.7:9 en 80 ms\n')
 })
 
 describe('put and get', () => {

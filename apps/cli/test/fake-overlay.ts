@@ -87,7 +87,10 @@ export class FakeOverlay implements OverlayHandle {
 
   punch: OverlayHandle['punch'] = async () => err({ type: 'punch-failed', reason: 'unknown-target' })
 
-  rendezvous: OverlayHandle['rendezvous'] = () => []
+  /** What `rendezvous` tells. */
+  servers: ReturnType<OverlayHandle['rendezvous']> = []
+
+  rendezvous: OverlayHandle['rendezvous'] = () => this.servers
 
   addClients: OverlayHandle['addClients'] = () => undefined
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { bytesToHex, err } from '@miaou/core'
-import type { OverlayError } from '@miaou/host-node'
+import { bytesToHex, err, hexToBytes, ok } from '@miaou/core'
+import type { OverlayError, OverlayPunchError } from '@miaou/host-node'
+import { overlayClientToTexts, textToOverlayClient } from '@miaou/host-node/overlay'
 import { connect, type ErrorCode, errorKinds, type MiaouClient } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
 import { createText } from '@miaou/text'
@@ -70,6 +71,47 @@ describe('[API11] the overlay', () => {
     }
     await expect(miaou.overlay.getSigned('12D3KooWnobody', 'x')).rejects.toMatchObject({ code: 'bad-request' })
     expect(asked).not.toHaveBeenCalled()
+  })
+})
+
+describe('D16: a node behind a router', () => {
+  const endpoint = { host: '203.0.113.5', port: 4000 }
+  const server = { publicKey: new Uint8Array(32).fill(2), endpoint }
+  const client = { publicKey: new Uint8Array(32).fill(1), rendezvous: [server] }
+  const [node = ''] = overlayClientToTexts(client)
+
+  test('is shown as others can ping it, and pinged through its router', async () => {
+    expect(await miaou.overlay.info()).not.toHaveProperty('clients')
+    alice.overlay.servers = [server]
+    const { clients = [], publicKey } = await miaou.overlay.info()
+    expect(clients.map(textToOverlayClient)).toEqual([{ publicKey: hexToBytes(publicKey), rendezvous: [server] }])
+    alice.overlay.servers = []
+    const punched = { endpoint, ms: 80.5, observed: { host: '198.51.100.7', port: 9 } }
+    const punch = vi.spyOn(alice.overlay, 'punch').mockResolvedValue(ok(punched))
+    const answer = { node, ms: 80.5, endpoint: '203.0.113.5:4000', observed: '198.51.100.7:9' }
+    expect(await miaou.overlay.ping(node)).toEqual(answer)
+    expect(punch).toHaveBeenCalledWith(client.publicKey, client.rendezvous)
+  })
+
+  test.each([
+    [{ type: 'punch-failed', reason: 'rendezvous-silent' }, 'rendezvous-silent'],
+    [{ type: 'punch-failed', reason: 'unknown-target' }, 'unknown-client'],
+    [{ type: 'punch-failed', reason: 'refused' }, 'punch-refused'],
+    [{ type: 'punch-failed', reason: 'no-way-through' }, 'no-way-through'],
+    [{ type: 'no-contacts' }, 'no-contacts'],
+  ] as const satisfies readonly (readonly [OverlayPunchError, ErrorCode])[])(
+    '%j is told as %s',
+    async (error, code) => {
+      vi.spyOn(alice.overlay, 'punch').mockResolvedValue(err(error))
+      await expect(miaou.overlay.ping(node)).rejects.toMatchObject({ code, facts: {} })
+      expect(exitCodeOf(code)).toBe(exitCodes.unreachable)
+      for (const language of ['en', 'fr'] as const) expect(createText(language).error(code, {}).hint).not.toBe('')
+    },
+  )
+
+  test('one that is named wrongly is no node', async () => {
+    const atHome = node.replace('203.0.113.5', '192.168.1.5')
+    await expect(miaou.overlay.ping(atHome)).rejects.toMatchObject({ code: 'bad-node' })
   })
 })
 

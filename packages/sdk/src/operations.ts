@@ -92,6 +92,8 @@ const overlayErrors = [
   'no-contacts',
   'too-many-operations',
 ] as const satisfies readonly ErrorCode[]
+/** Of a node behind a router. */
+const punchErrors = ['rendezvous-silent', 'unknown-client', 'punch-refused', 'no-way-through'] as const
 const putErrors = ['empty-value', 'record-too-large', 'not-stored', ...overlayErrors] as const
 const getErrors = ['not-found', 'bad-record', ...overlayErrors] as const
 const saltSchema = hexSchema.min(2).max(2_000).describe('Name of the record, in bytes: at most 64')
@@ -318,7 +320,7 @@ export const operations = {
   'overlay.ping': operation('POST', '/v1/overlay/ping', 'Measure a round trip to a node', {
     input: z.object({ node: nodeAddressSchema }),
     output: overlayPongSchema,
-    errors: ['bad-node', 'unresolved', 'node-silent', ...overlayErrors],
+    errors: ['bad-node', 'unresolved', 'node-silent', ...punchErrors, ...overlayErrors],
   }),
   'overlay.bootstrap': operation('POST', '/v1/overlay/bootstrap', 'Join the overlay through these nodes', {
     input: z.object({ nodes: z.array(nodeAddressSchema).min(1).max(32) }),

@@ -18,6 +18,9 @@ export function dhtInfo(context: Context): Promise<ExitCode> {
     out.object(info)
     out.line(formatTable(rows(context, info)))
     if (info.nodes.length > 0) out.line(`\n${text('dht.address')}\n${info.nodes.map((node) => `  ${node}`).join('\n')}`)
+    const { clients = [] } = info
+    if (clients.length > 0)
+      out.line(`\n${text('dht.client-address')}\n${clients.map((node) => `  ${node}`).join('\n')}`)
     if (info.buckets.length > 0) out.line(`\n${text('dht.buckets')}\n${formatTable(bucketRows(context, info))}`)
     const counters = Object.entries(info.counters).filter(([, count]) => count > 0)
     if (counters.length > 0) {

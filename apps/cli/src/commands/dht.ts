@@ -194,8 +194,10 @@ export function pingNode(context: Context, node: string, count: number): Promise
       const answer = await withProgress(context, text('dht.waiting'), client.overlay.ping(node))
       out.object(answer)
       const facts = { node: node.slice(node.indexOf('@') + 1), ms: round(answer.ms) }
-      const { observed } = answer
-      out.line(observed === undefined ? text('dht.pong', facts) : text('dht.pong-observed', { ...facts, observed }))
+      const { endpoint, observed } = answer
+      if (endpoint !== undefined) out.line(text('dht.punched', { ...facts, node: `${node.slice(0, 8)}…`, endpoint }))
+      else
+        out.line(observed === undefined ? text('dht.pong', facts) : text('dht.pong-observed', { ...facts, observed }))
     }
     return exitCodes.ok
   })

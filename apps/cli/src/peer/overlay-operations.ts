@@ -1,5 +1,5 @@
 import { bytesToHex, bytesToText, hexToBytes, keyToPeerId, parsePeerId, peerIdToKey, type Result } from '@miaou/core'
-import type { OverlayContact, OverlayError, OverlayInfo } from '@miaou/host-node'
+import type { OverlayContact, OverlayError, OverlayInfo, OverlayPunchError } from '@miaou/host-node'
 import type {
   ErrorCode,
   OperationInput,
@@ -22,7 +22,7 @@ const signingName = 'signing'
 
 /** What each operation of the overlay does with a running peer. The helpers load with the first call: `id` needs none. */
 export const overlayHandlers: OverlayHandlers = {
-  'overlay.info': async (peer) => toInfo(peer.overlay.info()),
+  'overlay.info': async (peer) => toInfo(peer.overlay.info(), peer.overlay.rendezvous()),
   'overlay.contacts': async (peer, { limit }) => toContacts(peer.overlay.contacts(limit)),
   'overlay.putValue': async (peer, { value }) => {
     const { key, replicas, size, cost } = unwrapOverlay(await peer.overlay.putValue(fromHex(value)))
@@ -47,7 +47,13 @@ export const overlayHandlers: OverlayHandlers = {
     return { contacts: await toContacts(contacts), cost }
   },
   'overlay.ping': async (peer, { node: text }) => {
-    const { resolveNodes } = await import('@miaou/host-node/overlay')
+    const { formatEndpoint, resolveNodes, textToOverlayClient } = await import('@miaou/host-node/overlay')
+    const client = textToOverlayClient(text)
+    if (client !== undefined) {
+      const { endpoint, ms, observed } = unwrapPunch(await peer.overlay.punch(client.publicKey, client.rendezvous))
+      const seen = observed === undefined ? {} : { observed: formatEndpoint(observed) }
+      return { node: text, ms, endpoint: formatEndpoint(endpoint), ...seen }
+    }
     const { addresses } = await resolveNodes([await toNode(text)])
     const [address] = addresses
     if (address === undefined) throw new MiaouError('unresolved', { address: text.slice(text.indexOf('@') + 1) })
@@ -73,13 +79,18 @@ export function overlaySummary({ overlay }: PeerHandle): OverlaySummary {
   }
 }
 
-async function toInfo(info: OverlayInfo): Promise<OperationOutput<'overlay.info'>> {
-  const { bootstrapText } = await import('@miaou/host-node/overlay')
+async function toInfo(
+  info: OverlayInfo,
+  rendezvous: ReturnType<PeerHandle['overlay']['rendezvous']>,
+): Promise<OperationOutput<'overlay.info'>> {
+  const { bootstrapText, overlayClientToTexts } = await import('@miaou/host-node/overlay')
   const { publicKey, endpoints, observed, ...rest } = info
+  const clients = overlayClientToTexts({ publicKey, rendezvous })
   return {
     ...rest,
     publicKey: bytesToHex(publicKey),
     nodes: endpoints.map((endpoint) => bootstrapText(publicKey, endpoint)),
+    ...(clients.length === 0 ? {} : { clients }),
     ...(observed === undefined ? {} : { observed: await endpointText(observed) }),
   }
 }
@@ -165,6 +176,21 @@ function unwrapOverlay<T>(result: Result<T, OverlayError>): T {
       throw new MiaouError(overlayErrorCodes[type], facts)
     }
   }
+}
+
+const punchErrorCodes: Readonly<Record<(OverlayPunchError & { readonly type: 'punch-failed' })['reason'], ErrorCode>> =
+  {
+    'rendezvous-silent': 'rendezvous-silent',
+    'unknown-target': 'unknown-client',
+    refused: 'punch-refused',
+    'no-way-through': 'no-way-through',
+  }
+
+function unwrapPunch<T>(result: Result<T, OverlayPunchError>): T {
+  if (result.ok) return result.value
+  const { error } = result
+  if (error.type === 'punch-failed') throw new MiaouError(punchErrorCodes[error.reason])
+  return unwrapOverlay<T>({ ok: false, error })
 }
 
 /** The schema let only hexadecimal through. */

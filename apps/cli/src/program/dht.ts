@@ -73,7 +73,10 @@ function defineNodes({ define, text }: Group): void {
       (await import('../commands/dht.ts')).pingNode(context, node, given.number('count') ?? 1),
     {
       options: (command) => command.option('-c, --count <count>', text('help.count'), parseCount(1_000)),
-      examples: ['miaou dht ping hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo@192.168.1.7:9999'],
+      examples: [
+        'miaou dht ping hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo@192.168.1.7:9999',
+        'miaou dht ping hSDwCYkw…@3p7bfXt9…@203.0.113.5:9999',
+      ],
     },
   )
   define(

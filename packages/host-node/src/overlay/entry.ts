@@ -4,8 +4,10 @@ export {
   formatEndpoint,
   formatRelayAddress,
   isRelayUrl,
+  overlayClientToTexts,
   parseCircuitAddress,
   parseRelayAddress,
+  textToOverlayClient,
 } from '@miaou/protocol'
 export { bootstrapText, parseBootstrapNode } from './bootstrap-node.ts'
 export { isAdmissiblePublicKey } from './public-key.ts'

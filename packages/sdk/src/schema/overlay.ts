@@ -18,6 +18,13 @@ export const nodeAddressSchema = z
   .max(512)
   .describe('A node: <overlay key in base64url>@host:port, as overlay.info shows its own')
 
+/** A node behind a NAT, and one through whom it is reached. */
+export const clientAddressSchema = z
+  .string()
+  .min(1)
+  .max(512)
+  .describe('A node behind a router: <its key>@<key of a server>@host:port, as overlay.info shows its own')
+
 /** What one operation took. */
 export const lookupCostSchema = z
   .object({
@@ -77,6 +84,10 @@ export const overlayInfoSchema = z
     nodeId: nodeIdSchema,
     publicKey: hexSchema.describe('X25519, 32 bytes: the node id is its SHA-256'),
     nodes: z.array(nodeAddressSchema).describe('This node as others can name it, one for each of its addresses'),
+    clients: z
+      .array(clientAddressSchema)
+      .exactOptional()
+      .describe('Behind a router: this node as others can ping it, one for each server that lets it know'),
     observed: z.string().exactOptional().describe('Own address and port as others see them'),
     mode: z.enum(['server', 'client']).describe('client: asks, and stands in nobody’s table'),
     bootstrap: bootstrapStateSchema,
@@ -143,6 +154,7 @@ export const overlayPongSchema = z
   .object({
     node: nodeAddressSchema,
     ms: z.number(),
+    endpoint: z.string().exactOptional().describe('Where a node behind a router was reached'),
     observed: z.string().exactOptional().describe('Own address and port as that node sees them'),
   })
   .meta({ id: 'OverlayPong' })

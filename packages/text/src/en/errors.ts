@@ -122,6 +122,16 @@ export const errors = {
   'error.unresolved.hint': 'Check the name, or use the IP address.',
   'error.node-silent': 'The node did not answer.',
   'error.node-silent.hint': 'It may be off, behind a firewall, or have another key now: miaou dht info shows it there.',
+  'error.rendezvous-silent': 'The server through which this node is reached did not answer.',
+  'error.rendezvous-silent.hint': 'The node may have another one by now: miaou dht info shows it there.',
+  'error.unknown-client': 'The server knows of no such node at present.',
+  'error.unknown-client.hint': 'The node may be off, or use other servers by now: miaou dht info shows them there.',
+  'error.punch-refused':
+    'The server did not pass the question on: too many, or not between these two kinds of network.',
+  'error.punch-refused.hint': 'Try again in a minute. A public server reaches only nodes at public addresses.',
+  'error.no-way-through': 'Nothing came from the node: the two routers may let no direct way through.',
+  'error.no-way-through.hint':
+    'Two routers that give each destination a port of its own cannot be got through. Messages take a relay all the same: miaou net diagnostics.',
   'error.not-found': 'Nothing is stored under this key: {requests} requests, none of the closest nodes has it.',
   'error.not-found.hint': 'Check the key. A record lasts a day unless whoever stored it keeps Miaou running.',
   'error.not-stored': 'Too few nodes took it: {stored}, after {requests} requests.',

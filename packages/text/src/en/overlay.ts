@@ -42,6 +42,7 @@ export const overlay = {
   'dht.node-id': 'Node id',
   'dht.state': 'State',
   'dht.address': 'Others reach it as (there: miaou dht bootstrap …)',
+  'dht.client-address': 'Behind a router it is reached as (there: miaou dht ping …)',
   'dht.observed': 'Seen at',
   'dht.mode': 'Mode',
   'dht.mode-server': 'server: others may keep it in their tables',
@@ -67,6 +68,7 @@ export const overlay = {
   'dht.closest': { one: '{count} node, the closest first', other: '{count} nodes, the closest first' },
   'dht.pong': '{node} answered in {ms} ms',
   'dht.pong-observed': '{node} answered in {ms} ms, and sees this node as {observed}',
+  'dht.punched': '{node} was reached through its router at {endpoint} in {ms} ms',
   'dht.silent': 'No answer: {node}',
   'dht.joined': { one: 'Joined: {count} other node known.', other: 'Joined: {count} other nodes known.' },
 
@@ -75,7 +77,8 @@ export const overlay = {
   'help.dht-get': 'print what is stored under a key, or what a peer has published',
   'help.dht-info': 'this node of the overlay: its address for others, its K-buckets, its counters',
   'help.dht-find': 'the nodes closest to a node id, a key or a peer',
-  'help.dht-ping': 'measure the round trip to a node: <key>@<host>:<port>',
+  'help.dht-ping':
+    'measure the round trip to a node: <key>@<host>:<port>; behind a router <key>@<server’s key>@<host>:<port>',
   'help.dht-bootstrap': 'join the overlay through these nodes: <key>@<host>:<port>',
   'help.salt': 'name of a signed record of yours, or of the peer’s (at most 64 bytes)',
   'help.value-file': 'read the value from a file, its bytes as they are; - reads the input',

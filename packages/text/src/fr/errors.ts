@@ -130,6 +130,19 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.node-silent': 'Le nœud n’a pas répondu.',
   'error.node-silent.hint':
     'Il est peut-être éteint, derrière un pare-feu, ou a changé de clé : miaou dht info la montre là-bas.',
+  'error.rendezvous-silent': 'Le serveur par lequel on joint ce nœud n’a pas répondu.',
+  'error.rendezvous-silent.hint': 'Le nœud en a peut-être un autre maintenant : miaou dht info le montre là-bas.',
+  'error.unknown-client': 'Le serveur ne connaît pas de tel nœud pour l’instant.',
+  'error.unknown-client.hint':
+    'Le nœud est peut-être éteint, ou passe par d’autres serveurs maintenant : miaou dht info les montre là-bas.',
+  'error.punch-refused':
+    'Le serveur n’a pas transmis la demande : trop de demandes, ou deux sortes de réseaux qui ne se joignent pas.',
+  'error.punch-refused.hint':
+    'Réessaie dans une minute. Un serveur public ne joint que des nœuds à des adresses publiques.',
+  'error.no-way-through':
+    'Rien n’est venu du nœud : les deux routeurs ne laissent peut-être passer aucun chemin direct.',
+  'error.no-way-through.hint':
+    'Entre deux routeurs qui donnent un port à chaque destination, aucun passage. Les messages prennent un relais malgré tout : miaou net diagnostics.',
   'error.not-found': 'Rien n’est déposé sous cette clé : {requests} requêtes, aucun des nœuds les plus proches ne l’a.',
   'error.not-found.hint':
     'Vérifie la clé. Un enregistrement dure un jour, sauf si le Miaou de qui l’a déposé tourne encore.',

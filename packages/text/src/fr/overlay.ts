@@ -47,6 +47,7 @@ export const overlay: Readonly<Record<keyof typeof english, Phrase>> = {
   'dht.node-id': 'Nœud',
   'dht.state': 'État',
   'dht.address': 'Les autres le joignent par (là-bas : miaou dht bootstrap …)',
+  'dht.client-address': 'Derrière un routeur, on le joint par (là-bas : miaou dht ping …)',
   'dht.observed': 'Vu à',
   'dht.mode': 'Mode',
   'dht.mode-server': 'serveur : les autres peuvent le garder dans leurs tables',
@@ -72,6 +73,7 @@ export const overlay: Readonly<Record<keyof typeof english, Phrase>> = {
   'dht.closest': { one: '{count} nœud, le plus proche d’abord', other: '{count} nœuds, le plus proche d’abord' },
   'dht.pong': '{node} a répondu en {ms} ms',
   'dht.pong-observed': '{node} a répondu en {ms} ms, et voit ce nœud comme {observed}',
+  'dht.punched': '{node} a été joint à travers son routeur à {endpoint} en {ms} ms',
   'dht.silent': 'Pas de réponse : {node}',
   'dht.joined': { one: 'Rejointe : {count} autre nœud connu.', other: 'Rejointe : {count} autres nœuds connus.' },
 
@@ -80,7 +82,8 @@ export const overlay: Readonly<Record<keyof typeof english, Phrase>> = {
   'help.dht-get': 'afficher ce qui est déposé sous une clé, ou ce qu’un pair a publié',
   'help.dht-info': 'ce nœud de la DHT : son adresse pour les autres, ses K-buckets, ses compteurs',
   'help.dht-find': 'les nœuds les plus proches d’un identifiant, d’une clé ou d’un pair',
-  'help.dht-ping': 'mesurer l’aller-retour vers un nœud : <clé>@<hôte>:<port>',
+  'help.dht-ping':
+    'mesurer l’aller-retour vers un nœud : <clé>@<hôte>:<port> ; derrière un routeur <clé>@<clé du serveur>@<hôte>:<port>',
   'help.dht-bootstrap': 'rejoindre la DHT par ces nœuds : <clé>@<hôte>:<port>',
   'help.salt': 'nom d’un enregistrement signé à toi, ou du pair (64 octets au plus)',
   'help.value-file': 'lire la valeur dans un fichier, octets tels quels ; - lit l’entrée',
