@@ -7,6 +7,7 @@ import { fuzzTarget } from '../src/fuzz/engine.ts'
 import { overlayNodeTarget } from '../src/fuzz/overlay-node-target.ts'
 import { plantedTargets } from '../src/fuzz/planted.ts'
 import { protocolTargets } from '../src/fuzz/protocol-targets.ts'
+import { circuitsTarget, relayServiceTarget } from '../src/fuzz/relay-engine-targets.ts'
 
 const crypto = await createLibsodiumCrypto()
 const targets = [
@@ -14,6 +15,8 @@ const targets = [
   ...cryptoTargets(crypto),
   ...datagramTargets(crypto),
   overlayNodeTarget(crypto),
+  relayServiceTarget(crypto),
+  circuitsTarget(crypto),
 ]
 const planted = plantedTargets(crypto)
 const allocations = countAllocations()

@@ -9,6 +9,7 @@ import { overlayNodeTarget } from './overlay-node-target.ts'
 import { plantedTargets } from './planted.ts'
 import { protocolTargets } from './protocol-targets.ts'
 import { recordTargets } from './record-targets.ts'
+import { circuitsTarget, relayServiceTarget } from './relay-engine-targets.ts'
 import type { FuzzTarget } from './target.ts'
 
 const usage = `node testkit/src/fuzz/main.ts [--cases N] [--seed S] [--target NAME] [--json] [--planted] [--list]
@@ -47,6 +48,8 @@ async function main(): Promise<number> {
         ...cryptoTargets(crypto),
         ...datagramTargets(crypto),
         overlayNodeTarget(crypto),
+        relayServiceTarget(crypto),
+        circuitsTarget(crypto),
         ...gossipTargets(crypto),
         ...recordTargets(crypto),
       ]

@@ -10,6 +10,7 @@ import {
   type KeepAlive,
 } from '@miaou/protocol'
 import { overlayNodeTarget } from './overlay-node-target.ts'
+import { circuitsTarget, type EngineFault, relayServiceTarget } from './relay-engine-targets.ts'
 import { createWireSamples } from './samples.ts'
 import { defineTarget, type FuzzTarget, type Outcome } from './target.ts'
 
@@ -25,6 +26,11 @@ export function plantedTargets(crypto: Crypto): readonly FuzzTarget[] {
   }
   return [
     { ...overlayNodeTarget(throwingOnForgery(crypto)), name: 'planted: a node that a forged record ends' },
+    {
+      ...relayServiceTarget(crypto, fallsFor('closed-flow-control')),
+      name: 'planted: a relay that a full window ends',
+    },
+    { ...circuitsTarget(crypto, fallsFor('flow-control')), name: 'planted: a client that too much credit ends' },
     defineTarget<KeepAlive>({
       ...keepAlive,
       name: 'planted: throws on truncated bytes',
@@ -108,4 +114,11 @@ function throwingOnForgery(crypto: Crypto): Crypto {
       }
     },
   })
+}
+
+/** An engine that falls over what it should only count. */
+function fallsFor(name: string): EngineFault {
+  return (counters) => {
+    if ((counters[name] ?? 0) > 0) throw new Error('planted')
+  }
 }
