@@ -9,6 +9,7 @@ import { isDialable, readSightings as readServiceSightings } from '../src/mdns/p
 import { MdnsResponder } from '../src/mdns/responder.ts'
 import { type MdnsRecord, peerService } from '../src/mdns/service.ts'
 import { advertisementToText, parseServiceText, serviceName } from '../src/mdns/txt.ts'
+import type { LocalAddress } from '../src/websocket/addresses.ts'
 
 describeDiscoveryContract('mdns', async () => new MdnsDiscovery({ loopbackOnly: true }))
 
@@ -39,6 +40,35 @@ function toStrings(text: Record<string, string>): Uint8Array[] {
 function toRecord(self: Advertisement): MdnsRecord {
   return { instanceName: self.instanceName, port: self.port, text: advertisementToText(self) }
 }
+
+test('a change of networks is looked at when it is told, and told again on the new interface', async () => {
+  const other = await browse({})
+  let looks = 0
+  const loopback = { address: '127.0.0.1', family: 4, isLoopback: false, cidr: '127.0.0.1/8' } as const
+  // Of loopback too: no test talks to a network.
+  const local: LocalAddress[] = [loopback]
+  const moving = new MdnsDiscovery({
+    refreshIntervalMs: 1_000_000,
+    localAddresses: () => {
+      looks += 1
+      return local
+    },
+  })
+  cleanups.push(() => moving.stop())
+  const self = freshAdvertisement()
+  await moving.start(self)
+  await untilSeen(other, self)
+  const before = looks
+  expect(await moving.networkChanged()).toEqual({ ok: true, value: undefined })
+  expect(looks).toBe(before + 1)
+  local[0] = { ...loopback, address: '127.0.0.2', cidr: '127.0.0.2/8' }
+  await Promise.all([moving.networkChanged(), moving.networkChanged()])
+  await untilSeen(other, self)
+  await moving.stop()
+  const atEnd = looks
+  expect(await moving.networkChanged()).toEqual({ ok: true, value: undefined })
+  expect(looks).toBe(atEnd)
+})
 
 const readSightings = (packet: unknown, sender: string) => readServiceSightings(peerService, packet, sender)
 

@@ -23,6 +23,8 @@ export interface MdnsBrowserOptions {
   readonly ttlMax: number
   /** Least time between two tellings of news: anybody on the network can make some with every packet. Guess. */
   readonly newsIntervalMs: number
+  /** The addresses of this machine; for tests. */
+  readonly localAddresses: () => readonly LocalAddress[]
 }
 
 export const defaultMdnsBrowserOptions: MdnsBrowserOptions = {
@@ -34,6 +36,7 @@ export const defaultMdnsBrowserOptions: MdnsBrowserOptions = {
   refreshIntervalMs: 10_000,
   ttlMax: 3600,
   newsIntervalMs: 100,
+  localAddresses,
 }
 
 /** `host`: an IP address. */
@@ -73,6 +76,10 @@ export class MdnsBrowser<Text> {
   #local: readonly LocalAddress[] = []
   #timers: NodeJS.Timeout[] = []
   #isRunning = false
+  /** It is to run: it does, or waits for an interface. */
+  #isWanted = false
+  /** Changes of interfaces are followed one after the other. */
+  #following: Promise<unknown> = Promise.resolve()
   #newsIsPlanned = false
   #newsAt = Number.NEGATIVE_INFINITY
 
@@ -84,6 +91,7 @@ export class MdnsBrowser<Text> {
   /** Browses, and tells of `self`. */
   async start(self: MdnsRecord | undefined): Promise<Result<undefined, DiscoveryError>> {
     this.#own = self
+    this.#isWanted = true
     this.#isRunning = true
     const problems = await this.#followInterfaces()
     if (this.#responders.size === 0) {
@@ -94,8 +102,23 @@ export class MdnsBrowser<Text> {
     const { firstQueriesMs, queryIntervalMs, refreshIntervalMs } = this.#options
     for (const delayMs of firstQueriesMs) this.#timers.push(setTimeout(() => this.#query(), delayMs).unref())
     this.#timers.push(setInterval(() => this.#query(), queryIntervalMs).unref())
-    this.#timers.push(setInterval(() => void this.#refresh(), refreshIntervalMs).unref())
+    this.#timers.push(setInterval(() => void this.networkChanged(), refreshIntervalMs).unref())
     return ok(undefined)
+  }
+
+  /**
+   * The addresses of this machine changed: what follows is done now, not at the next look. Where `start` had found no
+   * interface it begins; the error is that of `start`.
+   */
+  networkChanged(): Promise<Result<undefined, DiscoveryError>> {
+    const following = this.#following.then(async () => {
+      if (!this.#isWanted) return ok(undefined)
+      if (!this.#isRunning) return this.start(this.#own)
+      await this.#refresh()
+      return ok(undefined)
+    })
+    this.#following = following
+    return following
   }
 
   /** Says goodbye for what was told before, then tells of `self`; undefined: be silent. */
@@ -134,6 +157,7 @@ export class MdnsBrowser<Text> {
   }
 
   async stop(): Promise<void> {
+    this.#isWanted = false
     this.#isRunning = false
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers = []
@@ -146,7 +170,7 @@ export class MdnsBrowser<Text> {
 
   // One responder per interface; comes and goes with it. Returns the reasons of those that did not start.
   async #followInterfaces(): Promise<string[]> {
-    this.#local = localAddresses()
+    this.#local = this.#options.localAddresses()
     for (const known of this.#known.values()) known.ordered = undefined
     const wanted = new Set(interfaceAddresses(this.#local, this.#options.loopbackOnly))
     for (const [address, responder] of this.#responders) {
@@ -177,7 +201,7 @@ export class MdnsBrowser<Text> {
 
   async #refresh(): Promise<void> {
     if (this.#hasExpired(performance.now())) this.#tellNews()
-    const addresses = interfaceAddresses(localAddresses(), this.#options.loopbackOnly)
+    const addresses = interfaceAddresses(this.#options.localAddresses(), this.#options.loopbackOnly)
     const isUnchanged =
       addresses.length === this.#responders.size && addresses.every((address) => this.#responders.has(address))
     if (isUnchanged || !this.#isRunning) return

@@ -22,6 +22,11 @@ export class MdnsDiscovery implements Discovery {
     return this.#browser.advertise(toRecord(self))
   }
 
+  /** The addresses of this machine changed; begins where `start` had found no interface. */
+  networkChanged(): Promise<Result<undefined, DiscoveryError>> {
+    return this.#browser.networkChanged()
+  }
+
   collectPeers(): void {
     this.#browser.collect()
   }

@@ -1,5 +1,14 @@
 import { networkInterfaces } from 'node:os'
-import type { Discovery, PipeId, SignalledTransport, Transport, TransportEvent, TransportHost } from '@miaou/network'
+import type { Result } from '@miaou/core'
+import type {
+  Discovery,
+  DiscoveryError,
+  PipeId,
+  SignalledTransport,
+  Transport,
+  TransportEvent,
+  TransportHost,
+} from '@miaou/network'
 import { type AddressScope, wayScope } from '@miaou/protocol'
 import type { IceServer } from '../webrtc/options.ts'
 import { tlsFromFiles } from '../websocket/tls-files.ts'
@@ -45,6 +54,9 @@ export type WebSocketSide = Transport & {
   dial(pipe: PipeId, address: string, nearest?: AddressScope): void
 }
 
+/** `networkChanged`: looks at the machine's interfaces now, and begins where `start` found none. */
+export type LanDiscovery = Discovery & { networkChanged?(): Promise<Result<undefined, DiscoveryError>> }
+
 /** Addresses that were typed, at most; guess: the one typed longest ago is forgotten. */
 const chosenMax = 64
 
@@ -56,7 +68,7 @@ export class Adapters {
   readonly websocket: WebSocketSide
   readonly webrtc: WebRtcTransport
   readonly webrtcLibrary: WebRtcLibrary
-  readonly discovery: Discovery
+  readonly discovery: LanDiscovery
   readonly #owners = new Map<PipeId, PipeOwner>()
   /** Addresses that a person typed. */
   readonly #chosen = new Set<string>()

@@ -23,6 +23,7 @@ import type {
   Advertisement,
   CircuitsEngine,
   ConnectionView,
+  DiscoveryError,
   LinkError,
   PipeId,
   TransportError,
@@ -303,7 +304,7 @@ class PeerHost implements PeerHandle {
     // Browsing starts at once; what is advertised follows from the settings, which the first wake reads. A LAN without
     // multicast is no reason not to run: the diagnosis says it.
     const discovering = await discovery.start(undefined)
-    if (!discovering.ok) this.#discoveryError = 'detail' in discovering.error ? discovering.error.detail : 'name taken'
+    this.#noteDiscovery(discovering)
     await joining
     if (this.#settings.offline !== true) this.#reach.mapPorts(this.overlay.info().endpoints[0]?.port ?? 0)
     this.#loop.push({ type: 'listening', port: portOf(this.#addresses) })
@@ -560,12 +561,18 @@ class PeerHost implements PeerHandle {
     this.#interfacesTimer.unref()
   }
 
+  #noteDiscovery(result: Result<undefined, DiscoveryError>): void {
+    const { error } = result.ok ? {} : result
+    this.#discoveryError = error && ('detail' in error ? error.detail : 'name taken')
+  }
+
   /** What runs beside the peer hears of new addresses, or of a sleep after which everything may have changed. */
   #networkChanged(): void {
     // An invite made from now on must name the ways that are true now.
     this.#addresses = this.#adapters.websocket.addresses?.() ?? this.#addresses
     this.#reach.networkChanged(this.#addresses)
     this.overlay.networkChanged()
+    void this.#adapters.discovery.networkChanged?.().then((looked) => this.#noteDiscovery(looked))
   }
 }
 
