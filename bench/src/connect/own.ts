@@ -4,7 +4,7 @@ import { meet, type Person, pathTo, person, untilPath, type WantedPath } from '.
 import { reserved } from '../../../lab/src/world/relay.ts'
 import { ownName } from '../overlay/measurement.ts'
 import { type Contender, type Fared, wasDirect, weightBytes } from './contender.ts'
-import type { Pair } from './pair.ts'
+import { canBeDirect, type Pair } from './pair.ts'
 import { hosts, publicAddresses, type World } from './world.ts'
 
 const relayPort = 9_999
@@ -59,15 +59,17 @@ async function measure(world: World, pair: Pair, anna: Person, bert: Person): Pr
   const { firstMessageMs, openedAt } = await meet(anna, bert, patienceMs)
   const isFirstRelayed = linksBetween(bert, anna, openedAt + firstMessageMs).at(-1)?.transport === 'circuit'
   const firstLinks = [linksBetween(bert, anna)[0]?.at, linksBetween(anna, bert)[0]?.at].map((at) => at ?? Number.NaN)
-  const bestPathMs = await untilPath(anna, bert, bestPaths[directPath(pair.a, pair.b)], patienceMs).then(
+  const directMs = await untilPath(anna, bert, bestPaths[directPath(pair.a, pair.b)], patienceMs).then(
     (at) => Math.max(0, at - openedAt),
-    // It stays with the relay: told by the outcome, not by a failure.
+    // It stays as it is: told by the outcome, not by a failure.
     () => undefined,
   )
   const way = (await pathTo(bert, anna))?.transport
   const before = await world.directBytes()
   await weigh(bert, anna)
   const outcome = wasDirect(before, await world.directBytes()) ? 'direct' : 'relayed'
+  // Over a relay the first message is the first use of the best path, as it is with the rivals.
+  const bestPathMs = outcome === 'direct' || canBeDirect(pair) ? directMs : firstMessageMs
   return {
     outcome,
     firstLinkMs: Math.max(...firstLinks) - openedAt,
