@@ -17,6 +17,7 @@ import { relaySubprotocol } from '../peer/relay-use.ts'
 import type { WebSocketChannel, WebSocketChannelLimits, WebSocketTransport } from '../websocket/websocket-transport.ts'
 import { relayServiceIdentity } from './pseudonyms.ts'
 import { type RelayTurn, turnServer } from './turn-credentials.ts'
+import { YoungMemory } from './young-memory.ts'
 
 export interface RelayHostOptions {
   readonly crypto: Crypto
@@ -51,6 +52,7 @@ export class RelayHost {
   readonly #options: RelayHostOptions
   readonly #service: RelayService
   readonly #loop: OverlayLoop<RelayServiceInput, RelayServiceOutput>
+  readonly #memory = new YoungMemory()
   #channel: WebSocketChannel | undefined
   #nextPipe = 1
 
@@ -89,7 +91,10 @@ export class RelayHost {
       subprotocol: relaySubprotocol,
       accepts: true,
       host: {
-        emit: (event) => this.#loop.push({ type: 'transport', event }),
+        emit: (event) => {
+          this.#loop.push({ type: 'transport', event })
+          if (event.type === 'message') this.#memory.used(event.bytes.length)
+        },
         nextPipe: () => this.#nextPipe++ as PipeId,
       },
       onDrained: (pipe) => this.#loop.push({ type: 'drained', pipe }),
