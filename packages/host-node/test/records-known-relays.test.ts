@@ -15,6 +15,7 @@ import {
   knownRelaysMax,
   knownRelaysSizeMax,
   networkOf,
+  unprovenFirstMax,
 } from '../src/records/known-relays.ts'
 
 const crypto: Crypto = await createLibsodiumCrypto()
@@ -152,6 +153,22 @@ describe('[W19] relays that are remembered', () => {
     known.failed(relay(1).relayId)
     known.meet([relay(1, urlOf(7))], 'contact', wall)
     expect(urls(known)).toEqual([urlOf(7)])
+  })
+
+  test('[W18] a contact that names any number of relays neither comes before a stranger’s that serves nor pushes it out', () => {
+    const known = open()
+    known.learn(record(500), 'overlay', 'public', wall)
+    known.worked(relay(500).relayId, wall)
+    known.learn(record(501), 'overlay', 'public', wall)
+    const named = Array.from({ length: 2 * knownRelaysMax }, (_, n) => relay(n))
+    known.meet(named, 'contact', wall + 1)
+    expect(known.size).toBe(knownRelaysMax)
+    expect(urls(known).indexOf(urlOf(500))).toBe(unprovenFirstMax)
+    expect(urls(known)).not.toContain(urlOf(501))
+    // One of the contact's that does serve comes first.
+    known.worked(relay(9).relayId, wall)
+    expect(urls(known)[0]).toBe(urlOf(9))
+    expect(urls(known).indexOf(urlOf(500))).toBe(1 + unprovenFirstMax)
   })
 
   test('64 at most: what served stays, a stranger pushes out no relay of a contact', () => {

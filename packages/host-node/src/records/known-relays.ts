@@ -22,6 +22,11 @@ import type { SealedDocument } from '../overlay/sealed-document.ts'
 export const knownRelaysMax = 64
 /** Relays on one network that are known by their service records: one owner of many must not fill the list. Guess. */
 export const learntPerNetworkMax = 2
+/**
+ * Relays of contacts and invites that never served us, at most, before those of strangers that do: a contact can name
+ * dozens that do not exist. Guess.
+ */
+export const unprovenFirstMax = 4
 /** Bytes of the largest document. */
 export const knownRelaysSizeMax: number =
   2 + knownRelaysMax * (1 + 1 + 8 + relayIdSize + 2 + relayUrlLengthMax + 2 + serviceRecordSizeMax)
@@ -77,9 +82,17 @@ export class KnownRelays {
     for (const each of known ?? []) this.#byId.set(nameOf(each.relay.relayId), each)
   }
 
-  /** Best first: strangers' behind the others, each by how well they served and how lately they were seen. */
+  /**
+   * Best first: strangers' behind the others, each by how well they served and how lately they were seen; but those that
+   * serve come before what contacts named in great number and nobody saw serve.
+   */
   all(): readonly KnownRelay[] {
-    return [...this.#byId.values()].sort(byWorth)
+    const sorted = [...this.#byId.values()].sort(byWorth)
+    const surplus = new Set(sorted.filter((each) => !isStranger(each) && each.score === 0).slice(unprovenFirstMax))
+    const isServing = (each: KnownRelay): boolean => isStranger(each) && each.score > 0
+    const rest = sorted.filter((each) => isStranger(each) && !isServing(each))
+    const first = sorted.filter((each) => !isStranger(each) && !surplus.has(each))
+    return [...first, ...sorted.filter(isServing), ...surplus, ...rest]
   }
 
   /** Relays through which somebody is reached: ways that were judged when they were heard, or that a person pasted. */
@@ -158,9 +171,9 @@ export class KnownRelays {
   #keep(known: KnownRelay): boolean {
     const name = nameOf(known.relay.relayId)
     if (!this.#byId.has(name) && this.#byId.size >= knownRelaysMax) {
-      const worst = [...this.#byId.values()].sort(byWorth).at(-1)
+      const worst = [...this.#byId.values()].sort(byKeeping).at(-1)
       // One that served is not pushed out by one that was only heard of, nor a contact's by a stranger's.
-      if (worst === undefined || byWorth(known, worst) >= 0) return false
+      if (worst === undefined || byKeeping(known, worst) >= 0) return false
       this.#byId.delete(nameOf(worst.relay.relayId))
     }
     this.#byId.set(name, known)
@@ -229,9 +242,17 @@ export function networkOf(url: string): string {
   return host.split('.').slice(-2).join('.')
 }
 
+function isStranger({ origin }: KnownRelay): boolean {
+  return origin === 'overlay'
+}
+
+/** Whoever served stays, whoever named it: contacts are people, but a contact can name any number of relays. */
+function byKeeping(a: KnownRelay, b: KnownRelay): number {
+  return Number(b.score > 0) - Number(a.score > 0) || byWorth(a, b)
+}
+
 function byWorth(a: KnownRelay, b: KnownRelay): number {
-  const isStranger = ({ origin }: KnownRelay): number => (origin === 'overlay' ? 1 : 0)
-  return isStranger(a) - isStranger(b) || b.score - a.score || b.seenAt - a.seenAt
+  return Number(isStranger(a)) - Number(isStranger(b)) || b.score - a.score || b.seenAt - a.seenAt
 }
 
 function codeToOrigin(code: number): RelayOrigin | undefined {
