@@ -186,6 +186,57 @@ describe('a batch', () => {
   })
 })
 
+describe('ways to contacts', () => {
+  const wantedOf = (home: Home) => home.outputs.filter((output) => output.type === 'wanted')
+
+  test('[W17] a record found elsewhere gives an address to dial, is told to the host as wanted, and outlives the process', () => {
+    const { town, alice, bob } = friends()
+    const found = 'ws://203.0.113.9:9999'
+    bob.kill()
+    town.settle()
+    const before = wantedOf(alice).length
+    const ways = { type: 'device-ways', peerId: bob.peerId, sequence: 7, addresses: [found] } as const
+    alice.handle(ways)
+    expect(wantedOf(alice)).toHaveLength(before + 1)
+    const told = wantedOf(alice)
+      .at(-1)
+      ?.peers.find(({ peerId }) => peerId === bob.peerId)
+    expect(told).toMatchObject({ waysSequence: 7, addresses: expect.arrayContaining([found]) })
+    expect(alice.peer.connection(bob.peerId)?.addresses).toContain(found)
+    // What is older, and the same once more, is no news.
+    alice.handle({ ...ways, sequence: 6, addresses: ['ws://203.0.113.10:9999'] })
+    alice.handle(ways)
+    expect(wantedOf(alice)).toHaveLength(before + 1)
+    alice.restart()
+    town.settle()
+    const again = wantedOf(alice).at(-1)
+    expect(again?.peers).toContainEqual(expect.objectContaining({ peerId: bob.peerId, waysSequence: 7 }))
+    expect(again?.ownLocatorKey).toEqual(wantedOf(alice)[0]?.ownLocatorKey)
+  })
+
+  test('a record of somebody who is no contact changes nothing', () => {
+    const { town, alice } = friends()
+    const carol = town.add('carol')
+    const before = wantedOf(alice).length
+    alice.handle({ type: 'device-ways', peerId: carol.peerId, sequence: 7, addresses: ['ws://203.0.113.9:9999'] })
+    town.settle()
+    expect(wantedOf(alice)).toHaveLength(before)
+    expect(alice.peer.connection(carol.peerId)?.addresses ?? []).toEqual([])
+  })
+
+  test('[disk full] where ways cannot be stored nobody is told of them, and the next record counts', () => {
+    const { alice, bob } = friends()
+    const before = wantedOf(alice).length
+    const ways = { type: 'device-ways', peerId: bob.peerId, sequence: 7, addresses: ['ws://203.0.113.9:9999'] } as const
+    alice.store.commitFailure = new StoreFailure('full', 'full')
+    alice.handle(ways)
+    expect(wantedOf(alice)).toHaveLength(before)
+    alice.store.commitFailure = undefined
+    alice.handle(ways)
+    expect(wantedOf(alice)).toHaveLength(before + 1)
+  })
+})
+
 describe('what messaging asks of the network', () => {
   test('a blocked contact is unlinked in the same call, messaging hears of it, and the loop ends', () => {
     const { town, alice, bob } = friends()
