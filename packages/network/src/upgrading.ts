@@ -63,11 +63,14 @@ export class Upgrading {
 
   /**
    * A link is gone. An attempt that waits for an answer has lost its documents, perhaps: it begins anew on the next link.
-   * The fall of a WebRTC link that stood long is nobody's failure.
+   * So does one that is older than the link which has replaced a lost one: the other end may have moved, and its word that
+   * it did was lost too. The fall of a WebRTC link that stood long is nobody's failure.
    */
   linkLost(now: Now, connection: Connection, pipe: Pipe): void {
     const { steadyAfterMs, upgradeBackoffMinMs } = this.#state.settings.limits
-    if (connection.upgrade?.role === 'offerer' && !connection.upgrade.isAnswered) this.#abandon(connection)
+    const { upgrade, active } = connection
+    const isOlder = pipe.isLost && active !== undefined && upgrade !== undefined && upgrade.pipe !== active
+    if (upgrade?.role === 'offerer' && (!upgrade.isAnswered || isOlder)) this.#abandon(connection)
     if (pipe.transport === 'webrtc') {
       // One short life may be bad luck; two in a row are a path that does not hold.
       const wait = connection.upgradeFailures === 0 ? 0 : this.#backoff(connection)

@@ -194,6 +194,21 @@ describe('recovery', () => {
     },
   )
 
+  test.each(seedsOf(20))('[L70] seed %i: an end that moves in the middle of an upgrade is offered another', (seed) => {
+    const here = town({ seed, delayMax: 60 })
+    want(here)
+    talk(here, 9_000)
+    expect(here.sim.run(3_000, () => areLinked(here))).toBe(true)
+    here.sim.run(here.sim.random.below(400))
+    here.sim.move(here.b)
+    here.b.isOpen = false
+    expect(msUntilBothTalk(here, 20_000)).toBeLessThan(2_500)
+    expect(here.sim.run(5_000, () => transportsOf(here).every((kind) => kind === 'webrtc'))).toBe(true)
+    here.sim.run(20_000)
+    expect(here.sim.violations).toEqual([])
+    expect(here.courier.problems()).toEqual([])
+  })
+
   test.each(seedsOf(10))('[L68] seed %i: a move that no event tells of is found out by the first word', (seed) => {
     const here = town({ seed })
     want(here, false)
