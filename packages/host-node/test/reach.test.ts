@@ -187,6 +187,20 @@ describe('the relays to use', () => {
     expect(desk.relaysTold()).toEqual(texts([relay(1), relay(2)]))
   })
 
+  test('what a person removed is not used because others name it, until it is added again', () => {
+    const desk = new Desk().start()
+    desk.reach.use.add(relay(1))
+    desk.want([circuit(1), circuit(2)])
+    expect(desk.relaysTold()).toEqual(texts([relay(1), relay(2)]))
+    desk.reach.use.remove(relay(1))
+    expect(desk.relaysTold()).toEqual(texts([relay(2)]))
+    // One that was never added cannot be removed.
+    expect(desk.reach.use.remove(relay(2))).toEqual({ ok: true, value: false })
+    expect(desk.relaysTold()).toEqual(texts([relay(2)]))
+    desk.reach.use.add(relay(1))
+    expect(desk.relaysTold()).toEqual(texts([relay(1), relay(2)]))
+  })
+
   test('the engine hears of the same list once, and of 16 at most', () => {
     const desk = new Desk().start()
     desk.want(Array.from({ length: 20 }, (_, id) => circuit(id + 1)))

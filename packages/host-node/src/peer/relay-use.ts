@@ -24,6 +24,9 @@ const measureTimeoutMs = 30_000
 /** Relays named to the engine: those behind are not reached before the ones in front have failed. Own choice. */
 const relaysMax = 16
 
+/** Relays that a person removed and that others may go on naming, remembered in one run. Guess. */
+const removedMax = 64
+
 type Measured = Result<RelayMeasurement, Stopped | { readonly type: 'unavailable'; readonly detail: string }>
 
 /** A relay that somebody else named: `source` says who. */
@@ -54,6 +57,8 @@ export class RelayUse {
   #named: readonly { readonly relay: RelayAddress; readonly source: RelaySource }[] = []
   #reservations: readonly CircuitAddress[] = []
   #told = ''
+  /** What a person removed in this run is not used because others name it, last first. */
+  #removed: readonly RelayAddress[] = []
 
   constructor(options: RelayUseOptions) {
     this.#options = options
@@ -81,7 +86,7 @@ export class RelayUse {
     this.#named = unique([
       ...added.all.map((relay) => ({ relay, source: 'added' as const })),
       ...configured.map((relay) => ({ relay, source: 'config' as const })),
-      ...learnt(),
+      ...learnt().filter(({ relay }) => !this.#removed.some((removed) => isSame(removed, relay))),
     ])
       .filter(({ relay }) => ownRelayId === undefined || !equalBytes(relay.relayId, ownRelayId))
       .slice(0, relaysMax)
@@ -131,12 +136,14 @@ export class RelayUse {
 
   add(relay: RelayAddress): Result<undefined, AddRelayError> {
     const added = this.#options.added.add(relay)
+    this.#removed = this.#removed.filter((removed) => !isSame(removed, relay))
     this.refresh()
     return added
   }
 
   remove(relay: RelayAddress): Result<boolean, AddRelayError> {
     const removed = this.#options.added.remove(relay)
+    if (removed.ok && removed.value) this.#removed = [relay, ...this.#removed].slice(0, removedMax)
     this.refresh()
     return removed
   }
