@@ -2,8 +2,10 @@ import { createServer } from 'node:net'
 import type { PipeId } from '@miaou/network'
 import type { AddressScope } from '@miaou/protocol'
 import { freshPipe, RecordingHost } from '@miaou/testkit'
+import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
-import { dialScope, isAddressWithin, type NameLookup } from '../src/websocket/dial-scope.ts'
+import { networkOf } from '../src/records/known-relays.ts'
+import { dialScope, isAddressWithin, type NameLookup, whyTooNear } from '../src/websocket/dial-scope.ts'
 import { WebSocketTransport } from '../src/websocket/websocket-transport.ts'
 
 const cleanups: (() => Promise<unknown> | unknown)[] = []
@@ -91,6 +93,18 @@ test.each([
 test('[W22] of the addresses of a name those that are far enough are dialled', async () => {
   const { knocks } = await knock('relay.lan', 'loopback', ['0.0.0.0', '127.0.0.1'])
   expect(knocks).toBe(1)
+})
+
+test('any text that passes for a way is judged without an exception', () => {
+  const way = fc.stringMatching(/^wss?:\/\/(\[[0-9a-fx:.%]{0,20}\]|[A-Za-z0-9.:[\]%_~-]{1,30})(:[0-9]{1,6})?$/)
+  fc.assert(
+    fc.property(way, (url) => {
+      expect(['public', 'private']).toContain(dialScope(url, 'public'))
+      expect(typeof networkOf(url)).toBe('string')
+      if (URL.canParse(url)) whyTooNear(new URL(url).hostname, 'public')
+    }),
+    { numRuns: 2_000 },
+  )
 })
 
 test('what a person chose is dialled wherever it is', async () => {
