@@ -10,6 +10,9 @@ export interface ChannelCipherOptions {
   readonly key: Uint8Array
 }
 
+/** Of the call at hand: written anew for each, kept by none. */
+const nonce = new Uint8Array(12)
+
 /**
  * Sealing of one direction of one channel: ChaCha20-Poly1305 (RFC 8439) under Noise's nonce encoding. It keeps no
  * counter: the sender owns it and never seals twice under one sequence, the receiver owns its replay rule.
@@ -17,8 +20,6 @@ export interface ChannelCipherOptions {
 export class ChannelCipher {
   readonly #crypto: Crypto
   readonly #key: Uint8Array
-  // Of the call at hand: one array a cipher instead of one a message.
-  readonly #nonce = new Uint8Array(12)
   #isWiped = false
 
   constructor(options: ChannelCipherOptions) {
@@ -35,15 +36,15 @@ export class ChannelCipher {
     assert(isSequence(sequence), 'a sequence is a safe non-negative integer')
     // The overwritten key is one that everybody knows.
     assert(!this.#isWiped, 'a wiped cipher seals nothing')
-    writeNoiseNonce(this.#nonce, sequence)
-    return this.#crypto.chacha20Poly1305Seal(this.#key, this.#nonce, ad, plaintext, headSize)
+    writeNoiseNonce(nonce, sequence)
+    return this.#crypto.chacha20Poly1305Seal(this.#key, nonce, ad, plaintext, headSize)
   }
 
   /** The plaintext, or undefined when key, sequence, `ad` or bytes are not those that were sealed. */
   open(sequence: number, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
     if (!isSequence(sequence) || this.#isWiped) return undefined
-    writeNoiseNonce(this.#nonce, sequence)
-    return this.#crypto.chacha20Poly1305Open(this.#key, this.#nonce, ad, ciphertext)
+    writeNoiseNonce(nonce, sequence)
+    return this.#crypto.chacha20Poly1305Open(this.#key, nonce, ad, ciphertext)
   }
 
   /** Overwrites the key: afterwards the cipher opens nothing, and sealing with it is our bug. */

@@ -23,7 +23,13 @@ import {
 } from '@miaou/protocol'
 import { BulkQueue } from './bulk-queue.ts'
 import type { CloseReason, LinkError } from './interface.ts'
-import { LinkHandshake, type LinkHandshakeOptions, type LinkPeer, wallTime } from './link-handshake.ts'
+import {
+  LinkHandshake,
+  type LinkHandshakeOptions,
+  type LinkIdentity,
+  type LinkPeer,
+  wallTime,
+} from './link-handshake.ts'
 import type { LinkLimits } from './link-limits.ts'
 import { Liveness } from './liveness.ts'
 import type { ChannelIndex } from './ports.ts'
@@ -75,7 +81,6 @@ type LinkState = 'handshaking' | 'proven' | 'confirming' | 'up' | 'retired' | 'e
 export class Link {
   readonly #options: LinkOptions
   readonly #liveness: Liveness
-  readonly #bulk: BulkQueue
   readonly #timeoutAt: number
   readonly #openedAt: number
   #state: LinkState = 'handshaking'
@@ -88,14 +93,15 @@ export class Link {
   #nextNonce = 0
   #probe: { readonly nonce: number; readonly sentAt: number } | undefined
   // Pings of the manager (id) and those that follow a fragment (no id), by nonce.
-  readonly #pings = new Map<number, { readonly sentAt: number; readonly id: number | undefined }>()
+  #pings: Map<number, { readonly sentAt: number; readonly id: number | undefined }> | undefined
+  // As #pings, made when it is needed: a relay has thousands of links that need none.
+  #bulk: BulkQueue | undefined
   #fragmentsInFlight = 0
   #isRemoteRetired = false
 
   constructor(options: LinkOptions, now: Now) {
     this.#options = options
     this.#liveness = new Liveness(options.limits, now.mono)
-    this.#bulk = new BulkQueue(options.limits.bulkBytesMax)
     this.#openedAt = now.mono
     this.#timeoutAt = now.mono + options.limits.handshakeTimeoutMs
   }
@@ -103,6 +109,12 @@ export class Link {
   /** Who is at the other end, from `proven` on. */
   get peer(): LinkPeer | undefined {
     return this.#peer
+  }
+
+  /** Frees what was learnt of the other end, where nobody asks for it any more. */
+  forgetPeer(): void {
+    assert(this.#channels.length > 0 || this.#state === 'ended', 'who is to be proven is not forgotten')
+    this.#peer = undefined
   }
 
   /** Smoothed round trip in ms. */
@@ -194,6 +206,7 @@ export class Link {
     assert(this.#state === 'up', 'only a link that is up sends')
     // What travels bare is cut by who sends it.
     if (payload.length > fragmentSizeMax && frameType !== frameTypes.circuitData) {
+      this.#bulk ??= new BulkQueue(this.#options.limits.bulkBytesMax)
       if (!isFragmentable(frameType) || payload.length > fragmentedSizeMax || !this.#bulk.push(frameType, payload))
         return undefined
       return this.#checkSequences(now, this.#pump(now))
@@ -244,7 +257,7 @@ export class Link {
   /** Measures a round trip on the ordered channel; the answer is a `pong` with `id`. Undefined: too many are open. */
   ping(now: Now, id: number): LinkOutput[] | undefined {
     assert(this.#state === 'up', 'only a link that is up is measured')
-    if (this.#pings.size >= this.#options.limits.pingsMax) return undefined
+    if ((this.#pings?.size ?? 0) >= this.#options.limits.pingsMax) return undefined
     return this.#checkSequences(now, this.#sendPing(now, 0, id))
   }
 
@@ -252,13 +265,14 @@ export class Link {
   retire(now: Now, reason: 'upgraded' | 'duplicate'): { readonly outputs: LinkOutput[]; readonly leftover: Leftover } {
     assert(this.#state === 'up', 'only a link that is up is retired')
     const outputs: LinkOutput[] = []
-    for (const fragment of this.#bulk.takeBegun()) outputs.push(...this.#seal(now, 0, frameTypes.fragment, fragment))
+    for (const fragment of this.#bulk?.takeBegun() ?? [])
+      outputs.push(...this.#seal(now, 0, frameTypes.fragment, fragment))
     outputs.push(...this.#disconnect(now, reason))
-    const pingIds = [...this.#pings.values()].flatMap(({ id }) => (id === undefined ? [] : [id]))
-    this.#pings.clear()
+    const pingIds = [...(this.#pings?.values() ?? [])].flatMap(({ id }) => (id === undefined ? [] : [id]))
+    this.#pings = undefined
     this.#state = 'retired'
     this.#liveness.stop()
-    return { outputs, leftover: { messages: this.#bulk.takeWaiting(), pingIds } }
+    return { outputs, leftover: { messages: this.#bulk?.takeWaiting() ?? [], pingIds } }
   }
 
   /** Ends the link, telling the other end why where that is possible. */
@@ -349,7 +363,7 @@ export class Link {
       reserved,
       protocolVersion,
       replayWindow: limits.replayWindow,
-      localKey: peerIdToKey(identity.peerId),
+      localKey: keyOf(identity),
       remoteKey: this.#peer.certificate.deviceKey,
     }
     const indices: readonly ChannelIndex[] = channels === 2 ? [0, 1] : [0]
@@ -413,10 +427,10 @@ export class Link {
       this.#liveness.heard(now.mono, sentAt)
       return []
     }
-    const ping = this.#pings.get(nonce)
+    const ping = this.#pings?.get(nonce)
     this.#liveness.heard(now.mono, ping?.sentAt)
     if (ping === undefined) return []
-    this.#pings.delete(nonce)
+    this.#pings?.delete(nonce)
     const latencyMs = now.mono - ping.sentAt
     if (ping.id === undefined) {
       this.#fragmentsInFlight -= 1
@@ -454,7 +468,7 @@ export class Link {
   #pump(now: Now): LinkOutput[] {
     const outputs: LinkOutput[] = []
     while (this.#state === 'up' && this.#fragmentsInFlight < this.#options.limits.fragmentsInFlightMax) {
-      const fragment = this.#bulk.next()
+      const fragment = this.#bulk?.next()
       if (fragment === undefined) break
       this.#fragmentsInFlight += 1
       outputs.push(...this.#seal(now, 0, frameTypes.fragment, fragment), ...this.#sendPing(now, 0, undefined))
@@ -464,6 +478,7 @@ export class Link {
 
   #sendPing(now: Now, channel: ChannelIndex, id: number | undefined): LinkOutput[] {
     const nonce = this.#takeNonce()
+    this.#pings ??= new Map()
     this.#pings.set(nonce, { sentAt: now.mono, id })
     return this.#seal(now, channel, frameTypes.keepAlive, encodeKeepAlive({ kind: 'ping', nonce }))
   }
@@ -516,11 +531,19 @@ export class Link {
     this.#channels = []
     this.#handshake = undefined
     this.#reassembler = undefined
-    this.#pings.clear()
-    this.#bulk.takeBegun()
-    this.#bulk.takeWaiting()
+    this.#pings = undefined
+    this.#bulk = undefined
     return [error === undefined ? { type: 'ended', reason } : { type: 'ended', reason, error }]
   }
+}
+
+const keys = new WeakMap<LinkIdentity, Uint8Array>()
+
+/** The key that a peer id spells: of one identity all links have the same. */
+function keyOf(identity: LinkIdentity): Uint8Array {
+  const known = keys.get(identity) ?? peerIdToKey(identity.peerId)
+  keys.set(identity, known)
+  return known
 }
 
 /** What the other end is told; undefined where it could not hear it. */

@@ -55,25 +55,23 @@ export type OpenError =
  * `sequence u64 ‖ AEAD(frame ‖ padding)` (spec/links L20).
  */
 export class SealedChannel {
-  readonly #options: SealedChannelOptions
+  readonly #options: Omit<SealedChannelOptions, 'keys'>
   readonly #send: ChannelCipher
   readonly #receive: ChannelCipher
-  readonly #ad: Uint8Array
-  readonly #blake3: Crypto['blake3']
   readonly #window: ReplayWindow | undefined
   #nextSent = 0
   #nextReceived = 0
 
   constructor(options: SealedChannelOptions) {
-    this.#options = options
-    const { crypto, keys, role, channel } = options
-    this.#blake3 = (bytes) => crypto.blake3(bytes)
+    // A relay has thousands of idle links: what they hold is counted in arrays (docs/decisions/0030).
+    const { keys, ...rest } = options
+    this.#options = rest
+    const { crypto, role, channel } = rest
     const name = channelNames[channel]
     const outward: ChannelDirection = role === 'initiator' ? 'initiator-to-responder' : 'responder-to-initiator'
     const inward: ChannelDirection = role === 'initiator' ? 'responder-to-initiator' : 'initiator-to-responder'
     this.#send = new ChannelCipher({ crypto, key: deriveChannelKey(crypto, keys.send, name, outward) })
     this.#receive = new ChannelCipher({ crypto, key: deriveChannelKey(crypto, keys.receive, name, inward) })
-    this.#ad = Uint8Array.of(options.protocolVersion, channel)
     this.#window = channel === 0 ? undefined : new ReplayWindow(options.replayWindow)
   }
 
@@ -84,15 +82,20 @@ export class SealedChannel {
 
   /** The pipe message of one frame. `wall`: ms since the Unix epoch, shown to the other end only. */
   seal(type: FrameType, payload: Uint8Array, wall: number): Uint8Array {
-    const { localKey, padded, reserved = 0 } = this.#options
+    const { crypto, channel, protocolVersion, localKey, padded, reserved = 0 } = this.#options
     const sequence = this.#nextSent++
     const isBare = type === frameTypes.circuitData
     const size = (isBare ? bareHeaderSize : frameSizeMin) + payload.length
     const sizeMin = padded ? bucketSize(size + sealOverhead, reserved) - sealOverhead : size
     const plaintext = isBare
       ? writeBare(type, payload, sizeMin)
-      : encodeFrame({ type, sequence, peerId: localKey, timestamp: wall, payload }, this.#blake3, sizeMin, scratch)
-    const message = this.#send.seal(sequence, this.#ad, plaintext, sequenceSize)
+      : encodeFrame(
+          { type, sequence, peerId: localKey, timestamp: wall, payload },
+          (bytes) => crypto.blake3(bytes),
+          sizeMin,
+          scratch,
+        )
+    const message = this.#send.seal(sequence, additionalData(protocolVersion, channel), plaintext, sequenceSize)
     const view = new DataView(message.buffer, message.byteOffset)
     view.setUint32(0, Math.floor(sequence / 0x1_0000_0000))
     view.setUint32(4, sequence >>> 0)
@@ -101,18 +104,19 @@ export class SealedChannel {
 
   /** The frame inside a pipe message. A refused message changes nothing: the genuine next one still opens. */
   open(message: Uint8Array): { readonly frame: Frame } | { readonly error: OpenError } {
-    const { crypto, channel, padded, remoteKey } = this.#options
+    const { crypto, channel, protocolVersion, padded, remoteKey } = this.#options
     const undecryptable = { error: { type: 'undecryptable', channel } } as const
     if (message.length < sealOverhead || message.length > pipeMessageSizeMax) return undecryptable
     const reader = new ByteReader(message)
     const sequence = reader.u64()
     if (reader.failed || !this.#isExpected(sequence)) return undecryptable
-    const plaintext = this.#receive.open(sequence, this.#ad, message.subarray(sequenceSize))
+    const ad = additionalData(protocolVersion, channel)
+    const plaintext = this.#receive.open(sequence, ad, message.subarray(sequenceSize))
     if (plaintext === undefined) return undecryptable
     this.#nextReceived = sequence + 1
     this.#window?.mark(sequence)
     if (plaintext[0] === frameTypes.circuitData) return this.#openBare(sequence, plaintext)
-    const frame = decodeFrame(plaintext, this.#blake3, { padded })
+    const frame = decodeFrame(plaintext, (bytes) => crypto.blake3(bytes), { padded })
     if (!frame.ok) return { error: { type: 'bad-frame', detail: frameErrorText(frame.error) } }
     if (frame.value.sequence !== sequence) return { error: { type: 'bad-frame', detail: 'sequence differs' } }
     if (!crypto.equal(frame.value.peerId, remoteKey)) return { error: { type: 'bad-frame', detail: 'peer id differs' } }
@@ -151,6 +155,15 @@ function writeBare(type: FrameType, payload: Uint8Array, sizeMin: number): Uint8
   new DataView(scratch.buffer).setUint32(1, payload.length)
   scratch.set(payload, bareHeaderSize)
   return scratch.fill(0, bareHeaderSize + payload.length, size).subarray(0, size)
+}
+
+const sharedAd = new Uint8Array(2)
+
+/** Of the call at hand. */
+function additionalData(protocolVersion: number, channel: ChannelIndex): Uint8Array {
+  sharedAd[0] = protocolVersion
+  sharedAd[1] = channel
+  return sharedAd
 }
 
 /** A frame error in words, for diagnostics. */

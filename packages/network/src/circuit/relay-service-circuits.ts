@@ -151,8 +151,10 @@ export class ServedCircuits implements LaneOwner {
     if (end.closing !== undefined) return
     other.window += bytes
     other.creditWaiting += bytes
-    if (other.client.isLate) other.client.creditsWaiting.add(other)
-    else this.#passCredit(other)
+    if (other.client.isLate) {
+      other.client.creditsWaiting ??= new Set()
+      other.client.creditsWaiting.add(other)
+    } else this.#passCredit(other)
   }
 
   /** Tells the client of `end` what it may send again. */
@@ -206,7 +208,7 @@ export class ServedCircuits implements LaneOwner {
     const { client, circuit } = end
     if (client.ends.get(end.number) !== end) return
     client.ends.delete(end.number)
-    client.creditsWaiting.delete(end)
+    client.creditsWaiting?.delete(end)
     client.group.circuits -= 1
     if (client.ends.size === 0) client.uselessSince = this.#owner.mono
     this.scheduler.remove(end)
@@ -218,8 +220,8 @@ export class ServedCircuits implements LaneOwner {
 
   /** The link of a client takes more. */
   drained(client: ServedClient): void {
-    const waiting = [...client.creditsWaiting]
-    client.creditsWaiting.clear()
+    const waiting = client.creditsWaiting ?? []
+    client.creditsWaiting = undefined
     for (const end of waiting) this.#passCredit(end)
     this.scheduler.drained(client)
   }

@@ -17,7 +17,7 @@ export class ServedClient implements Outlet {
   /** Circuits by their number on this link. */
   readonly ends: Map<number, CircuitEnd> = new Map()
   /** Ends whose credits wait until the link has drained. */
-  readonly creditsWaiting: Set<CircuitEnd> = new Set()
+  creditsWaiting: Set<CircuitEnd> | undefined
   readonly messages: TokenBucket
   /** Bytes a second of what it sends; undefined for no limit. */
   readonly rate: ByteRate | undefined

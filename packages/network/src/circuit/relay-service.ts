@@ -253,6 +253,8 @@ export class RelayService implements CircuitsOwner {
     // Anew: ending the oldest may have emptied the entry.
     this.#linksByName.set(name, (this.#linksByName.get(name) ?? links).add(client))
     this.#take(client, client.link.accept(this.#now))
+    // Its name is all that is kept of a client.
+    client.link.forgetPeer()
   }
 
   #receive(client: ServedClient, frameType: FrameType, payload: Uint8Array): void {
