@@ -166,6 +166,7 @@ function serving(id = 9): NonNullable<ReachOptions['relayHost']> {
   const view = { links: 0, reservations: 2, circuits: 1, bytesPassed: 0, bytesToday: 7, queuedBytes: 0 }
   return {
     relayId,
+    isBroken: false,
     relayAddress: (url) => ({ url, relayId }),
     start: () => undefined,
     stop: async () => undefined,
@@ -287,6 +288,18 @@ describe('what others are told', () => {
     desk.pass(2_000)
     expect(desk.told().services).toEqual(['wss://me.example.org', lan])
     expect(new Desk().start().reach.serving()).toBeUndefined()
+  })
+
+  test('a relay that broke down is announced no more', () => {
+    const relayHost = { ...serving(), isBroken: false }
+    const desk = new Desk({ publicUrl: 'wss://me.example.org' }, { relayHost }).start()
+    desk.pass(2_000)
+    expect(desk.told().services).toHaveLength(2)
+    relayHost.isBroken = true
+    desk.reach.checkClock()
+    desk.pass(10_000)
+    expect(desk.told().services).toEqual([])
+    expect(desk.reach.serving()).toBeUndefined()
   })
 })
 

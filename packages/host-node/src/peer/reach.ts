@@ -50,7 +50,7 @@ export interface ReachOptions {
   readonly adapters: Adapters
   readonly overlay: Pick<OverlaySide, 'info' | 'putRecord' | 'get' | 'services' | 'setServices' | 'addClients'>
   /** Undefined: this peer serves nobody. */
-  readonly relayHost: Pick<RelayHost, 'relayId' | 'relayAddress' | 'start' | 'stop' | 'view'> | undefined
+  readonly relayHost: Pick<RelayHost, 'relayId' | 'relayAddress' | 'isBroken' | 'start' | 'stop' | 'view'> | undefined
   /** Answers STUN beside it. */
   readonly stun: Pick<StunAnswerer, 'port' | 'counters' | 'stop'> | undefined
   /** Undefined: no router is asked for anything. */
@@ -223,7 +223,9 @@ export class Reach {
 
   /** To be called now and then: passwords for a time follow the wall clock, which jumps, and on which machines sleep. */
   checkClock(): void {
-    const { wall } = this.#options.clock.now()
+    const { clock, relayHost } = this.#options
+    if (relayHost?.isBroken === true) this.#records.setService(undefined)
+    const { wall } = clock.now()
     if (wall < this.#credentialsHold.from || wall >= this.#credentialsHold.until) this.#setIceServers()
   }
 
@@ -231,7 +233,7 @@ export class Reach {
   serving(): RelayServing | undefined {
     const { relayHost, stun } = this.#options
     const [url] = this.addresses
-    if (relayHost === undefined || url === undefined) return undefined
+    if (relayHost === undefined || relayHost.isBroken || url === undefined) return undefined
     const { reservations, circuits, bytesToday, counters } = relayHost.view()
     const quotas = this.#options.settings.serve?.relay
     const limits = {

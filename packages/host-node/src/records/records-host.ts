@@ -249,6 +249,7 @@ export class RecordsHost {
 
   /** Undefined: this home is no relay. */
   setService(service: OwnService | undefined): void {
+    if (service === undefined && this.#service === undefined) return
     this.#service = service
     this.#tellCandidates()
     this.#change()

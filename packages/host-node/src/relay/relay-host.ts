@@ -55,6 +55,7 @@ export class RelayHost {
   readonly #memory = new YoungMemory()
   #channel: WebSocketChannel | undefined
   #nextPipe = 1
+  #isBroken = false
 
   constructor(options: RelayHostOptions) {
     this.#options = options
@@ -73,10 +74,16 @@ export class RelayHost {
       clock,
       perform: (output) => this.#perform(output),
       onCrash: (error) => {
+        this.#isBroken = true
         void this.#channel?.stop()
         onCrash(error)
       },
     })
+  }
+
+  /** It has stopped for a fault of ours: nobody is to be sent here. */
+  get isBroken(): boolean {
+    return this.#isBroken
   }
 
   /** What others are told of this relay; `url`: where its listener is reached. */
