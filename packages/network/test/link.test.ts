@@ -96,6 +96,16 @@ describe('sealed messages', () => {
     expect(sizes).toEqual([256, 256, 256, 1024, 1024, 1024, 4096, 16_384, 16_384, 49_408, 49_408])
   })
 
+  test('[L20] a link that forgot who is at the other end goes on with both keys; a relay needs no more', () => {
+    const pair = connectedPair()
+    pair.a.forgetPeer()
+    pair.b.forgetPeer()
+    expect([pair.a.peer, pair.b.peer]).toEqual([undefined, undefined])
+    expect(received(pair.deliver('b', 0, firstWrite(sent(pair.a, 0, 'still'))))).toEqual(['still'])
+    expect(received(pair.deliver('a', 0, firstWrite(sent(pair.b, 0, 'there'))))).toEqual(['there'])
+    expect(() => new Link(linkOptions(), at(0)).forgetPeer()).toThrow('forgotten')
+  })
+
   test('[L22] each channel and direction has keys of its own', () => {
     const pair = connectedPair()
     const onFirst = firstWrite(sent(pair.a, 0, 'x'))
