@@ -13,6 +13,7 @@ export const skipsAllowed: ReadonlyMap<string, string> = new Map([
   ['packages/host-node/test/overlay-disk-full.test.ts', 'no file system can be mounted; in CI it fails instead'],
   ['packages/host-node/test/overlay-ipv6.test.ts', 'no ::1 on this machine; in CI it fails instead'],
   ['e2e/test/damaged-home.test.ts', 'no file system can be mounted; in CI it fails instead'],
+  ['e2e/test/e2e_real_webrtc_datachannels.test.ts', 'no coturn is installed; in CI it fails instead'],
   ['e2e/test/full-disk.test.ts', 'no file system can be mounted; in CI it fails instead'],
   ['e2e/test/interactive.test.ts', 'no script(1) for a pseudo terminal; in CI it fails instead'],
 ])
