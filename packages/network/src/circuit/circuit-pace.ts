@@ -22,8 +22,10 @@ export class CircuitPace {
     this.#bytes += bytes
     const elapsedMs = now - this.#since
     if (elapsedMs < spanMs) return
+    // What is fast stays so down to half of it: a rate near the limit would change the sizes all the time.
+    const leastPerMs = this.#isFast ? this.#fastPerMs / 2 : this.#fastPerMs
     // The first credit after a rest began somewhere within it: it says nothing.
-    this.#isFast = elapsedMs < staleMs && this.#bytes >= elapsedMs * this.#fastPerMs
+    this.#isFast = elapsedMs < staleMs && this.#bytes >= elapsedMs * leastPerMs
     this.#since = now
     this.#bytes = 0
   }
