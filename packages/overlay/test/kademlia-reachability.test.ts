@@ -296,6 +296,39 @@ describe('kademlia: reach and probe', () => {
     }
   })
 
+  test('[O59] whoever joins a larger network is one for the time of one check, without strangers', () => {
+    const node = autoNode()
+    expect(modes(observed(node, node.contact(idOf(199), '49.0.0.1'), '40.0.0.1'))).toEqual([true])
+    friends(node, 4)
+    for (const send of sends(node.pass(10_000), 'reach')) node.answer(send)
+    expect(modes(node.pass(10_000))).toEqual([false])
+    for (const each of friends(node, 4)) expect(modes(observed(node, each, '40.0.0.1'))).toEqual([])
+  })
+
+  test('[O59] once the network has grown, one check without a stranger takes it back, and soon', () => {
+    const node = autoNode()
+    const helpers = friends(node, 3)
+    const [helper] = helpers
+    if (helper === undefined) throw new Error('nobody there')
+    const changes = modes(observed(node, helper, '40.0.0.1'))
+    for (let step = 0; step < 60; step++) {
+      const outputs = node.pass(10_000)
+      changes.push(...modes(outputs))
+      for (const send of sends(outputs)) node.answer(send)
+      for (const each of helpers) node.meet(each)
+    }
+    expect(changes).toEqual([true])
+    const newcomer = friend(node, idOf(230), '80.0.0.1')
+    const before = node.mono
+    for (const send of sends(node.pass(10_000), 'reach')) node.answer(send)
+    expect(modes(node.pass(10_000))).toEqual([false])
+    expect(node.mono - before).toBe(20_000)
+    // And an address of its own does not make it one again.
+    observed(node, newcomer, '40.0.0.1')
+    expect(modes(node.pass(60 * minute))).toEqual([])
+    expect(modes(strangers(node, 3))).toEqual([true])
+  })
+
   test('[O59] in a larger one it takes strangers', () => {
     const node = autoNode()
     const [helper] = friends(node, 4)

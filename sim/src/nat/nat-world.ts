@@ -26,8 +26,8 @@ const openersMax = 3
 const punchBytes = 75
 const nodePort = 9_999
 
-/** A firewall at a public address looks like none until the network has grown and probes fail (spec/overlay O59), ms. */
-const wallGraceMs = 600_000
+/** A firewall at a public address looks like none until the network has grown and the first check has ended (spec/overlay O59), ms. */
+const wallGraceMs = 60_000
 
 /** Faults that the checkers must find. */
 export type NatFault = 'opener-flood' | 'restricted-server'

@@ -37,6 +37,10 @@ export class Reachability implements RequestOwner {
   #contacted: Map<string, number> | undefined
   /** Prefixes from which strangers came, the oldest first, with the monotonic ms of the last time. */
   #strangers: Map<number, number> | undefined
+  /** A server to the outside by an own address alone: the first check that says something decides. */
+  #isProvisional = false
+  /** Whether strangers could tell when it was last looked at. */
+  #couldBeTold = false
   /** No address counts as a stranger's before: younger ones had to be forgotten. */
   #strangersFrom = 0
   #checkAt = Number.POSITIVE_INFINITY
@@ -111,9 +115,7 @@ export class Reachability implements RequestOwner {
     this.#observed = observed
     if (config.mode !== 'auto' || !this.#isOwn(observed)) return
     if (contacts.prefix(from) === 0) this.#setServer(this.#core.isPublicServer, true)
-    else if (!this.#core.isPublicServer && this.#failures < config.reachFailuresMax && !this.#canBeTold()) {
-      this.#setServer(true, this.#core.isLocalServer)
-    }
+    else this.#considerOwnAddress()
   }
 
   /**
@@ -122,6 +124,7 @@ export class Reachability implements RequestOwner {
    */
   heard(from: ContactRef): void {
     const { config, mono } = this.#core
+    if (this.#isProvisional) this.#watchGrowth()
     if (config.mode !== 'auto' || this.#observed !== undefined || mono < this.#askAt) return
     if (this.#listening.length > 0 && this.#requests.ping(from, this)) this.#askAt = mono + config.reachWaitMs
   }
@@ -146,6 +149,7 @@ export class Reachability implements RequestOwner {
     if (this.#check !== undefined) this.#check.hasStranger = true
     if (this.#strangerPrefixes() < config.serverPrefixesMin) return
     this.#check = undefined
+    this.#isProvisional = false
     this.#checkAt = mono + backoffMax * config.reachIntervalMs
     this.#setServer(true, this.#core.isLocalServer)
   }
@@ -205,6 +209,27 @@ export class Reachability implements RequestOwner {
     this.#check = undefined
   }
 
+  /** Strangers can tell as soon as the network has grown: so the next check comes soon. */
+  #watchGrowth(): void {
+    const { mono, config } = this.#core
+    const canBeTold = this.#canBeTold()
+    if (canBeTold && !this.#couldBeTold) {
+      this.#vainCount = 0
+      if (this.#check === undefined) this.#checkAt = Math.min(this.#checkAt, mono + config.reachWaitMs)
+    }
+    this.#couldBeTold = canBeTold
+  }
+
+  /** Where nobody is a stranger, an address of one's own, at which no NAT stands in between, makes a server for now. */
+  #considerOwnAddress(): void {
+    const { config } = this.#core
+    const isFoundOut = this.#failures >= config.reachFailuresMax
+    if (this.#core.isPublicServer || isFoundOut || this.#canBeTold()) return
+    this.#isProvisional = true
+    this.#couldBeTold = false
+    this.#setServer(true, this.#core.isLocalServer)
+  }
+
   /** Asks as many contacts, of different prefixes, as strangers are missing. */
   #beginCheck(): boolean {
     const { mono, config, contacts } = this.#core
@@ -231,7 +256,7 @@ export class Reachability implements RequestOwner {
       // In a small network everybody is known, and no stranger is left who could come. It may have grown meanwhile.
       if (!this.#canBeTold()) {
         if (this.#core.isPublicServer) this.#walk()
-      } else if (!isUnclear) this.#failures++
+      } else if (!isUnclear) this.#failures += this.#isProvisional ? config.reachFailuresMax : 1
     }
     const waitMs = Math.min(config.reachWaitMs * 2 ** this.#vainCount, backoffMax * config.reachIntervalMs)
     this.#checkAt = mono + waitMs
@@ -245,8 +270,9 @@ export class Reachability implements RequestOwner {
     for (const ref of table.all()) {
       const prefix = contacts.prefix(ref)
       if (prefix !== 0) prefixes.add(prefix)
+      if (prefixes.size > config.serverPrefixesMin) return true
     }
-    return prefixes.size > config.serverPrefixesMin
+    return false
   }
 
   #isOwn(endpoint: Endpoint): boolean {
@@ -284,6 +310,7 @@ export class Reachability implements RequestOwner {
   #setServer(isPublic: boolean, isLocal: boolean): void {
     const before = this.#core.isPublicServer || this.#core.isLocalServer
     this.#core.isPublicServer = isPublic
+    if (!isPublic) this.#isProvisional = false
     this.#core.isLocalServer = isLocal
     const isServer = isPublic || isLocal
     if (isServer === before) return
