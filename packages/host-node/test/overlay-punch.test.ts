@@ -1,7 +1,9 @@
+import { type OwnOverlayNode, ownClientForWorld } from '@miaou/peer'
 import { afterEach, expect, test } from 'vitest'
 import { ClientNodes, clientNodesMax } from '../src/overlay/client-nodes.ts'
 import { OffOverlay } from '../src/overlay/off.ts'
 import type { OverlayHost } from '../src/overlay/overlay-host.ts'
+import { OwnNode } from '../src/overlay/own-node.ts'
 import { endpointOf, OverlayHome } from './overlay-hosts.ts'
 
 const cleanups: (() => Promise<unknown> | unknown)[] = []
@@ -70,4 +72,16 @@ test('clients known: the latest claim about a key counts, and the oldest make ro
   for (let n = 1; n <= clientNodesMax; n++) clients.add([{ publicKey: keyOf(n), rendezvous: [server] }])
   expect(clients.rendezvousOf(keyOf(0))).toEqual([])
   expect(clients.rendezvousOf(keyOf(1))).toEqual([server])
+})
+
+test('D16: a change of rendezvous is news of the own node, and the world is told of public ones alone', () => {
+  const told: OwnOverlayNode[] = []
+  const own = new OwnNode(true)
+  own.onNews((node) => told.push(node))
+  const node = { publicKey: new Uint8Array(32).fill(1), endpoints: [], observed: undefined, isServer: false }
+  const atHome = { ...server, publicKey: new Uint8Array(32).fill(3), endpoint: { host: '192.168.1.5', port: 4000 } }
+  for (const rendezvous of [[], [server], [server], [server, atHome], [atHome]]) own.update({ ...node, rendezvous })
+  const clients = told.map(ownClientForWorld)
+  const client = { publicKey: node.publicKey, rendezvous: [server] }
+  expect(clients).toEqual([undefined, client, client, undefined])
 })

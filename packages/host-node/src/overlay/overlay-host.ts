@@ -449,7 +449,8 @@ export class OverlayHost implements OverlaySide {
     const { isServer, observed } = this.#node.info().kademlia
     const endpoints = this.#sockets.endpoints()
     const rendezvous = this.#node.rendezvous()
-    this.#ownNode.update({ publicKey: this.#keyPair.publicKey, endpoints, observed, isServer, rendezvous })
+    const servers = rendezvous.length === 0 ? {} : { rendezvous }
+    this.#ownNode.update({ publicKey: this.#keyPair.publicKey, endpoints, observed, isServer, ...servers })
   }
 
   /** A list may name this node itself. */
