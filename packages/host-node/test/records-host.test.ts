@@ -204,7 +204,7 @@ describe('[W15] the own record', () => {
     desk.host.setWanted([], ownLocator)
     desk.host.setCircuits([circuit(1)])
     desk.host.setAddresses(['ws://192.0.2.9:9999'])
-    await desk.pass(1_999)
+    await desk.pass(499)
     expect(desk.told).toEqual([])
     await desk.pass(1)
     const ways = [formatCircuitAddress(circuit(1)), 'ws://192.0.2.9:9999']
@@ -216,20 +216,36 @@ describe('[W15] the own record', () => {
     expect([desk.told.length, desk.overlay.puts.length]).toEqual([1, 1])
   })
 
-  test('it is signed and stored anew each hour, a change is told 10 s after the last one at the soonest', async () => {
+  test('it is signed and stored anew each hour', async () => {
     const desk = new Desk()
     desk.host.setWanted([], ownLocator)
     desk.host.setCircuits([circuit(1)])
     await desk.pass(2_000)
-    desk.host.setCircuits([circuit(2)])
-    await desk.pass(9_999)
+    await desk.pass(3_599_999)
     expect(desk.told).toHaveLength(1)
     await desk.pass(1)
     expect([desk.told.length, desk.overlay.puts.length]).toEqual([2, 2])
-    await desk.pass(3_599_999)
-    expect(desk.told).toHaveLength(2)
+  })
+
+  test('[W13] four changes are told as they come, those that follow one in 10 s', async () => {
+    const desk = new Desk()
+    desk.host.setWanted([], ownLocator)
+    for (let change = 1; change <= 4; change++) {
+      desk.host.setCircuits([circuit(change)])
+      await desk.pass(500)
+      expect(desk.told).toHaveLength(change)
+    }
+    desk.host.setCircuits([circuit(5)])
+    // The first of the four came 1.5 s before the last.
+    await desk.pass(8_499)
+    expect(desk.told).toHaveLength(4)
     await desk.pass(1)
-    expect([desk.told.length, desk.overlay.puts.length]).toEqual([3, 3])
+    expect(desk.told).toHaveLength(5)
+    desk.host.setCircuits([circuit(6)])
+    await desk.pass(9_999)
+    expect(desk.told).toHaveLength(5)
+    await desk.pass(1)
+    expect(desk.told).toHaveLength(6)
   })
 
   test('without a way nothing is stored, without the overlay nothing either; contacts are told all the same', async () => {

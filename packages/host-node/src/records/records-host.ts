@@ -80,7 +80,9 @@ export interface RelayCandidate {
 export interface RecordLimits {
   /** From a change of ways to the record that says so, ms: what changes together is said once. */
   readonly settleMs: number
-  /** Least time between two records, ms: contacts take no more (`defaultContactWaysLimits`). */
+  /** Records at once, as after a start, when relays answer one after the other; half of what contacts take. */
+  readonly burst: number
+  /** Then, ms from one record to the next: contacts take no more (`defaultContactWaysLimits`). */
   readonly gapMs: number
   /** How often records are signed and stored anew, ms. */
   readonly refreshMs: number
@@ -98,7 +100,8 @@ export interface RecordLimits {
 
 /** DECISIONS "Records" and "Storing": refreshMs. Guesses: the others. */
 export const defaultRecordLimits: RecordLimits = {
-  settleMs: 2_000,
+  settleMs: 500,
+  burst: 4,
   gapMs: 10_000,
   refreshMs: 3_600_000,
   retryMs: 30_000,
@@ -173,7 +176,8 @@ export class RecordsHost {
   #locatorKey: Uint8Array | undefined
   /** Monotonic ms at which the records are to be signed anew. */
   #signAt = Number.NEGATIVE_INFINITY
-  #signedAt = Number.NEGATIVE_INFINITY
+  /** Monotonic ms at which the allowance of records is whole again. */
+  #wholeAt = Number.NEGATIVE_INFINITY
   #signed: { readonly record: Uint8Array; readonly service: Uint8Array | undefined } | undefined
   /** Monotonic ms at which they are to be stored in the overlay. */
   #publishAt = Number.POSITIVE_INFINITY
@@ -339,8 +343,8 @@ export class RecordsHost {
   /** What changes within a moment is said once. */
   #change(): void {
     const { mono } = this.#options.clock.now()
-    const { settleMs, gapMs } = this.#limits
-    const settled = Math.max(mono + settleMs, this.#signedAt + gapMs)
+    const { settleMs, burst, gapMs } = this.#limits
+    const settled = Math.max(mono + settleMs, this.#wholeAt - (burst - 1) * gapMs)
     this.#signAt = this.#signAt > mono ? Math.min(this.#signAt, settled) : settled
   }
 
@@ -358,7 +362,7 @@ export class RecordsHost {
     const record = this.#own.sign({ ways: this.#ways(), overlayContact, overlayClient }, now.wall)
     const service = this.#service && this.#signService(this.#service, now.wall)
     this.#signed = { record, service }
-    this.#signedAt = now.mono
+    this.#wholeAt = Math.max(this.#wholeAt, now.mono) + this.#limits.gapMs
     this.#signAt = now.mono + this.#limits.refreshMs
     this.#publishAt = now.mono
     this.#tellAt = now.mono
