@@ -24,7 +24,10 @@ test('[R13] memory of messages is collected once 2.5 MB passed, after the turn o
 test('[R13] the engine of this platform collects the young', async () => {
   const kinds: unknown[] = []
   const observer = new PerformanceObserver((list) => {
-    for (const { detail } of list.getEntries()) kinds.push((detail as { readonly kind: number }).kind)
+    // The typings do not know what entries of collections have.
+    for (const entry of list.getEntries() as readonly { readonly detail?: { readonly kind: number } }[]) {
+      kinds.push(entry.detail?.kind)
+    }
   })
   observer.observe({ entryTypes: ['gc'] })
   const memory = new YoungMemory()
