@@ -5,7 +5,7 @@ import type { Connection, Pipe } from './connection.ts'
 import { addressToTransport, Dialling } from './dialling.ts'
 import type { CloseReason, ConnectionView, LinkError, NetworkInput, NetworkOutput } from './interface.ts'
 import { Link, type OutgoingFrame } from './link.ts'
-import type { LinkIdentity } from './link-handshake.ts'
+import { callingKey, type LinkIdentity } from './link-handshake.ts'
 import { defaultLinkLimits, type LinkLimits } from './link-limits.ts'
 import { Linking } from './linking.ts'
 import { defaultNetworkLimits, type NetworkLimits } from './network-limits.ts'
@@ -220,6 +220,11 @@ export class Network {
       this.#linking.over(now, pipe, 'protocol-error', { type: 'channel-binding-mismatch' })
       return
     }
+    const psk = event.transport === 'circuit' ? this.#callingKey(pipe) : undefined
+    if (event.transport === 'circuit' && psk === undefined) {
+      this.#linking.over(now, pipe, 'protocol-error', { type: 'bad-handshake', detail: 'a circuit to nobody' })
+      return
+    }
     pipe.link = new Link(
       {
         crypto,
@@ -235,10 +240,18 @@ export class Network {
         reserved: event.transport === 'circuit' ? circuitDataOverhead : 0,
         expected: pipe.peerId,
         binding: event.binding,
+        psk,
       },
       now,
     )
     this.#state.relay(pipe, pipe.link.start(now))
+  }
+
+  /** L35: of whoever is called; undefined where nobody knows who that is. */
+  #callingKey({ role, peerId }: Pipe): Uint8Array | undefined {
+    const { crypto, identity } = this.#state.settings
+    const called = role === 'initiator' ? peerId : identity.peerId
+    return called === undefined ? undefined : callingKey(crypto, called)
   }
 
   #learnPath(now: Now, pipe: Pipe, path: PipePath): void {
@@ -373,6 +386,14 @@ export class Network {
     if (addressToTransport(address) === undefined) {
       this.#state.count('bad-address')
       this.#refuseDial(address, 'no transport knows this form of address')
+      return
+    }
+    if (addressToTransport(address) === 'circuit') {
+      this.#state.count('refused-dial')
+      this.#refuseDial(
+        address,
+        'over a relay only a peer whose id is known can be called: name the peer, or use its invite',
+      )
       return
     }
     if (!this.#dialling.isDialable(address)) {

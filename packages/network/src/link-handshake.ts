@@ -8,6 +8,7 @@ import {
   peerIdToKey,
   type Random,
   type Result,
+  textToBytes,
 } from '@miaou/core'
 import { type Crypto, type KeyPair, NoiseHandshake, type NoiseKeys } from '@miaou/crypto'
 import {
@@ -59,6 +60,8 @@ export interface LinkHandshakeOptions {
   /** The peer that was dialled; undefined when anybody may answer. */
   readonly expected: PeerId | undefined
   readonly binding: ChannelBinding | undefined
+  /** 32 bytes that whoever calls must know before anything is shown to it (L35); undefined: anybody may call. */
+  readonly psk?: Uint8Array | undefined
   /** Whether a link that shows a pseudonym is admitted. */
   readonly pseudonymsAdmitted: boolean
 }
@@ -70,6 +73,16 @@ export interface HandshakeStep {
 }
 
 const noPeerId = new Uint8Array(32)
+const callingLabel = textToBytes('miaou circuit calling key')
+const noSalt = new Uint8Array(0)
+
+/**
+ * What whoever calls `responder` over a circuit must know (L35): its peer id, which its contacts have and its relays have
+ * not. Without it a relay could call its own clients, and Noise XX would show it who they are.
+ */
+export function callingKey(crypto: Crypto, responder: PeerId): Uint8Array {
+  return crypto.hkdfSha256(peerIdToKey(responder), noSalt, callingLabel, 32)
+}
 
 /**
  * Noise XX in Handshake (0x01) and HandshakeAck (0x02) frames over one pipe: e → ← e,ee,s,es → s,se, with the second and
@@ -88,6 +101,7 @@ export class LinkHandshake {
       role: options.role,
       prologue: handshakePrologue(protocolVersion),
       staticKey: options.identity.linkKey,
+      ...(options.psk === undefined ? {} : { psk: options.psk }),
       ephemeralSecret: options.random.bytes(32),
     })
   }

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { addressToTransport } from '../src/dialling.ts'
 import { Link } from '../src/link.ts'
+import { callingKey } from '../src/link-handshake.ts'
 import type { PipeId } from '../src/ports.ts'
+import { crypto } from './identities.ts'
 import { alice, at, bob, linkOptions } from './link-pair.ts'
 import { dialsOf, Host, signalled, typesOf } from './network-host.ts'
 
@@ -13,7 +15,8 @@ function way(reservation: number, relay: number): string {
 
 /** Bob answers on a pipe that the host dialled, up to the message with which he shows who he is. */
 function answer(host: Host, pipe: number, transport: 'websocket' | 'circuit' = 'websocket') {
-  const remote = new Link(linkOptions({ role: 'responder', channels: 1 }), at(host.now))
+  const psk = transport === 'circuit' ? callingKey(crypto, bob.peerId) : undefined
+  const remote = new Link(linkOptions({ role: 'responder', channels: 1, psk }), at(host.now))
   const [hello] = host.opened(pipe, 'out', { transport })
   const [ack] = remote.receive(at(host.now), 0, hello?.type === 'write' ? hello.bytes : new Uint8Array(0))
   const bytes = ack?.type === 'write' ? ack.bytes : new Uint8Array(0)
@@ -46,6 +49,24 @@ describe('circuits among the addresses', () => {
     expect(typesOf(answer(host, 1).outputs)).toEqual(['close', 'write'])
     // The circuit whose handshake is finished may be up at the other end already.
     expect(host.network.sizes().pipes).toBe(2)
+  })
+
+  test('[L35] over a circuit nobody learns who is there without knowing whom to call', () => {
+    const host = new Host()
+    host.opened(1, 'in', { transport: 'circuit' })
+    for (const psk of [callingKey(crypto, bob.peerId), undefined]) {
+      const caller = new Link(linkOptions({ identity: bob, channels: 1, psk }), at(0))
+      const [hello] = caller.start(at(0))
+      const bytes = hello?.type === 'write' ? hello.bytes : new Uint8Array(0)
+      host.opened(2, 'in', { transport: 'circuit' })
+      const answers = host.event({ type: 'message', pipe: 2 as PipeId, channel: 0, bytes })
+      expect(typesOf(answers).filter((type) => type !== 'connection-error')).toEqual(['close'])
+    }
+    // Who knows it is answered.
+    const known = host.admit(3, bob, { transport: 'circuit' })
+    expect(known.remote.isUp).toBe(true)
+    // A circuit is dialled to somebody, never to whoever may answer.
+    expect(typesOf(host.do({ type: 'connect-address', address: way(0, 0) }))).toEqual(['connection-error'])
   })
 
   test('[L65] the newest circuits are not pushed out by what the LAN tells', () => {

@@ -3,6 +3,7 @@ import { encodeSignal, type FrameType, frameTypes } from '@miaou/protocol'
 import { Network, type NetworkOptions } from '../src/connection-manager.ts'
 import type { NetworkInput, NetworkOutput } from '../src/interface.ts'
 import { Link } from '../src/link.ts'
+import { callingKey, type LinkIdentity } from '../src/link-handshake.ts'
 import type { PipeId, TransportEvent } from '../src/ports.ts'
 import { crypto, SeededRandom, type TestIdentity } from './identities.ts'
 import { alice, at, linkOptions } from './link-pair.ts'
@@ -10,12 +11,14 @@ import { alice, at, linkOptions } from './link-pair.ts'
 /** One engine whose host is the test: jitter is a half, so that no wait is spread. */
 export class Host {
   readonly network: Network
+  readonly #identity: LinkIdentity
   now = 0
   #nextPipe = 1
 
   constructor(options: Partial<NetworkOptions> = {}) {
     const base = { crypto, random: new SeededRandom(3), jitter: { next: () => 0.5 }, features: ['chat'], webrtc: false }
-    this.network = new Network({ ...base, identity: alice, ...options }, () => this.#nextPipe++ as PipeId)
+    this.#identity = options.identity ?? alice
+    this.network = new Network({ ...base, ...options, identity: this.#identity }, () => this.#nextPipe++ as PipeId)
   }
 
   do(input: NetworkInput): NetworkOutput[] {
@@ -54,7 +57,8 @@ export class Host {
     identity: TestIdentity,
     facts: PipeFacts = {},
   ): { readonly remote: Link; readonly outputs: NetworkOutput[] } {
-    const remote = new Link(linkOptions({ identity, channels: 1 }), at(this.now))
+    const psk = facts.transport === 'circuit' ? callingKey(crypto, this.#identity.peerId) : undefined
+    const remote = new Link(linkOptions({ identity, channels: 1, psk }), at(this.now))
     const outputs = this.opened(pipe, 'in', facts)
     return { remote, outputs: [...outputs, ...this.shakeHands(pipe, remote)] }
   }

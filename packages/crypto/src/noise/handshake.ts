@@ -28,6 +28,11 @@ export interface NoiseOptions {
   readonly prologue: Uint8Array
   /** X25519. Absent only for the initiator of NK. */
   readonly staticKey?: KeyPair
+  /**
+   * 32 bytes that only the two sides know: modifier `psk0` (§9). Whoever lacks them cannot write a first message that is
+   * read, so the responder answers nobody else. The array is left as it is.
+   */
+  readonly psk?: Uint8Array
   /** 32 fresh random bytes, used for this handshake only. The array is left as it is; its copy in here is wiped. */
   readonly ephemeralSecret: Uint8Array
 }
@@ -40,7 +45,7 @@ export interface NoiseKeys {
 }
 
 /**
- * One side of a `Noise_<pattern>_25519_ChaChaPoly_SHA256` handshake (Noise revision 34): a state machine without clock,
+ * One side of a `Noise_<pattern>_25519_ChaChaPoly_SHA256` handshake (`<pattern>psk0` with a pre-shared key) (Noise revision 34): a state machine without clock,
  * randomness or I/O. The caller alternates `writeMessage` and `readMessage` until `finished`, then takes the keys with
  * `split`. Writing out of turn is our bug and asserts; whatever a peer sends gives a `NoiseError`, after which the
  * handshake is dead.
@@ -51,6 +56,7 @@ export class NoiseHandshake {
   readonly #messages: readonly (readonly NoiseToken[])[]
   readonly #symmetric: SymmetricState
   readonly #static: KeyPair | undefined
+  readonly #psk: Uint8Array | undefined
   /** Made when it is first needed: who is sent altered or spoofed bytes shall not pay for a key that answers nobody. */
   #ephemeral: KeyPair | undefined
   readonly #ephemeralSecret: Uint8Array
@@ -66,7 +72,7 @@ export class NoiseHandshake {
   #es: Uint8Array | undefined
 
   private constructor(options: NoiseOptions, remoteStatic?: Uint8Array, es?: Uint8Array) {
-    const { crypto, pattern, role, prologue, staticKey, ephemeralSecret } = options
+    const { crypto, pattern, role, prologue, staticKey, psk, ephemeralSecret } = options
     const { remoteStaticKnown, initiatorHasStatic, messages } = noisePatterns[pattern]
     this.#crypto = crypto
     this.#isInitiator = role === 'initiator'
@@ -79,14 +85,19 @@ export class NoiseHandshake {
       (staticKey !== undefined) === (initiatorHasStatic || !this.#isInitiator),
       'a side has a static key exactly when its pattern says so',
     )
+    assert(psk === undefined || psk.length === keySize, 'a pre-shared key has 32 bytes')
     this.#static = staticKey
+    this.#psk = psk
     this.#ephemeralSecret = ephemeralSecret.slice()
     // From the very array with which `startTo` has agreed: a backend may keep what it made of it.
     if (this.#isInitiator) this.#ephemeral = crypto.x25519KeyPair(ephemeralSecret)
     this.#remoteStatic = remoteStatic
     this.#es = es
     this.#isRemoteStaticProven = remoteStatic !== undefined
-    this.#symmetric = new SymmetricState(crypto, `Noise_${pattern}_25519_ChaChaPoly_SHA256`)
+    this.#symmetric = new SymmetricState(
+      crypto,
+      `Noise_${pattern}${psk === undefined ? '' : 'psk0'}_25519_ChaChaPoly_SHA256`,
+    )
     this.#symmetric.mixHash(prologue)
     if (remoteStaticKnown) this.#symmetric.mixHash(remoteStatic ?? (staticKey as KeyPair).publicKey)
   }
@@ -136,11 +147,12 @@ export class NoiseHandshake {
   writeMessage(payload: Uint8Array): Uint8Array {
     assert(this.isOurTurn, 'a handshake message is written in turn')
     const parts: Uint8Array[] = []
+    this.#mixPsk()
     for (const token of this.#messages[this.#index] ?? []) {
       if (token === 'e') {
         const { publicKey } = this.#ownEphemeral()
         parts.push(publicKey)
-        this.#symmetric.mixHash(publicKey)
+        this.#mixEphemeral(publicKey)
       } else if (token === 's') {
         parts.push(this.#symmetric.encryptAndHash((this.#static as KeyPair).publicKey))
       } else {
@@ -174,6 +186,7 @@ export class NoiseHandshake {
   #read(message: Uint8Array): Result<Uint8Array, NoiseError> {
     if (message.length > messageBytesMax) return err({ type: 'too-long', size: message.length })
     let rest = message
+    this.#mixPsk()
     const tokens = this.#messages[this.#index] ?? []
     for (const token of tokens) {
       if (token === 'e' || token === 's') {
@@ -203,8 +216,18 @@ export class NoiseHandshake {
       if (this.#ee === undefined) return { type: 'weak-key' }
     }
     this.#remoteEphemeral = key
-    this.#symmetric.mixHash(key)
+    this.#mixEphemeral(key)
     return undefined
+  }
+
+  #mixPsk(): void {
+    if (this.#psk !== undefined && this.#index === 0) this.#symmetric.mixKeyAndHash(this.#psk.slice())
+  }
+
+  /** §9.2: with a pre-shared key ephemerals go into the keys too, or two handshakes would begin with one key. */
+  #mixEphemeral(publicKey: Uint8Array): void {
+    this.#symmetric.mixHash(publicKey)
+    if (this.#psk !== undefined) this.#symmetric.mixKey(publicKey.slice())
   }
 
   #ownEphemeral(): KeyPair {

@@ -48,6 +48,19 @@ export class SymmetricState {
     this.#crypto.wipe(output)
   }
 
+  /** Mixes in a pre-shared key (§5.2 MixKeyAndHash, §9). The array is wiped. */
+  mixKeyAndHash(inputKey: Uint8Array): void {
+    const output = this.#crypto.hkdfSha256(inputKey, this.#chainingKey, empty, 96)
+    this.#crypto.wipe(inputKey)
+    this.#crypto.wipe(this.#chainingKey)
+    if (this.#key !== undefined) this.#crypto.wipe(this.#key)
+    this.#chainingKey = output.slice(0, 32)
+    this.mixHash(output.slice(32, 64))
+    this.#key = output.slice(64)
+    this.#counter = 0
+    this.#crypto.wipe(output)
+  }
+
   encryptAndHash(plaintext: Uint8Array): Uint8Array {
     const bytes =
       this.#key === undefined
