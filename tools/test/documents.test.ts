@@ -53,7 +53,12 @@ function deadPaths(text: string): string[] {
   return [...text.matchAll(/`([^`\n]+)`/g)]
     .map(([, quoted = '']) => quoted.replace(/:\d+$/, ''))
     .filter(
-      (quoted) => rooms.test(quoted) && !existsSync(join(root, quoted)) && !existsSync(join(root, `${quoted}.ts`)),
+      (quoted) =>
+        rooms.test(quoted) &&
+        // What is installed there only when somebody asks for it.
+        !quoted.includes('node_modules') &&
+        !existsSync(join(root, quoted)) &&
+        !existsSync(join(root, `${quoted}.ts`)),
     )
 }
 

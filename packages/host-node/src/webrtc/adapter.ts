@@ -28,6 +28,8 @@ const closedText = 'closed'
 const earlyMax = 64
 // Statistics take about a millisecond; an opening does not wait for them longer than this.
 const statisticsTimeoutMs = 200
+// Guess: a connection that is closed may wait for its statistics so long.
+const lateStatisticsMs = 5_000
 
 type Timer = ReturnType<typeof setTimeout>
 
@@ -58,6 +60,8 @@ interface Pipe {
   path: PipePath | undefined
   pathLooks: number
   pathTimer: Timer | undefined
+  /** Statistics that were asked for and are not there yet. */
+  statistics: Promise<unknown> | undefined
 }
 
 /** Transport over anything of the shape of W3C WebRTC: both channels negotiated in advance as streams 0 and 1. */
@@ -224,6 +228,7 @@ export class WebRtcAdapter implements SignalledTransport {
         path: undefined,
         pathLooks: 0,
         pathTimer: undefined,
+        statistics: undefined,
       }
     } catch (error) {
       this.#emitLater({ type: 'closed', pipe: id, error: { type: 'unavailable', detail: detailOf(error) } })
@@ -327,7 +332,7 @@ export class WebRtcAdapter implements SignalledTransport {
   }
 
   #openWhenReady(pipe: Pipe): void {
-    const { localFingerprint: local, remoteFingerprint: remote, channels, connection } = pipe
+    const { localFingerprint: local, remoteFingerprint: remote, channels } = pipe
     if (pipe.state !== 'opening' || pipe.isAsked || local === undefined || remote === undefined) return
     if (channels.some(({ readyState }) => readyState !== 'open')) return
     pipe.isAsked = true
@@ -351,13 +356,18 @@ export class WebRtcAdapter implements SignalledTransport {
       if (pipe.otherHasClosed) this.#acknowledgeClose(pipe)
     }
     const giveUp = setTimeout(() => open(undefined), statisticsTimeoutMs)
-    connection
-      .getStats()
-      .catch(() => undefined)
-      .then((report) => {
-        clearTimeout(giveUp)
-        open(report)
-      })
+    this.#askStatistics(pipe).then((report) => {
+      clearTimeout(giveUp)
+      open(report)
+    })
+  }
+
+  async #askStatistics(pipe: Pipe): Promise<StatsReport | undefined> {
+    const asked = pipe.connection.getStats().catch(() => undefined)
+    pipe.statistics = asked
+    const report = await asked
+    pipe.statistics = undefined
+    return report
   }
 
   // Tells the path where it is another than before, and looks again later.
@@ -371,12 +381,9 @@ export class WebRtcAdapter implements SignalledTransport {
     const delayMs = pathDelaysMs[Math.min(pipe.pathLooks++, pathDelaysMs.length - 1)]
     if (delayMs === undefined) return
     pipe.pathTimer = setTimeout(() => {
-      pipe.connection
-        .getStats()
-        .catch(() => undefined)
-        .then((next) => {
-          if (pipe.state === 'open') this.#tellPath(pipe, next)
-        })
+      this.#askStatistics(pipe).then((next) => {
+        if (pipe.state === 'open') this.#tellPath(pipe, next)
+      })
     }, delayMs)
   }
 
@@ -457,7 +464,16 @@ export class WebRtcAdapter implements SignalledTransport {
       channel.onmessage = null
     }
     // A library that throws while closing has nothing left for us to free.
-    for (const one of [...channels, connection]) Promise.resolve(attempt(() => one.close())).catch(() => undefined)
+    const shut = (one: { close(): unknown }): void => {
+      Promise.resolve(attempt(() => one.close())).catch(() => undefined)
+    }
+    for (const channel of channels) shut(channel)
+    // Native code that still gathers statistics of a connection must not find it gone.
+    if (pipe.statistics === undefined) shut(connection)
+    else {
+      const late = new Promise((resolve) => setTimeout(resolve, lateStatisticsMs).unref())
+      void Promise.race([pipe.statistics, late]).then(() => shut(connection))
+    }
     this.#pipes.delete(pipe.id)
     if (!isTold) this.#emit({ type: 'closed', pipe: pipe.id, ...(error === undefined ? {} : { error }) })
     if (this.#pipes.size === 0) this.#whenEmpty?.()
