@@ -1,7 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { LinkHandshake } from '../../packages/network/src/link-handshake.ts'
-import { at, bob, linkOptions } from '../../packages/network/test/link-pair.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 
@@ -44,16 +42,4 @@ describe('SECURITY.md names tests that exist', () => {
   test.each(named)('$path: $title', ({ path, title }) => {
     expect(read(path)).toContain(title)
   })
-})
-
-/** What SECURITY.md says of whoever reaches a port, or knows a reservation, as a relay does: the one called shows itself. */
-test('who is called shows its device and account before it knows who calls', () => {
-  const handshake = (role: 'initiator' | 'responder') =>
-    new LinkHandshake({ ...linkOptions({ role, padded: true }), bytesMax: 16_384 })
-  const [caller, called] = [handshake('initiator'), handshake('responder')]
-  const shown = called.receive(at(0), caller.start(at(0)))
-  const seen = caller.receive(at(0), (shown.ok && shown.value.reply) || new Uint8Array(0))
-  const peer = seen.ok ? seen.value.peer : undefined
-  expect(peer?.peerId).toBe(bob.peerId)
-  expect(peer?.certificate.kind).toBe('device')
 })
