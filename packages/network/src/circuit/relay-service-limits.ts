@@ -93,9 +93,9 @@ export const defaultRelayLimits: RelayLimits = {
   dayMs: 86_400_000,
   // Own choice: some 2 MB.
   groupsMax: 16_384,
-  // Own choice: a full chunk (16,269 bytes), so that each turn sends one at least.
+  // Own choice: a small chunk, so that each turn sends one; a full one has saved up for it after four.
   quantum: 16_384,
-  // Own choice: eight full chunks, so that a turn of the event loop fills a fast socket.
+  // Own choice: two full chunks or eight small ones, so that a turn of the event loop fills a fast socket.
   unsentMax: 131_072,
   unsentCutMax: 1_048_576,
   // Own choice: a machine of 512 MB goes on.
