@@ -29,6 +29,8 @@ export function plantedTargets(crypto: Crypto): readonly FuzzTarget[] {
     {
       ...relayServiceTarget(crypto, fallsFor('closed-flow-control')),
       name: 'planted: a relay that a full window ends',
+      // A window fills only after many chunks in a row.
+      weight: 1,
     },
     { ...circuitsTarget(crypto, fallsFor('flow-control')), name: 'planted: a client that too much credit ends' },
     defineTarget<KeepAlive>({
