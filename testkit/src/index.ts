@@ -1,3 +1,5 @@
+export type { MessageQueueHarness, MessageQueueTraits } from './contracts/delivery-queue.ts'
+export { describeDeliveryQueueContract } from './contracts/delivery-queue.ts'
 export {
   describeDiscoveryContract,
   freshAdvertisement,
@@ -5,8 +7,6 @@ export {
   untilPeers,
   untilSeen,
 } from './contracts/discovery.ts'
-export type { MessageQueueHarness, MessageQueueTraits } from './contracts/message-queue.ts'
-export { describeMessageQueueContract } from './contracts/message-queue.ts'
 export { freshPipe, RecordingHost, startRecorded } from './contracts/recording-host.ts'
 export type { StoreContractOptions, StoreHarness } from './contracts/store.ts'
 export { describeStoreContract } from './contracts/store.ts'

@@ -31,8 +31,11 @@ export const messageCodes: Readonly<Record<'outgoing' | 'unread' | 'readOwed' | 
   read: 3,
 }
 
-/** Why a message waits in general (offline, awaiting a receipt, a fork) is not stored but derived. */
-export type StoredReason = Exclude<StateReason, 'recipient-offline' | 'awaiting-receipt' | 'device-list-fork'>
+/** Why a message waits in general (offline, awaiting a receipt, no mailbox, a fork, a changed key) is not stored but derived. */
+export type StoredReason = Extract<
+  StateReason,
+  'request-pending' | 'blocked' | 'unsupported' | 'too-old' | 'expired' | 'refused-too-often'
+>
 
 /** `deliveries.reason`. */
 export const reasonCodes: Readonly<Record<StoredReason, number>> = {

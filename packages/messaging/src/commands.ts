@@ -16,7 +16,7 @@ import type { Contact } from './model.ts'
 import type { Outbox } from './outbox.ts'
 import type { SettingsTable } from './settings.ts'
 import type { SqlRow } from './store.ts'
-import type { ContactView, IdentityView, MessageView, Settings } from './views.ts'
+import type { ContactReport, ContactView, IdentityView, MessageView, Settings } from './views.ts'
 
 export interface CommandParts {
   readonly contacts: Contacts
@@ -37,6 +37,10 @@ type CommandResult<T> = Result<T, CommandError>
 const eventsPerReplyMax = 1000
 const inviteUsesMax = 1000
 const idempotencyKeyLengthMax = 64
+
+/** Messages in a report, and characters of its reason. Own choices. */
+const reportMessagesMax = 20
+const reportReasonMax = 280
 
 /** What a person asks. Each command is one function; errors are facts, the words for them are others' matter. */
 export class Commands {
@@ -70,6 +74,10 @@ export class Commands {
           contact.verified = command.verified
           return this.#changed(contact)
         })
+      case 'contact-trust':
+        return this.#with(command.account, (contact) => this.#trust(contact))
+      case 'contact-report':
+        return this.#with(command.account, (contact) => this.#report(contact, command.reason ?? ''))
       case 'contact-rename':
         return this.#with(command.account, (contact) => {
           if (!isName(command.name)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
@@ -107,6 +115,32 @@ export class Commands {
       case 'stats':
         return ok(this.#stats())
     }
+  }
+
+  /** The person has looked at what changed; whatever waited goes out. */
+  #trust(contact: Contact): CommandResult<ContactView> {
+    if (contact.changed === undefined) return err({ type: 'wrong-state', state: 'unchanged' })
+    contact.changed = undefined
+    const view = this.#changed(contact)
+    this.#parts.lanes.oweHelloToAll(contact)
+    return view
+  }
+
+  #report(contact: Contact, reason: string): CommandResult<ContactReport> {
+    const messages = this.#parts.history
+      .list({ contact, limit: reportMessagesMax })
+      .filter(({ direction }) => direction === 'in')
+      .map(({ text, sentAt, storedAt }) => ({ text, sentAt, storedAt }))
+    const blocked = this.#block(contact, true)
+    if (!blocked.ok) return blocked
+    return ok({
+      account: contact.account,
+      name: contact.name,
+      reason: reason.slice(0, reportReasonMax),
+      at: Math.round(this.#context.now.wall),
+      ...(contact.note !== '' && { note: contact.note }),
+      messages,
+    })
   }
 
   #identity(): IdentityView {

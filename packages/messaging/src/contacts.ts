@@ -1,5 +1,6 @@
 import type { AccountId, PeerId } from '@miaou/core'
 import { keyToAccountId, keyToPeerId } from '@miaou/core'
+import { formatBoxAddress, parseBoxAddress } from '@miaou/protocol'
 import { codeToContact, contactCodes } from './codes.ts'
 import type { Context } from './context.ts'
 import type { Contact, Device } from './model.ts'
@@ -8,6 +9,8 @@ import type { SqlRow } from './store.ts'
 import type { ContactView } from './views.ts'
 
 const deviceCodes = { claimed: 0, listed: 1, revoked: 2 } as const
+const changedCodes = { none: 0, 'account-key': 1, 'session-key': 2 } as const
+const changedNames = [undefined, 'account-key', 'session-key'] as const
 const deviceNames = ['claimed', 'listed', 'revoked'] as const
 
 /** People and their devices: all in memory (bounded by `contactsMax`), written through to the store. */
@@ -105,6 +108,8 @@ export class Contacts {
       alias: '',
       verified: false,
       forked: false,
+      changed: undefined,
+      note: '',
       deviceList: [],
       ownHintKey: undefined,
       hintKey: undefined,
@@ -121,7 +126,7 @@ export class Contacts {
   save(contact: Contact): void {
     const { account, ...fields } = contact
     this.#context.store.run(
-      `UPDATE contacts SET state = ?, name = ?, alias = ?, verified = ?, forked = ?, device_list = ?, own_hint_key = ?,
+      `UPDATE contacts SET state = ?, name = ?, alias = ?, verified = ?, forked = ?, changed = ?, note = ?, device_list = ?, own_hint_key = ?,
        hint_key = ?, invite_token = ?, unread_count = ?, message_count = ?, last_message_at = ? WHERE id = ?`,
       [
         contactCodes[fields.state],
@@ -129,6 +134,8 @@ export class Contacts {
         fields.alias,
         fields.verified ? 1 : 0,
         fields.forked ? 1 : 0,
+        changedCodes[fields.changed ?? 'none'],
+        fields.note,
         packList(fields.deviceList),
         fields.ownHintKey ?? null,
         fields.hintKey ?? null,
@@ -176,6 +183,12 @@ export class Contacts {
       ways: [],
       waysSequence: 0,
       locatorKey: undefined,
+      mailboxes: [],
+      bundleKey: undefined,
+      sealingKey: undefined,
+      depositSecret: undefined,
+      ownDepositSecret: undefined,
+      startMark: undefined,
       helloId: undefined,
     })
   }
@@ -183,7 +196,8 @@ export class Contacts {
   saveDevice(device: Device): void {
     this.#context.store.run(
       `UPDATE devices SET state = ?, session_key = ?, addresses = ?, ways = ?, ways_sequence = ?, locator_key = ?,
-       hello_id = ? WHERE id = ?`,
+       mailboxes = ?, bundle_key = ?, sealing_key = ?, sealing_key_id = ?, sealing_key_at = ?, deposit_secret = ?,
+       own_deposit_secret = ?, start_mark = ?, hello_id = ? WHERE id = ?`,
       [
         deviceCodes[device.state],
         device.sessionKey ?? null,
@@ -191,6 +205,14 @@ export class Contacts {
         device.ways.join('\n'),
         device.waysSequence,
         device.locatorKey ?? null,
+        device.mailboxes.map(formatBoxAddress).join('\n'),
+        device.bundleKey ?? null,
+        device.sealingKey?.key ?? null,
+        device.sealingKey?.id ?? null,
+        device.sealingKey?.at ?? null,
+        device.depositSecret ?? null,
+        device.ownDepositSecret ?? null,
+        device.startMark ?? null,
         device.helloId ?? null,
         device.id,
       ],
@@ -245,6 +267,8 @@ export function contactView(contact: Contact): ContactView {
     verified: contact.verified,
     devices: contact.devices.filter(({ state }) => state !== 'revoked').map(({ peerId }) => peerId),
     forked: contact.forked,
+    ...(contact.changed && { changed: contact.changed }),
+    ...(contact.note !== '' && { note: contact.note }),
     unreadCount: contact.unreadCount,
     addedAt: contact.addedAt,
     ...(contact.lastMessageAt === undefined ? {} : { lastMessageAt: contact.lastMessageAt }),
@@ -264,6 +288,8 @@ function rowToContact(row: SqlRow): Contact {
     alias: textOf(row, 'alias'),
     verified: numberOf(row, 'verified') === 1,
     forked: numberOf(row, 'forked') === 1,
+    changed: changedNames[numberOf(row, 'changed')],
+    note: textOf(row, 'note'),
     deviceList: unpackList(bytesOf(row, 'device_list')),
     ownHintKey: maybeBytesOf(row, 'own_hint_key'),
     hintKey: maybeBytesOf(row, 'hint_key'),
@@ -290,8 +316,19 @@ function rowToDevice(row: SqlRow, contact: Contact): Device {
     ways: linesOf(row, 'ways'),
     waysSequence: numberOf(row, 'ways_sequence'),
     locatorKey: maybeBytesOf(row, 'locator_key'),
+    mailboxes: linesOf(row, 'mailboxes').flatMap((line) => parseBoxAddress(line) ?? []),
+    bundleKey: maybeBytesOf(row, 'bundle_key'),
+    sealingKey: sealingKeyOf(row),
+    depositSecret: maybeBytesOf(row, 'deposit_secret'),
+    ownDepositSecret: maybeBytesOf(row, 'own_deposit_secret'),
+    startMark: maybeBytesOf(row, 'start_mark'),
     helloId: maybeBytesOf(row, 'hello_id'),
   }
+}
+
+function sealingKeyOf(row: SqlRow): Device['sealingKey'] {
+  const key = maybeBytesOf(row, 'sealing_key')
+  return key && { key, id: numberOf(row, 'sealing_key_id'), at: numberOf(row, 'sealing_key_at') }
 }
 
 function linesOf(row: SqlRow, column: string): string[] {

@@ -1,5 +1,11 @@
 import { equalBytes } from '@miaou/core'
-import { deviceRecordAddressesMax, deviceRecordCircuitsMax, deviceRecordUrlLengthMax, isWay } from '@miaou/protocol'
+import {
+  deviceRecordAddressesMax,
+  deviceRecordCircuitsMax,
+  deviceRecordUrlLengthMax,
+  isWay,
+  recordEntriesMax,
+} from '@miaou/protocol'
 import type { Contacts } from './contacts.ts'
 import type { MessagingInput } from './interface.ts'
 import type { Device } from './model.ts'
@@ -38,7 +44,7 @@ export function learnFromInvite(device: Device, addresses: readonly string[], lo
 function learn(
   contacts: Contacts,
   device: Device,
-  { sequence, addresses, locatorKey }: Extract<MessagingInput, { type: 'device-ways' }>,
+  { sequence, addresses, locatorKey, mailboxes, bundleKey }: Extract<MessagingInput, { type: 'device-ways' }>,
 ): boolean {
   const isNewKey =
     locatorKey !== undefined && (device.locatorKey === undefined || !equalBytes(locatorKey, device.locatorKey))
@@ -50,6 +56,8 @@ function learn(
     areNewWays = ways.join() !== device.ways.join()
     device.ways = ways
     device.waysSequence = sequence
+    device.mailboxes = mailboxes.slice(0, recordEntriesMax)
+    device.bundleKey = bundleKey
   }
   if (isNewKey || isNewer) contacts.saveDevice(device)
   return isNewKey || areNewWays

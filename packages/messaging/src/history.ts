@@ -3,8 +3,8 @@ import { bytesToMessageId, err, messageIdToBytes, ok } from '@miaou/core'
 import { deliveryCodes, isFurther, messageCodes } from './codes.ts'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
+import { type DeliveryQueue, rowToOutgoing } from './delivery-queue.ts'
 import type { CommandError } from './interface.ts'
-import { type MessageQueue, rowToOutgoing } from './message-queue.ts'
 import type { Contact, Device, OutgoingMessage } from './model.ts'
 import { bytesOf, numberOf, textOf } from './row.ts'
 import { buildSearchQuery } from './search-query.ts'
@@ -27,9 +27,9 @@ export interface ListOptions {
 export class History {
   readonly #context: Context
   readonly #contacts: Contacts
-  readonly #queue: MessageQueue
+  readonly #queue: DeliveryQueue
 
-  constructor(context: Context, contacts: Contacts, queue: MessageQueue) {
+  constructor(context: Context, contacts: Contacts, queue: DeliveryQueue) {
     this.#context = context
     this.#contacts = contacts
     this.#queue = queue

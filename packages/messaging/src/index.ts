@@ -1,4 +1,6 @@
 export type { MessagingIdentity } from './context.ts'
+export type { DeadlineBounds, DeliveryKey, DeliveryQueue, DeliveryRecord, QueuedDelivery } from './delivery-queue.ts'
+export { SqlDeliveryQueue } from './delivery-queue.ts'
 export type {
   CommandError,
   CommandResults,
@@ -8,13 +10,12 @@ export type {
   MessagingInput,
   MessagingOutput,
   MessagingStats,
+  Notice,
   StoredEvent,
   WantedPeer,
 } from './interface.ts'
 export type { MessagingLimits } from './limits.ts'
 export { defaultMessagingLimits } from './limits.ts'
-export type { DeadlineBounds, DeliveryKey, DeliveryRecord, MessageQueue, QueuedDelivery } from './message-queue.ts'
-export { SqlMessageQueue } from './message-queue.ts'
 export type { MessagingOptions } from './messaging.ts'
 export { Messaging } from './messaging.ts'
 export type { MigrationError } from './migrations.ts'
@@ -23,9 +24,11 @@ export type { OutgoingMessage } from './model.ts'
 export type { SqlRow, SqlValue, Store, StoreErrorKind } from './store.ts'
 export { StoreFailure } from './store.ts'
 export type {
+  ContactReport,
   ContactState,
   ContactView,
   DeliveryView,
+  HolderView,
   IdentityView,
   MessageState,
   MessageView,

@@ -1,6 +1,7 @@
 import type { AccountId, MessageId, PeerId } from '@miaou/core'
-import type { FrameType } from '@miaou/protocol'
-import type { ContactView, IdentityView, MessageView, Settings } from './views.ts'
+import type { BoxStock, BoxSupply, DepositResult, FetchedEnvelope, StartMark, TokenStatus } from '@miaou/network'
+import type { BoxAddress, FrameType } from '@miaou/protocol'
+import type { ContactReport, ContactView, IdentityView, MessageView, Settings } from './views.ts'
 
 /** What a person (through the API) asks. Every command gets one `reply` with its `id`. */
 export type MessagingCommand =
@@ -8,12 +9,17 @@ export type MessagingCommand =
   | { readonly type: 'rename-self'; readonly name: string }
   | { readonly type: 'contacts-list' }
   /** Makes a contact of an invite's account and remembers how to reach it. Idempotent. */
-  | { readonly type: 'contact-add-invite'; readonly invite: string; readonly name?: string }
+  /** `note`: shown with the request where the other has to accept it first; at most 280 characters. */
+  | { readonly type: 'contact-add-invite'; readonly invite: string; readonly name?: string; readonly note?: string }
   /** Makes a contact of the account behind a linked device (found on the LAN). Error `unknown-peer` when not linked. */
   | { readonly type: 'contact-add-peer'; readonly peerId: PeerId; readonly name?: string }
   | { readonly type: 'contact-accept'; readonly account: AccountId }
   | { readonly type: 'contact-block'; readonly account: AccountId; readonly blocked: boolean }
   | { readonly type: 'contact-verify'; readonly account: AccountId; readonly verified: boolean }
+  /** The person looked at a changed key (safety number): messages go out again. Error `wrong-state` when none changed. */
+  | { readonly type: 'contact-trust'; readonly account: AccountId }
+  /** Blocks, and gives what a person may hand to others: nothing of it proves anything. `reason`: at most 280 characters. */
+  | { readonly type: 'contact-report'; readonly account: AccountId; readonly reason?: string }
   | { readonly type: 'contact-rename'; readonly account: AccountId; readonly name: string }
   | { readonly type: 'contact-remove'; readonly account: AccountId }
   | { readonly type: 'safety-number'; readonly account: AccountId }
@@ -80,6 +86,8 @@ export interface CommandResults {
   'contact-accept': ContactView
   'contact-block': ContactView
   'contact-verify': ContactView
+  'contact-trust': ContactView
+  'contact-report': ContactReport
   'contact-rename': ContactView
   'contact-remove': { readonly removed: true }
   'safety-number': { readonly safetyNumber: string; readonly verified: boolean }
@@ -106,6 +114,21 @@ export type MessagingEvent =
   | { readonly type: 'contact-removed'; readonly account: AccountId }
   | { readonly type: 'invite-used'; readonly account: AccountId }
   | { readonly type: 'settings-changed'; readonly settings: Settings }
+  /** One quiet line for the person. */
+  | { readonly type: 'notice'; readonly notice: Notice; readonly account?: AccountId }
+
+/**
+ * `session-renewed`: the session with that account was lost on one side and made anew. `contact-restored`: a device of that
+ * account came back from an older copy. `copy-detected`: this device itself did, or a copy of its home runs elsewhere; the
+ * account is the contact who saw it, absent for a mailbox. `account-key-changed`, `session-key-changed`: sending to that
+ * account stopped until the person has looked.
+ */
+export type Notice =
+  | 'session-renewed'
+  | 'contact-restored'
+  | 'copy-detected'
+  | 'account-key-changed'
+  | 'session-key-changed'
 
 export interface StoredEvent {
   /** Grows by one an event; never reused. */
@@ -142,7 +165,25 @@ export type MessagingInput =
       readonly addresses: readonly string[]
       /** 32 bytes, when the device's own link told it. */
       readonly locatorKey?: Uint8Array
+      /** Where messages for it can be left, at most 4. */
+      readonly mailboxes: readonly BoxAddress[]
+      /** 32 bytes: where the overlay has the manifest of its last-resort bundle. */
+      readonly bundleKey?: Uint8Array
     }
+  /** Own boxes that exist now or may still be written to; the whole list. */
+  | {
+      readonly type: 'boxes'
+      readonly boxes: readonly { readonly address: BoxAddress; readonly stock: BoxStock | undefined }[]
+    }
+  | { readonly type: 'fetched'; readonly box: Uint8Array; readonly envelopes: readonly FetchedEnvelope[] }
+  | { readonly type: 'deposited'; readonly id: number; readonly result: DepositResult }
+  | { readonly type: 'checked'; readonly id: number; readonly statuses: readonly TokenStatus[] | undefined }
+  /** `bytes`: a sealed bundle, from a mailbox or the overlay, not opened; undefined: none was found. */
+  | { readonly type: 'bundle'; readonly id: number; readonly bytes: Uint8Array | undefined }
+  /** A mailbox saw a start of this device that is later than this one, or another of its number. */
+  | { readonly type: 'stale-start'; readonly seen: number }
+  /** Own signed device record, encoded: hellos tell it to those who are not linked. Empty: none. */
+  | { readonly type: 'own-record'; readonly record: Uint8Array }
   | { readonly type: 'wake' }
 
 /** A device to stay linked with. */
@@ -181,6 +222,28 @@ export type MessagingOutput =
       /** Where the records of this device are found, 32 bytes: contacts are told. Renewed when somebody is blocked. */
       readonly ownLocatorKey: Uint8Array
     }
+  /** This start of the device, counted; whenever it changes. */
+  | { readonly type: 'start'; readonly mark: StartMark }
+  | { readonly type: 'supply'; readonly box: Uint8Array; readonly supply: BoxSupply }
+  | { readonly type: 'acknowledge'; readonly box: Uint8Array; readonly ids: readonly number[] }
+  /** Leave a sealed message in a box; answered by `deposited`. Ids of these three are numbered together. */
+  | {
+      readonly type: 'deposit'
+      readonly id: number
+      readonly to: BoxAddress
+      readonly token: Uint8Array | undefined
+      readonly bytes: Uint8Array
+    }
+  | { readonly type: 'check'; readonly id: number; readonly to: BoxAddress; readonly tokens: readonly Uint8Array[] }
+  /** A prekey bundle of a device: from its mailboxes, else from the overlay; answered by `bundle`. */
+  | {
+      readonly type: 'fetch-bundle'
+      readonly id: number
+      readonly from: readonly BoxAddress[]
+      readonly bundleKey: Uint8Array | undefined
+    }
+  /** The own last-resort bundle, sealed, for the overlay; whenever it changes. */
+  | { readonly type: 'last-resort'; readonly bytes: Uint8Array }
   /** Close the links of a device: its account was blocked. */
   | { readonly type: 'unlink'; readonly peerId: PeerId }
   /** What the LAN may see: settings or hint keys changed. `hintKeys`: one per contact that shall recognise us. */

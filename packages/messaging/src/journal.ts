@@ -1,8 +1,8 @@
 import type { AccountId, Result } from '@miaou/core'
 import { accountIdToKey, err, keyToAccountId, ok } from '@miaou/core'
 import type { Context } from './context.ts'
-import type { CommandError, MessagingEvent, StoredEvent } from './interface.ts'
-import { bytesOf, numberOf } from './row.ts'
+import type { CommandError, MessagingEvent, Notice, StoredEvent } from './interface.ts'
+import { bytesOf, maybeBytesOf, numberOf } from './row.ts'
 import type { SqlRow, SqlValue } from './store.ts'
 import type { ContactView, MessageView, Settings } from './views.ts'
 
@@ -13,7 +13,17 @@ const kinds = {
   'contact-removed': 4,
   'invite-used': 5,
   'settings-changed': 6,
+  notice: 7,
 } as const satisfies Record<MessagingEvent['type'], number>
+
+/** `ref` of a notice. */
+const noticeCodes: Readonly<Record<Notice, number>> = {
+  'session-renewed': 1,
+  'contact-restored': 2,
+  'copy-detected': 3,
+  'account-key-changed': 4,
+  'session-key-changed': 5,
+}
 
 /** Where an event, read again, finds what it speaks of: as it is then, not as it was. */
 export interface JournalSources {
@@ -71,6 +81,12 @@ export class Journal {
 
   settingsChanged(settings: Settings): void {
     this.#add({ type: 'settings-changed', settings }, null, null)
+  }
+
+  /** One quiet line; `account`: whom it is about, or who told. */
+  notice(notice: Notice, account: AccountId | undefined): void {
+    const event = { type: 'notice', notice, ...(account && { account }) } as const
+    this.#add(event, noticeCodes[notice], account === undefined ? null : accountIdToKey(account))
   }
 
   flush(): void {
@@ -135,8 +151,17 @@ export class Journal {
         return { type: 'contact-removed', account: keyToAccountId(bytesOf(row, 'account')) }
       case kinds['invite-used']:
         return { type: 'invite-used', account: keyToAccountId(bytesOf(row, 'account')) }
+      case kinds.notice:
+        return readNotice(row)
       default:
         return { type: 'settings-changed', settings: this.#sources.settings() }
     }
   }
+}
+
+function readNotice(row: SqlRow): MessagingEvent | undefined {
+  const code = numberOf(row, 'ref')
+  const notice = (Object.keys(noticeCodes) as Notice[]).find((each) => noticeCodes[each] === code)
+  const account = maybeBytesOf(row, 'account')
+  return notice && { type: 'notice', notice, ...(account && { account: keyToAccountId(account) }) }
 }

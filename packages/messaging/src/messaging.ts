@@ -4,6 +4,7 @@ import { frameTypes } from '@miaou/protocol'
 import { Commands } from './commands.ts'
 import { Contacts, contactView } from './contacts.ts'
 import { Context, type MessagingIdentity } from './context.ts'
+import { SqlDeliveryQueue } from './delivery-queue.ts'
 import { addressesOf, takeDeviceWays } from './device-ways.ts'
 import { History } from './history.ts'
 import { Inbox } from './inbox.ts'
@@ -13,7 +14,6 @@ import { Journal } from './journal.ts'
 import { Lanes } from './lanes.ts'
 import { defaultMessagingLimits, type MessagingLimits } from './limits.ts'
 import { Links } from './links.ts'
-import { SqlMessageQueue } from './message-queue.ts'
 import { Outbox } from './outbox.ts'
 import { Prekeys } from './prekeys.ts'
 import { Receipts } from './receipts.ts'
@@ -70,7 +70,7 @@ export class Messaging {
     this.#context = context
     const contacts = new Contacts(context)
     const settings = new SettingsTable(context)
-    const queue = new SqlMessageQueue(options.store)
+    const queue = new SqlDeliveryQueue(options.store)
     const history = new History(context, contacts, queue)
     const journal = new Journal(context, {
       messageAt: (position) => history.at(position),
@@ -135,6 +135,10 @@ export class Messaging {
         break
       case 'wake':
         this.#wake()
+        break
+      default:
+        // Mailboxes: not wired yet.
+        break
     }
     return this.#context.takeOutputs()
   }

@@ -129,8 +129,60 @@ ALTER TABLE devices ADD COLUMN ways_sequence INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE devices ADD COLUMN locator_key BLOB;
 `
 
+// Mailboxes, sealed senders, starts (spec/mailbox, spec/sealed, spec/messaging). contacts.changed: 0 no key, 1 the account's,
+// 2 a session key. box_tokens.device: whose they are; an invite's have its token instead. prekeys.kind 5: sealing key.
+const version3 = `
+ALTER TABLE contacts ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE contacts ADD COLUMN note TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN mailboxes TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN bundle_key BLOB;
+ALTER TABLE devices ADD COLUMN sealing_key BLOB;
+ALTER TABLE devices ADD COLUMN sealing_key_id INTEGER;
+ALTER TABLE devices ADD COLUMN sealing_key_at INTEGER;
+ALTER TABLE devices ADD COLUMN deposit_secret BLOB;
+ALTER TABLE devices ADD COLUMN own_deposit_secret BLOB;
+ALTER TABLE devices ADD COLUMN start_mark BLOB;
+CREATE TABLE deposit_counters (device INTEGER NOT NULL, box BLOB NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (device, box)) WITHOUT ROWID;
+CREATE TABLE box_tokens (
+  box BLOB NOT NULL, hash BLOB NOT NULL, device INTEGER, invite BLOB, number INTEGER NOT NULL, PRIMARY KEY (box, hash)
+) WITHOUT ROWID;
+CREATE INDEX box_tokens_device ON box_tokens (device, box, number);
+CREATE TABLE holdings (
+  message INTEGER NOT NULL,
+  device INTEGER NOT NULL,
+  box BLOB NOT NULL,
+  mailbox BLOB NOT NULL,
+  token BLOB,
+  until INTEGER NOT NULL,
+  PRIMARY KEY (message, device, box)
+) WITHOUT ROWID;
+CREATE TABLE owed_receipts (
+  device INTEGER NOT NULL,
+  message_id BLOB NOT NULL,
+  status INTEGER NOT NULL,
+  reason INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (device, message_id, status)
+) WITHOUT ROWID;
+CREATE TABLE waiting_texts (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  id BLOB NOT NULL,
+  contact INTEGER NOT NULL,
+  device INTEGER NOT NULL,
+  after BLOB NOT NULL,
+  sent_at INTEGER NOT NULL,
+  stored_at INTEGER NOT NULL,
+  waited_ms INTEGER NOT NULL,
+  receipt_requested INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  UNIQUE (contact, id)
+);
+CREATE INDEX waiting_texts_after ON waiting_texts (contact, after);
+CREATE TABLE seen_messages (row INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE);
+`
+
 /** Script i leads from version i to version i + 1. A released script never changes. */
-const scripts: readonly string[] = [version1, version2]
+const scripts: readonly string[] = [version1, version2, version3]
 
 /** The version of the schema this program reads and writes. */
 export const schemaVersion: number = scripts.length

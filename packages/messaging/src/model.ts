@@ -1,5 +1,6 @@
 import type { AccountId, MessageId, PeerId, SessionId } from '@miaou/core'
 import type { RatchetState } from '@miaou/crypto'
+import type { BoxAddress } from '@miaou/protocol'
 import type { ContactState } from './views.ts'
 
 /** A person, as kept in memory; the table `contacts` is the truth. `stranger`: has a session and has not written yet. */
@@ -14,6 +15,10 @@ export interface Contact {
   alias: string
   verified: boolean
   forked: boolean
+  /** A key of theirs changed, and the person has not looked yet. */
+  changed: 'account-key' | 'session-key' | undefined
+  /** What came with their request; empty for none. */
+  note: string
   /** Verified entries of the device list, oldest first. */
   deviceList: readonly Uint8Array[]
   /** By this key they recognise us on the LAN. */
@@ -46,6 +51,18 @@ export interface Device {
   waysSequence: number
   /** Where its records are found; undefined: it never told. */
   locatorKey: Uint8Array | undefined
+  /** Where messages for it can be left, as its latest record named them. */
+  mailboxes: readonly BoxAddress[]
+  /** 32 bytes: where the overlay has the manifest of its last-resort bundle. */
+  bundleKey: Uint8Array | undefined
+  /** Its X-Wing key, by which what is left in a mailbox is sealed. `at`: wall-clock ms at which it told us. */
+  sealingKey: { readonly id: number; readonly key: Uint8Array; readonly at: number } | undefined
+  /** 32 bytes it gave us: our delivery tokens for its boxes come from it. */
+  depositSecret: Uint8Array | undefined
+  /** 32 bytes we gave it. */
+  ownDepositSecret: Uint8Array | undefined
+  /** The latest start of it that we saw, as it signed it. */
+  startMark: Uint8Array | undefined
   /** Id of the hello we owe it; undefined when it has answered. */
   helloId: Uint8Array | undefined
   /** In order of preference for sending; undefined until read from the store. */

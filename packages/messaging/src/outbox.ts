@@ -4,9 +4,9 @@ import { encodeContent, frameTypes, type ReceiptStatus, type RefusalReason } fro
 import { deliveryCodes, messageCodes, type StoredReason } from './codes.ts'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
+import type { DeliveryQueue } from './delivery-queue.ts'
 import { composeOutgoing, type DeliveryFacts, deliveryView, type History } from './history.ts'
 import type { Journal } from './journal.ts'
-import type { MessageQueue } from './message-queue.ts'
 import type { Contact, Device, InFlight, Lane, OutgoingMessage, Session } from './model.ts'
 import { numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
@@ -27,13 +27,13 @@ export class Outbox {
   readonly #sessions: Sessions
   readonly #history: History
   readonly #journal: Journal
-  readonly #queue: MessageQueue
+  readonly #queue: DeliveryQueue
   #pendingCount = 0
   #expiryAt = Number.POSITIVE_INFINITY
 
   constructor(
     context: Context,
-    parts: { contacts: Contacts; sessions: Sessions; history: History; journal: Journal; queue: MessageQueue },
+    parts: { contacts: Contacts; sessions: Sessions; history: History; journal: Journal; queue: DeliveryQueue },
   ) {
     this.#context = context
     this.#contacts = parts.contacts

@@ -2,7 +2,10 @@ import { bytesToHex, hexToBytes } from '@miaou/core'
 import type { Context } from './context.ts'
 import { defaultSettings, type Settings } from './views.ts'
 
-const names = ['readReceipts', 'typing', 'presence', 'discoverable'] as const
+const names = ['readReceipts', 'typing', 'presence', 'discoverable', 'jitterMs', 'coverTraffic'] as const
+
+/** Most ms of `jitterMs`: own choice, beyond it a conversation is none. */
+export const jitterMsMax = 10_000
 
 /** The person's choices and the few single values of this home. Writes go to the store at once. */
 export class SettingsTable {
@@ -24,6 +27,7 @@ export class SettingsTable {
       return value === undefined ? defaultSettings[name] : value === '1'
     }
     const discoverable = values.get('discoverable')
+    const coverTraffic = values.get('coverTraffic')
     return {
       readReceipts: flag('readReceipts'),
       typing: flag('typing'),
@@ -32,13 +36,15 @@ export class SettingsTable {
         discoverable === 'everyone' || discoverable === 'contacts' || discoverable === 'off'
           ? discoverable
           : defaultSettings.discoverable,
+      jitterMs: toJitter(Number(values.get('jitterMs') ?? defaultSettings.jitterMs)),
+      coverTraffic: coverTraffic === 'low' || coverTraffic === 'high' ? coverTraffic : defaultSettings.coverTraffic,
     }
   }
 
   set(changes: Partial<Settings>): Settings {
     for (const name of names) {
       const value = changes[name]
-      if (value !== undefined) this.write(name, typeof value === 'boolean' ? (value ? '1' : '0') : value)
+      if (value !== undefined) this.write(name, typeof value === 'boolean' ? (value ? '1' : '0') : String(value))
     }
     return this.get()
   }
@@ -80,4 +86,8 @@ export class SettingsTable {
     }
     return this.#values
   }
+}
+
+function toJitter(value: number): number {
+  return Number.isFinite(value) ? Math.max(0, Math.min(jitterMsMax, Math.round(value))) : defaultSettings.jitterMs
 }

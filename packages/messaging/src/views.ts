@@ -14,6 +14,22 @@ export type StateReason =
   | 'expired'
   | 'refused-too-often'
   | 'device-list-fork'
+  /** A key of theirs changed: nothing is sent until the person has looked. */
+  | 'key-changed'
+  /** They are offline and name no mailbox. */
+  | 'no-mailbox'
+  /** No prekey bundle of theirs could be had. */
+  | 'no-prekeys'
+  | 'mailboxes-unreachable'
+  | 'mailboxes-full'
+
+/** A mailbox that has a message on disk until the recipient fetches it. */
+export interface HolderView {
+  /** The mailbox's id, base64url. */
+  readonly mailbox: string
+  /** Wall-clock ms at which it gives up. */
+  readonly until: number
+}
 
 /** One device of the recipient, and how far the message got there. */
 export interface DeliveryView {
@@ -23,6 +39,8 @@ export interface DeliveryView {
   readonly attempts: number
   /** Wall-clock ms. */
   readonly nextTryAt?: number
+  /** While `held`. */
+  readonly heldBy?: readonly HolderView[]
 }
 
 export interface MessageView {
@@ -41,6 +59,8 @@ export interface MessageView {
   /** Wall-clock ms. */
   readonly nextTryAt?: number
   readonly expiresAt?: number
+  /** While `held`: the mailboxes of its most advanced device. */
+  readonly heldBy?: readonly HolderView[]
   readonly deliveries: readonly DeliveryView[]
   /** Position in the history of this home: grows with every message stored; the cursor of paging. */
   readonly position: number
@@ -59,9 +79,25 @@ export interface ContactView {
   readonly devices: readonly PeerId[]
   /** Account-signed device lists disagree: sending is stopped. */
   readonly forked: boolean
+  /** A key of theirs changed: sending is stopped until the person has looked. */
+  readonly changed?: 'account-key' | 'session-key'
+  /** What came with their request. */
+  readonly note?: string
   readonly unreadCount: number
   readonly addedAt: number
   readonly lastMessageAt?: number
+}
+
+/** What a person may show to others of one they block. Messages are deniable: nothing here proves who wrote them. */
+export interface ContactReport {
+  readonly account: AccountId
+  readonly name: string
+  readonly reason: string
+  /** Wall-clock ms. */
+  readonly at: number
+  readonly note?: string
+  /** Their latest messages to us, oldest first, at most 20. */
+  readonly messages: readonly { readonly text: string; readonly sentAt: number; readonly storedAt: number }[]
 }
 
 export interface IdentityView {
@@ -76,6 +112,10 @@ export interface Settings {
   readonly typing: boolean
   readonly presence: boolean
   readonly discoverable: 'everyone' | 'contacts' | 'off'
+  /** Most ms by which a message is held back at random before it goes out (H05), 0 to 10,000. */
+  readonly jitterMs: number
+  /** Messages about nothing, so that real ones stand out less; what they cost: spec/sealed. */
+  readonly coverTraffic: 'off' | 'low' | 'high'
 }
 
 export const defaultSettings: Settings = {
@@ -83,4 +123,6 @@ export const defaultSettings: Settings = {
   typing: true,
   presence: true,
   discoverable: 'everyone',
+  jitterMs: 20,
+  coverTraffic: 'off',
 }

@@ -38,6 +38,24 @@ export { Link } from './link.ts'
 export type { LinkIdentity, LinkIdentity as NetworkIdentity, LinkPeer } from './link-handshake.ts'
 export type { LinkLimits } from './link-limits.ts'
 export { defaultLinkLimits } from './link-limits.ts'
+export type {
+  BoxStock,
+  BoxSupply,
+  DepositResult,
+  FetchedEnvelope,
+  MailboxesEngine,
+  MailboxesInput,
+  MailboxesOutput,
+  MailboxServiceInput,
+  MailboxServiceOutput,
+  MailboxView,
+  MessageQueue,
+  QueueFailure,
+  QueueOperation,
+  QueueResult,
+  StartMark,
+  TokenStatus,
+} from './mailbox/interface.ts'
 export type { FoundationFacts, GatheredCandidate, IceCandidateType } from './nat/ice-priority.ts'
 export {
   createIceFoundations,

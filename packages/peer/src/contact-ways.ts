@@ -3,11 +3,13 @@ import type { Crypto } from '@miaou/crypto'
 import type { ContactView } from '@miaou/messaging'
 import {
   type AddressScope,
+  type BoxAddress,
   contactWaysSizeMax,
   type DeviceRecord,
   decodeContactWays,
   decodeDeviceRecord,
   encodeContactWays,
+  entryToBox,
   frameTypes,
   isWayWithin,
   locatorKeySize,
@@ -61,6 +63,10 @@ export interface HeardWays {
   readonly sequence: number
   /** Best first, and only such as can be meant for us. */
   readonly addresses: readonly string[]
+  /** Where messages for it can be left. */
+  readonly mailboxes: readonly BoxAddress[]
+  /** 32 bytes: where the overlay has the manifest of its last-resort bundle. */
+  readonly bundleKey?: Uint8Array
   /** Service records as told: nothing of them is verified yet. At most 4. */
   readonly services: readonly Uint8Array[]
   /** Its node of the overlay behind a NAT: a claim. */
@@ -218,8 +224,10 @@ export class ContactWaysExchange {
     link.sequence = record?.sequence ?? link.sequence
     const addresses = record?.ways.filter((way) => this.#isForUs(way, link)) ?? []
     if (addresses.length < (record?.ways.length ?? 0)) this.#count('ways-elsewhere')
-    const { sequence = 0, overlayClient } = record ?? {}
-    this.#outputs.push({ type: 'ways', peerId, locatorKey, sequence, addresses, services, overlayClient })
+    const { sequence = 0, overlayClient, bundleKey } = record ?? {}
+    const mailboxes = boxesOf(record, (way) => this.#isForUs(way, link))
+    const ways = { peerId, locatorKey, sequence, addresses, mailboxes, services, overlayClient }
+    this.#outputs.push({ type: 'ways', ...ways, ...(bundleKey && { bundleKey }) })
   }
 
   #verify(peerId: PeerId, bytes: Uint8Array): DeviceRecord | 'refused' {
@@ -263,4 +271,12 @@ export class ContactWaysExchange {
 function nearestRelay(record: Uint8Array): AddressScope {
   const decoded = record.length === 0 ? undefined : decodeDeviceRecord(record)
   return nearestRelayScope(decoded?.ok ? decoded.value.value.ways : [])
+}
+
+/** The boxes that a record names and that can be meant for us. */
+export function boxesOf(record: DeviceRecord | undefined, isForUs: (way: string) => boolean): BoxAddress[] {
+  return (record?.mailboxes ?? []).flatMap((entry) => {
+    const box = entryToBox(entry)
+    return box && isForUs(box.mailbox.url) ? [box] : []
+  })
 }

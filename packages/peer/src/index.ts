@@ -1,5 +1,5 @@
 export type { ContactWaysInput, ContactWaysOutput, HeardWays, OwnWays } from './contact-ways.ts'
-export { ContactWaysExchange, defaultContactWaysLimits } from './contact-ways.ts'
+export { boxesOf, ContactWaysExchange, defaultContactWaysLimits } from './contact-ways.ts'
 export type {
   GossipCommand,
   GossipEngine,

@@ -23,6 +23,7 @@ export const frameTypes = {
   contactWays: 0x52,
   relayControl: 0x60,
   circuitData: 0x61,
+  mailboxControl: 0x62,
 } as const
 
 export type FrameTypeName = keyof typeof frameTypes

@@ -181,6 +181,17 @@ export {
 } from './invite.ts'
 export type { KeepAlive } from './keep-alive.ts'
 export { decodeKeepAlive, encodeKeepAlive, keepAliveKinds } from './keep-alive.ts'
+export type { BoxAddress, MailboxAddress } from './mailbox/mailbox-address.ts'
+export {
+  boxIdOf,
+  boxIdSize,
+  formatBoxAddress,
+  formatMailboxAddress,
+  mailboxIdOf,
+  mailboxIdSize,
+  parseBoxAddress,
+  parseMailboxAddress,
+} from './mailbox/mailbox-address.ts'
 export { isName, nameSizeMax } from './name.ts'
 export type { AddressFamily, AddressScope, Endpoint } from './overlay/endpoint.ts'
 export {
@@ -301,6 +312,7 @@ export {
   signDeviceRecord,
   verifyDeviceRecord,
 } from './records/device-record.ts'
+export { boxEntryKind, boxToEntry, boxUrlLengthMax, entryToBox } from './records/mailbox-entry.ts'
 export type { RecordLocator, SealedRecordError } from './records/sealed-record.ts'
 export {
   deriveRecordLocator,

@@ -14,9 +14,10 @@ import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
 import type { WantedPeer } from '@miaou/messaging'
 import type { ConnectionView, RelayView } from '@miaou/network'
-import type { HeardWays, OwnWays } from '@miaou/peer'
+import { boxesOf, type HeardWays, type OwnWays } from '@miaou/peer'
 import {
   type AddressScope,
+  type BoxAddress,
   type CircuitAddress,
   contactServicesMax,
   decodeOverlayContact,
@@ -69,6 +70,8 @@ export interface FoundWays {
   readonly peerId: PeerId
   readonly sequence: number
   readonly addresses: readonly string[]
+  readonly mailboxes: readonly BoxAddress[]
+  readonly bundleKey?: Uint8Array
 }
 
 /** A relay to keep a reservation at, and who named it. */
@@ -446,7 +449,14 @@ export class RecordsHost {
       const nearest = this.#nearest()
       this.#count('lookup-found')
       if (overlayClient !== undefined) this.#options.onOverlayClient?.(overlayClient)
-      onFound({ peerId: peer.peerId, sequence, addresses: ways.filter((way) => isWayWithin(way, nearest)) })
+      const isWithin = (way: string): boolean => isWayWithin(way, nearest)
+      onFound({
+        peerId: peer.peerId,
+        sequence,
+        addresses: ways.filter(isWithin),
+        mailboxes: boxesOf(record.value, isWithin),
+        ...(record.value.bundleKey && { bundleKey: record.value.bundleKey }),
+      })
     }
   }
 

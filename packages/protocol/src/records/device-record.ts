@@ -29,7 +29,9 @@ export interface DeviceRecord {
   readonly overlayContact: PackedContacts | undefined
   /** The own node of the overlay behind a NAT, where the owner shows network addresses. */
   readonly overlayClient?: OverlayClient | undefined
-  /** Where messages can be left; none exist yet. */
+  /** 32 bytes: key of the manifest of its last-resort prekey bundle in the overlay (spec/prekeys). */
+  readonly bundleKey?: Uint8Array | undefined
+  /** Where messages can be left (`entryToBox`). */
   readonly mailboxes: readonly RecordEntry[]
   /** What the device does for others; no kind exists yet. */
   readonly services: readonly RecordEntry[]
@@ -58,7 +60,7 @@ export const recordLifetimeMs = 86_400_000
 /** How far the clock that dated a record may be ahead of ours, ms (own choice: an hour, as clocks set by hand are). */
 export const recordSkewMs = 3_600_000
 /** Tags of its extensions. */
-export const deviceRecordTags = { overlayClient: 1 } as const
+export const deviceRecordTags = { overlayClient: 1, bundleKey: 2 } as const
 
 /**
  * A record signed by its device. Ways beyond the bounds are left out, the last ones first, and so are those that would
@@ -69,7 +71,7 @@ export function signDeviceRecord(
   deviceSecretKey: Uint8Array,
   fields: Omit<DeviceRecord, 'deviceKey'>,
 ): Uint8Array {
-  const { sequence, createdAt, overlayContact, overlayClient, mailboxes, services } = fields
+  const { sequence, createdAt, overlayContact, overlayClient, bundleKey, mailboxes, services } = fields
   const head = startStructure()
     .bytes(crypto.ed25519KeyPair(deviceSecretKey).publicKey)
     .u64(sequence)
@@ -78,7 +80,10 @@ export function signDeviceRecord(
   const contact = overlayContact === undefined ? new Uint8Array(0) : encodeOverlayContact(overlayContact)
   const tail = new ByteWriter(64).u8(contact.length).bytes(contact)
   for (const entries of [mailboxes, services]) writeEntries(tail, entries)
-  const extensions = overlayClient === undefined ? [] : [packClient(overlayClient)]
+  const extensions = [
+    ...(overlayClient === undefined ? [] : [packClient(overlayClient)]),
+    ...(bundleKey === undefined ? [] : [{ tag: deviceRecordTags.bundleKey, bytes: bundleKey }]),
+  ]
   const extensionsSize = extensions.reduce((size, { bytes }) => size + 4 + bytes.length, 2)
   // Count of ways, extensions, signature.
   const room = deviceRecordSizeMax - head.length - tail.size - 1 - extensionsSize - signatureSize
@@ -93,12 +98,21 @@ export function signDeviceRecord(
 export function decodeDeviceRecord(bytes: Uint8Array): Result<SignedStructure<DeviceRecord>, DecodeError> {
   const what = 'device record'
   const sizeMax = deviceRecordSizeMax - signatureSize
-  const signed = decodeSigned({ what, sizeMax, read, knownTags: [deviceRecordTags.overlayClient] }, bytes)
-  const [extension] = signed.ok ? signed.value.extensions : []
-  if (!signed.ok || extension === undefined) return signed
-  const client = decodeOverlayClient(extension.bytes)
-  if (!client.ok) return err({ type: 'malformed', what })
-  return ok({ ...signed.value, value: { ...signed.value.value, overlayClient: client.value } })
+  const signed = decodeSigned({ what, sizeMax, read, knownTags: Object.values(deviceRecordTags) }, bytes)
+  if (!signed.ok) return signed
+  const bytesOf = (tag: number): Uint8Array | undefined =>
+    signed.value.extensions.find((extension) => extension.tag === tag)?.bytes
+  const packedClient = bytesOf(deviceRecordTags.overlayClient)
+  const client = packedClient && decodeOverlayClient(packedClient)
+  const bundleKey = bytesOf(deviceRecordTags.bundleKey)
+  if (client?.ok === false || (bundleKey !== undefined && bundleKey.length !== 32))
+    return err({ type: 'malformed', what })
+  const value = {
+    ...signed.value.value,
+    ...(client && { overlayClient: client.value }),
+    ...(bundleKey && { bundleKey }),
+  }
+  return ok({ ...signed.value, value })
 }
 
 /** The record in `bytes`, when `deviceKey` signed it. How old it is, is the caller's to judge (`isRecordFresh`). */

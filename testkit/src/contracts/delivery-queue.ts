@@ -1,15 +1,15 @@
-import type { DeliveryRecord, MessageQueue, QueuedDelivery } from '@miaou/messaging'
+import type { DeliveryQueue, DeliveryRecord, QueuedDelivery } from '@miaou/messaging'
 import { afterEach, describe, expect, test } from 'vitest'
 
-/** What an adapter of the port `MessageQueue` gives to be tested; the table of messages lies beside the queue. */
+/** What an adapter of the port `DeliveryQueue` gives to be tested; the table of messages lies beside the queue. */
 export interface MessageQueueHarness {
-  readonly queue: MessageQueue
+  readonly queue: DeliveryQueue
   /** Stores an outgoing message to a contact, with these 16 bytes as its id. Returns its position. */
   addMessage(message: { readonly id: Uint8Array; readonly contact: number; readonly expiresAt: number }): number
   /** Runs `body` in one transaction; a throw inside rolls back and is thrown on. */
   transaction<T>(body: () => T): T
   /** Closes and opens the same queue again. Called only where `isLasting`. */
-  reopen(): MessageQueue
+  reopen(): DeliveryQueue
   dispose(): void
 }
 
@@ -31,13 +31,13 @@ export interface MessageQueueTraits {
   readonly isLasting: boolean
 }
 
-/** What every adapter of `MessageQueue` must do; `make` is called for each test. */
-export function describeMessageQueueContract(
+/** What every adapter of `DeliveryQueue` must do; `make` is called for each test. */
+export function describeDeliveryQueueContract(
   name: string,
   { isLasting }: MessageQueueTraits,
   make: () => MessageQueueHarness,
 ): void {
-  describe(`MessageQueue contract: ${name}`, () => {
+  describe(`DeliveryQueue contract: ${name}`, () => {
     const harnesses: MessageQueueHarness[] = []
     let idCount = 0
 
@@ -76,7 +76,7 @@ export function describeMessageQueueContract(
     const positions = (deliveries: Iterable<QueuedDelivery>): number[] =>
       [...deliveries].map(({ message }) => message.position)
 
-    const recordOf = (queue: MessageQueue, message: number, of: number = device): DeliveryRecord | undefined => {
+    const recordOf = (queue: DeliveryQueue, message: number, of: number = device): DeliveryRecord | undefined => {
       const found = [...queue.ofMessage(message)].find((delivery) => delivery.device === of)
       if (!found) return undefined
       const { state, reason, attempts, refusals, nextTryAt } = found

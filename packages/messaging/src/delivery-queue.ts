@@ -44,9 +44,9 @@ export interface DeadlineBounds {
  * Port: the deliveries of our messages, one for each message and device, over the messages of the history. A delivery is
  * pending while its state is `queued`, `sent` or `held`. Synchronous, inside the caller's transaction: what is rolled
  * back never happened, what is committed is there after a crash. Every method may throw `StoreFailure`. A key that is
- * not there changes nothing. Its contract suite is testkit's `describeMessageQueueContract`.
+ * not there changes nothing. Its contract suite is testkit's `describeDeliveryQueueContract`.
  */
-export interface MessageQueue {
+export interface DeliveryQueue {
   /** A new delivery: `sent` once, or `queued` and never sent. */
   add(key: DeliveryKey, state: 'queued' | 'sent'): void
   /**
@@ -91,7 +91,7 @@ export interface MessageQueue {
 }
 
 /** The queue in the table `deliveries` of the engine's database (spec/messaging, "Tables"). */
-export class SqlMessageQueue implements MessageQueue {
+export class SqlDeliveryQueue implements DeliveryQueue {
   readonly #store: Store
 
   /** `store`: migrated. */

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openSqliteStore, type SqliteStore } from '@miaou/host-node'
-import { migrate, SqlMessageQueue } from '@miaou/messaging'
-import { describeMessageQueueContract, type MessageQueueHarness } from '@miaou/testkit'
+import { migrate, SqlDeliveryQueue } from '@miaou/messaging'
+import { describeDeliveryQueueContract, type MessageQueueHarness } from '@miaou/testkit'
 import { unwrap } from './fixture.ts'
 
 function openMigrated(path: string): SqliteStore {
@@ -15,7 +15,7 @@ function openMigrated(path: string): SqliteStore {
 function createHarness(path: string, folder: string | undefined): MessageQueueHarness {
   let store = openMigrated(path)
   return {
-    queue: new SqlMessageQueue(store),
+    queue: new SqlDeliveryQueue(store),
     addMessage: ({ id, contact, expiresAt }) =>
       store.run(
         `INSERT INTO messages (id, contact, outgoing, state, sent_at, stored_at, expires_at, text)
@@ -26,7 +26,7 @@ function createHarness(path: string, folder: string | undefined): MessageQueueHa
     reopen() {
       store.close()
       store = openMigrated(path)
-      return new SqlMessageQueue(store)
+      return new SqlDeliveryQueue(store)
     },
     dispose() {
       store.close()
@@ -35,9 +35,9 @@ function createHarness(path: string, folder: string | undefined): MessageQueueHa
   }
 }
 
-describeMessageQueueContract('SQLite in memory', { isLasting: false }, () => createHarness(':memory:', undefined))
+describeDeliveryQueueContract('SQLite in memory', { isLasting: false }, () => createHarness(':memory:', undefined))
 
-describeMessageQueueContract('SQLite in a file', { isLasting: true }, () => {
+describeDeliveryQueueContract('SQLite in a file', { isLasting: true }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'miaou-queue-'))
   return createHarness(join(folder, 'home.db'), folder)
 })
