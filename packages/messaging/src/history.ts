@@ -197,6 +197,7 @@ export function deliveryView(context: Context, device: Device, facts: DeliveryFa
 
 function pendingReason(device: Device, facts: DeliveryFacts): StateReason | undefined {
   if (device.contact.forked) return 'device-list-fork'
+  if (device.contact.changed !== undefined) return 'key-changed'
   if (device.contact.state === 'blocked') return 'blocked'
   if (facts.reason !== undefined) return facts.reason
   if (device.lane === undefined) return 'recipient-offline'

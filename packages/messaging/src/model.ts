@@ -6,8 +6,9 @@ import type { ContactState } from './views.ts'
 /** A person, as kept in memory; the table `contacts` is the truth. `stranger`: has a session and has not written yet. */
 export interface Contact {
   readonly id: number
-  readonly account: AccountId
-  readonly accountKey: Uint8Array
+  /** These two change only when the person accepts a changed account key. */
+  account: AccountId
+  accountKey: Uint8Array
   state: ContactState | 'stranger'
   /** What they call themselves. */
   name: string

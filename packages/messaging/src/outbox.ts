@@ -439,7 +439,8 @@ export class Outbox {
 
 /** Whether messages may go to this device's person now. */
 export function isOpen(device: Device): boolean {
-  return device.contact.state === 'contact' && !device.contact.forked
+  const { state, forked, changed } = device.contact
+  return state === 'contact' && !forked && changed === undefined
 }
 
 /** Looks at everything that waits for a device again. */
