@@ -67,6 +67,36 @@ export interface MessagingLimits {
   readonly prekeyLifetimeMs: number
   /** One-time prekeys that are given out and not used yet; without room a bundle carries none. */
   readonly oneTimePrekeysMax: number
+  /** One-time prekeys laid in boxes and not used yet; without room boxes get the last-resort bundle alone. */
+  readonly boxPrekeysMax: number
+  /** One-time bundles that a box is filled up to, and the number below which it is filled up. */
+  readonly boxBundlesMax: number
+  readonly boxBundlesMin: number
+  /** Age at which a sealing key is deleted, ms: what was sealed with it at its last has expired long before. */
+  readonly sealingKeyLifetimeMs: number
+  /** Hashes of delivery tokens in one box, over all contacts and invites. */
+  readonly boxTokensMax: number
+  /** Tokens ahead of the highest that a contact has used; fewer where there are many contacts. */
+  readonly tokensAhead: number
+  /** Tokens of one use of an invite. */
+  readonly tokensPerInviteUse: number
+  /** Wait after a supply before the box's stock is held against it, ms: it is on its way. */
+  readonly supplyWaitMs: number
+  /** Unlinked strangers whose first message a mailbox brings, at once, and ms until one more. */
+  readonly mailStrangersBurst: number
+  readonly mailStrangerRefillMs: number
+  /** Texts of one contact that wait for an earlier one, and their bytes. */
+  readonly waitingTextsMax: number
+  readonly waitingBytesMax: number
+  /** Wait before an earlier text is asked for, ms; doubles up to `missingWaitMsMax`. */
+  readonly missingWaitMs: number
+  readonly missingWaitMsMax: number
+  /** Running time after which a text is shown although an earlier one is missing, ms. */
+  readonly waitingMsMax: number
+  /** Digests of opened messages, by which a repeated one is told from one of a copied sender. */
+  readonly seenMessagesMax: number
+  /** UTF-8 bytes of a stranger's first text. */
+  readonly requestTextSizeMax: number
   /** Ids of sessions that began without one-time prekeys, remembered against replay (PQXDH §4.2). */
   readonly sessionStartsMax: number
   /** First wait for an answer to a query, ms; doubles up to `queryWaitMsMax`. */
@@ -76,7 +106,7 @@ export interface MessagingLimits {
 
 /**
  * From the rows: directRetriesMs (G11), backoff (G16), refusalsMax, expiryMs (G13); from DECISIONS: clockSkewMs,
- * backoffSpread. Own choices, guesses as to the value: all others; windowCountMax is what one receipt can cover.
+ * backoffSpread, tokensAhead. Own choices, guesses as to the value: all others; windowCountMax is what one receipt can cover.
  */
 export const defaultMessagingLimits: MessagingLimits = {
   contactsMax: 10_000,
@@ -115,6 +145,23 @@ export const defaultMessagingLimits: MessagingLimits = {
   prekeyRotationMs: 7 * dayMs,
   prekeyLifetimeMs: 21 * dayMs,
   oneTimePrekeysMax: 512,
+  boxPrekeysMax: 2048,
+  boxBundlesMax: 32,
+  boxBundlesMin: 16,
+  sealingKeyLifetimeMs: 28 * dayMs,
+  boxTokensMax: 16_384,
+  tokensAhead: 64,
+  tokensPerInviteUse: 4,
+  supplyWaitMs: 30_000,
+  mailStrangersBurst: 64,
+  mailStrangerRefillMs: 1000,
+  waitingTextsMax: 1000,
+  waitingBytesMax: 4_194_304,
+  missingWaitMs: 5000,
+  missingWaitMsMax: 10 * minuteMs,
+  waitingMsMax: dayMs,
+  seenMessagesMax: 10_000,
+  requestTextSizeMax: 2048,
   sessionStartsMax: 4096,
   queryWaitMs: 2000,
   queryWaitMsMax: minuteMs,
