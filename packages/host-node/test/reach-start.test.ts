@@ -86,7 +86,13 @@ describe('what is made of it', () => {
       webrtcLibrary: 'werift',
       discovery: new SilentDiscovery(),
     })
-    const relaying = await createRelaying({ settings, keyring, log, adapters })
+    const relaying = await createRelaying({
+      settings,
+      home: mkdtempSync(join(tmpdir(), 'miaou-reach-')),
+      keyring,
+      log,
+      adapters,
+    })
     cleanups.push(async () => {
       await relaying.stun?.stop()
       await relaying.relayHost?.stop()

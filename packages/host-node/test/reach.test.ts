@@ -101,6 +101,7 @@ class Desk {
         addClients: () => undefined,
       },
       relayHost: undefined,
+      mailboxHost: undefined,
       stun: undefined,
       createPortMapper: () => this.router,
       nextPipe: () => ++pipes as PipeId,

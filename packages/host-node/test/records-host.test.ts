@@ -479,7 +479,7 @@ describe('[W18] relays to keep reservations at', () => {
   test('a contact passes on what served it: taken when good, and passed on in turn only when it served us', async () => {
     const desk = new Desk()
     const record = serviceRecord(40, 'wss://relay.stranger.org')
-    const heard = { peerId: friendId, locatorKey: friendLocator, sequence: 1, addresses: [] }
+    const heard = { peerId: friendId, locatorKey: friendLocator, sequence: 1, addresses: [], mailboxes: [] }
     desk.host.heard({ ...heard, services: [record, new Uint8Array(5), serviceRecord(41, 'ws://10.0.0.1:80')] })
     expect(desk.host.info().counters).toEqual({ 'relay-learnt': 1, 'relay-refused': 2 })
     desk.host.setWanted([], ownLocator)
@@ -502,6 +502,7 @@ describe('[W18] relays to keep reservations at', () => {
       locatorKey: friendLocator,
       sequence: 1,
       addresses: [],
+      mailboxes: [],
       services: [serviceRecord(40, 'wss://relay.stranger.org')],
     })
     const key = crypto.ed25519KeyPair(new Uint8Array(32).fill(40))

@@ -128,7 +128,7 @@ test('[O65] [O66] [W21] a node learns of relays from others: their own, and one 
     ...others,
   })
   const peerId = keyToPeerId(ben.home.deviceKey.publicKey)
-  const heard = { peerId, locatorKey: systemRandom.bytes(32), sequence: 0, addresses: [] }
+  const heard = { peerId, locatorKey: systemRandom.bytes(32), sequence: 0, addresses: [], mailboxes: [] }
   records(hub.home, hub.host, tells(hub, toldByHub)).heard({ ...heard, services: [service] })
   await expect.poll(() => [toldByAnn.at(-1), toldByHub.at(-1)], { timeout: 20_000 }).toEqual([1, 1])
 

@@ -106,7 +106,7 @@ class Desk {
   }
 
   hear(services: readonly Uint8Array[], overlayClient?: OverlayClient): void {
-    this.host.heard({ peerId: friendId, locatorKey, sequence: 1, addresses: [], services, overlayClient })
+    this.host.heard({ peerId: friendId, locatorKey, sequence: 1, addresses: [], mailboxes: [], services, overlayClient })
   }
 
   clientTold(): OverlayClient | undefined {

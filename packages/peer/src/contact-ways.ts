@@ -226,8 +226,8 @@ export class ContactWaysExchange {
     if (addresses.length < (record?.ways.length ?? 0)) this.#count('ways-elsewhere')
     const { sequence = 0, overlayClient, bundleKey } = record ?? {}
     const mailboxes = boxesOf(record, (way) => this.#isForUs(way, link))
-    const ways = { peerId, locatorKey, sequence, addresses, mailboxes, services, overlayClient }
-    this.#outputs.push({ type: 'ways', ...ways, ...(bundleKey && { bundleKey }) })
+    const heard = { peerId, locatorKey, sequence, addresses, mailboxes, services, overlayClient }
+    this.#outputs.push({ type: 'ways', ...heard, ...(bundleKey && { bundleKey }) })
   }
 
   #verify(peerId: PeerId, bytes: Uint8Array): DeviceRecord | 'refused' {

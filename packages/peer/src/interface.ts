@@ -13,6 +13,8 @@ import type {
   CircuitsInput,
   CircuitsOutput,
   DiscoveredPeer,
+  MailboxesInput,
+  MailboxesOutput,
   NetworkEvent,
   NetworkInput,
   NetworkOutput,
@@ -30,6 +32,13 @@ export type PeerInput =
       readonly type: 'circuits'
       readonly input: Extract<CircuitsInput, { readonly type: 'relays' | 'transport' | 'measure' }>
     }
+  /** Where own boxes are to be kept, and the pipes to mailboxes that are dialled straight. */
+  | {
+      readonly type: 'mailboxes'
+      readonly input: Extract<MailboxesInput, { readonly type: 'mailboxes' | 'transport' }>
+    }
+  /** Answers `find-bundle`. `bytes`: undefined where the overlay has none. */
+  | { readonly type: 'found-bundle'; readonly id: number; readonly bytes: Uint8Array | undefined }
   | { readonly type: 'command'; readonly id: number; readonly command: MessagingCommand }
   /** The whole list a discovery holds now. */
   | { readonly type: 'discovered'; readonly peers: readonly DiscoveredPeer[] }
@@ -52,6 +61,12 @@ export type PeerOutput =
     >
   /** `write` and `close` of such a pipe are those above. */
   | Extract<CircuitsOutput, { readonly type: 'relay-dial' | 'reservations' | 'ice-servers' | 'measured' }>
+  /** `write` and `close` of such a pipe are those above. */
+  | Extract<MailboxesOutput, { readonly type: 'mailbox-dial' | 'boxes' }>
+  /** The mailboxes of a device gave no prekey bundle: the overlay may. `bundleKey`: of its manifest, 32 bytes. */
+  | { readonly type: 'find-bundle'; readonly id: number; readonly bundleKey: Uint8Array }
+  /** The own last-resort bundle, sealed, to be stored in the overlay in parts. */
+  | Extract<MessagingOutput, { readonly type: 'last-resort' }>
   | {
       readonly type: 'reply'
       readonly id: number

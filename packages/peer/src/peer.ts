@@ -14,6 +14,8 @@ import {
   type CircuitsEngine,
   type CircuitsInput,
   type ConnectionView,
+  type MailboxesEngine,
+  type MailboxView,
   Network,
   type NetworkIdentity,
   type NetworkInput,
@@ -26,6 +28,7 @@ import { ContactWaysExchange, type ContactWaysInput, type ContactWaysOutput } fr
 import type { GossipEngine, GossipView } from './gossip-interface.ts'
 import type { PeerInput, PeerOutput } from './interface.ts'
 import { Neighbourhood, type SeenPeer, type Sightings } from './neighbourhood.ts'
+import { Post } from './post.ts'
 import { RelayedNetwork, type RelayedOutput } from './relayed-network.ts'
 
 /** Row C04: what a peer says of itself on the LAN. */
@@ -64,6 +67,8 @@ export interface PeerOptions {
   readonly relayOnly?: boolean
   /** Makes circuits through relays; undefined for a peer that uses none. */
   readonly circuits?: CircuitsEngine
+  /** Keeps boxes at mailboxes and leaves messages there; undefined for a peer that uses none. */
+  readonly mailboxes?: MailboxesEngine
   /** Where `features` has `gossip`: the engine, made with `linkedGossipOptions`. */
   readonly gossip?: GossipEngine
 }
@@ -80,6 +85,7 @@ export class Peer {
   readonly #neighbourhood: Neighbourhood
   readonly #contactLinks: ContactLinks
   readonly #contactWays: ContactWaysExchange
+  readonly #post: Post
   /** What the last stage of the batch has to handle. */
   #beside: (ContactLinksInput | ContactWaysInput)[] = []
   #haveContactsChanged = false
@@ -96,7 +102,9 @@ export class Peer {
     this.#network = new RelayedNetwork(
       new Network({ crypto, random, jitter, identity: options.network, features, webrtc, relayOnly }, options.nextPipe),
       options.circuits,
+      options.mailboxes,
     )
+    this.#post = new Post(options.mailboxes !== undefined)
     this.#messaging = new Messaging({ crypto, random, jitter, store, identity: options.messaging })
     this.#neighbourhood = new Neighbourhood(crypto, random, {
       peerId: options.network.peerId,
@@ -142,6 +150,11 @@ export class Peer {
     return this.#network.relays()
   }
 
+  /** Own boxes, best first. */
+  mailboxes(): readonly MailboxView[] {
+    return this.#network.mailboxes()
+  }
+
   seenPeers(): readonly SeenPeer[] {
     return this.#neighbourhood.seenPeers()
   }
@@ -179,6 +192,13 @@ export class Peer {
       case 'circuits':
         this.#driveCircuits(now, input.input, outputs, messagingInputs)
         return
+      case 'mailboxes':
+        for (const output of this.#network.handleMailboxes(now, input.input))
+          this.#route(output, outputs, messagingInputs)
+        return
+      case 'found-bundle':
+        messagingInputs.push({ ...input, type: 'bundle' })
+        return
       case 'command':
         messagingInputs.push(input)
         return
@@ -186,6 +206,9 @@ export class Peer {
       case 'overlay-node':
       case 'own-ways':
         this.#beside.push(input)
+        if (input.type === 'own-ways') {
+          messagingInputs.push({ type: 'own-record', record: input.ways?.record ?? new Uint8Array(0) })
+        }
         return
       case 'device-ways':
         messagingInputs.push(input)
@@ -288,6 +311,22 @@ export class Peer {
       case 'event':
         outputs.push({ type: 'event', event: { type: 'network', event: output.event } })
         return
+      case 'boxes':
+        outputs.push(output)
+        messagingInputs.push(output)
+        return
+      case 'bundle': {
+        const bundleKey = this.#post.takeBundleKey(output.id)
+        if (output.bytes === undefined && bundleKey) outputs.push({ type: 'find-bundle', id: output.id, bundleKey })
+        else messagingInputs.push(output)
+        return
+      }
+      case 'fetched':
+      case 'deposited':
+      case 'checked':
+      case 'stale-start':
+        messagingInputs.push(output)
+        return
       default:
         outputs.push(output)
     }
@@ -379,6 +418,23 @@ export class Peer {
         this.#drive(now, output, outputs, followUps)
         outputs.push(output)
         return
+      case 'last-resort':
+        outputs.push(output)
+        return
+      case 'start':
+      case 'supply':
+      case 'acknowledge':
+      case 'deposit':
+      case 'check':
+      case 'fetch-bundle': {
+        const asked = this.#post.ask(output)
+        if (asked.type === 'answer') followUps.push(asked.answer)
+        else if (asked.type === 'find') outputs.push(asked.find)
+        else if (asked.type === 'input') {
+          for (const each of this.#network.handleMailboxes(now, asked.input)) this.#route(each, outputs, followUps)
+        }
+        return
+      }
       default:
         this.#drive(now, output, outputs, followUps)
     }

@@ -195,7 +195,7 @@ describe('ways to contacts', () => {
     bob.kill()
     town.settle()
     const before = wantedOf(alice).length
-    const ways = { type: 'device-ways', peerId: bob.peerId, sequence: 7, addresses: [found] } as const
+    const ways = { type: 'device-ways', peerId: bob.peerId, sequence: 7, addresses: [found], mailboxes: [] } as const
     alice.handle(ways)
     expect(wantedOf(alice)).toHaveLength(before + 1)
     const told = wantedOf(alice)
@@ -218,7 +218,13 @@ describe('ways to contacts', () => {
     const { town, alice } = friends()
     const carol = town.add('carol')
     const before = wantedOf(alice).length
-    alice.handle({ type: 'device-ways', peerId: carol.peerId, sequence: 7, addresses: ['ws://203.0.113.9:9999'] })
+    alice.handle({
+      type: 'device-ways',
+      peerId: carol.peerId,
+      sequence: 7,
+      addresses: ['ws://203.0.113.9:9999'],
+      mailboxes: [],
+    })
     town.settle()
     expect(wantedOf(alice)).toHaveLength(before)
     expect(alice.peer.connection(carol.peerId)?.addresses ?? []).toEqual([])
@@ -227,7 +233,13 @@ describe('ways to contacts', () => {
   test('[disk full] where ways cannot be stored nobody is told of them, and the next record counts', () => {
     const { alice, bob } = friends()
     const before = wantedOf(alice).length
-    const ways = { type: 'device-ways', peerId: bob.peerId, sequence: 7, addresses: ['ws://203.0.113.9:9999'] } as const
+    const ways = {
+      type: 'device-ways',
+      peerId: bob.peerId,
+      sequence: 7,
+      addresses: ['ws://203.0.113.9:9999'],
+      mailboxes: [],
+    } as const
     alice.store.commitFailure = new StoreFailure('full', 'full')
     alice.handle(ways)
     expect(wantedOf(alice)).toHaveLength(before)

@@ -21,7 +21,6 @@ import {
 } from '@miaou/messaging'
 import type {
   Advertisement,
-  CircuitsEngine,
   ConnectionView,
   DiscoveryError,
   LinkError,
@@ -32,12 +31,10 @@ import type {
 import { type GossipEngine, gossipFeature, Peer, type PeerEvent, type PeerOutput } from '@miaou/peer'
 import { type HomeLock, type LockHomeError, lockHome } from '../home/lock.ts'
 import { toHomeRefused } from '../home/refused.ts'
-import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import type { BootstrapNode } from '../overlay/bootstrap-node.ts'
 import { createOverlay } from '../overlay/create.ts'
 import { type OverlaySettings, settingsOfRun } from '../overlay/settings.ts'
 import type { OverlaySide } from '../overlay/side.ts'
-import type { RelayHost } from '../relay/relay-host.ts'
 import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
 import { type AdapterOptions, type Adapters, createAdapters, interfacesText } from './adapters.ts'
 import { type Config, type ConfigError, loadConfig } from './config.ts'
@@ -48,11 +45,10 @@ import { createGossipEngine, GossipFace, gossipKeyPair } from './gossip-face.ts'
 import type { NetworkInfo, PeerHandle, PeerView, Stopped } from './handle.ts'
 import { databasePath, type OpenHomeError, openHome } from './home.ts'
 import type { PeerIdentity } from './identity.ts'
-import type { CreatePortMapper } from './mapped-ports.ts'
 import { Pending } from './pending.ts'
 import { Reach } from './reach.ts'
 import type { ReachSettings } from './reach-settings.ts'
-import { createRelaying, reachSettingsOfRun } from './reach-start.ts'
+import { createRelaying, type Relaying, reachSettingsOfRun } from './reach-start.ts'
 import { systemClock, systemJitter, systemRandom } from './system.ts'
 import { openUserKeys } from './user-keys.ts'
 
@@ -133,7 +129,7 @@ export async function startPeer(options: StartPeerOptions): Promise<Result<PeerH
     }),
     // Who never has a link has nobody to gossip with.
     options.offline === true ? undefined : createGossipEngine(crypto, gossipKey),
-    createRelaying({ settings, keyring, log, adapters }),
+    createRelaying({ settings, home: options.home, keyring, log, adapters }),
   ])
   const parts = { crypto, keyring, identity, store: store.value, lock: lock.value }
   const beside = { overlay, gossip, gossipKey: gossipKey.publicKey, ...relaying }
@@ -174,16 +170,10 @@ interface Opened {
 }
 
 /** What the peer does beside messages. */
-interface Beside {
+interface Beside extends Relaying {
   readonly overlay: OverlaySide
   readonly gossip: GossipEngine | undefined
   readonly gossipKey: Uint8Array
-  readonly relayHost: RelayHost | undefined
-  readonly stun: StunAnswerer | undefined
-  /** Makes the engine of circuits; a peer that stays offline has none. */
-  readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
-  /** Asks the router to let others in; undefined where it is not asked. */
-  readonly createPortMapper: CreatePortMapper | undefined
 }
 
 /** What one run was told, and `config.json` where it was told nothing. */
@@ -229,8 +219,9 @@ class PeerHost implements PeerHandle {
     this.keys = openUserKeys(crypto, systemRandom, keyring, () => systemClock.now().wall)
     const nextPipe = (): PipeId => this.#nextPipe++ as PipeId
     this.#adapters = adapters
-    const { overlay, gossip, gossipKey, relayHost, stun, createCircuits, createPortMapper } = beside
+    const { overlay, gossip, gossipKey, createCircuits, createMailboxes } = beside
     const circuits = createCircuits?.(nextPipe)
+    const mailboxes = createMailboxes?.(nextPipe)
     this.overlay = overlay
     this.gossip = new GossipFace(
       gossipKey,
@@ -249,6 +240,7 @@ class PeerHost implements PeerHandle {
       nextPipe,
       relayOnly: options.relayOnly ?? false,
       ...(circuits === undefined ? {} : { circuits }),
+      ...(mailboxes === undefined ? {} : { mailboxes }),
       ...(gossip === undefined ? {} : { gossip }),
     })
     this.#loop = new DriveLoop({
@@ -272,10 +264,7 @@ class PeerHost implements PeerHandle {
       keyring,
       deviceKey: identity.messaging.deviceKey,
       adapters,
-      overlay,
-      relayHost,
-      stun,
-      createPortMapper,
+      ...beside,
       nextPipe,
       push: (input) => this.#loop.push(input),
       connection: (peerId) => this.#view(peerId),
@@ -393,6 +382,10 @@ class PeerHost implements PeerHandle {
       case 'measured':
       case 'heard-ways':
       case 'wanted':
+      case 'mailbox-dial':
+      case 'boxes':
+      case 'find-bundle':
+      case 'last-resort':
         this.#reach.perform(output)
         return
       case 'overlay-hints':
@@ -445,13 +438,16 @@ class PeerHost implements PeerHandle {
       relays: () => this.#reach.use.views(this.#peer.relays()),
       addRelay: (relay) => (this.#stopping === undefined ? this.#reach.use.add(relay) : err({ type: 'stopped' })),
       removeRelay: (relay) => (this.#stopping === undefined ? this.#reach.use.remove(relay) : err({ type: 'stopped' })),
+      mailboxes: () => this.#reach.mail.views(this.#peer.mailboxes()),
+      addMailbox: (box) => (this.#stopping === undefined ? this.#reach.mail.add(box) : err({ type: 'stopped' })),
+      removeMailbox: (box) => (this.#stopping === undefined ? this.#reach.mail.remove(box) : err({ type: 'stopped' })),
       measure: (relay) =>
         this.#stopping === undefined ? this.#reach.use.measure(relay) : Promise.resolve(err({ type: 'stopped' })),
     }
   }
 
   #info(): NetworkInfo {
-    const relay = this.#reach.serving()
+    const serving = this.#reach.servings()
     const { publicUrl } = this.#settings
     return {
       peerId: this.peerId,
@@ -466,7 +462,8 @@ class PeerHost implements PeerHandle {
       reservations: this.#reach.use.reservations,
       relayOnly: this.#settings.relayOnly ?? false,
       portMapping: this.#reach.portMapping,
-      ...(relay === undefined ? {} : { serving: { relay } }),
+      mailboxes: this.#reach.mail.views(this.#peer.mailboxes()),
+      ...(serving === undefined ? {} : { serving }),
       ...(publicUrl === undefined ? {} : { publicUrl }),
     }
   }

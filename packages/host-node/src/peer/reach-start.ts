@@ -1,11 +1,13 @@
 import { equalBytes, err, type Log, ok, type Result } from '@miaou/core'
 import type { Keyring } from '@miaou/keyring'
-import type { CircuitsEngine, PipeId } from '@miaou/network'
+import type { CircuitsEngine, MailboxesEngine, PipeId } from '@miaou/network'
 import type { RelayAddress } from '@miaou/protocol'
+import type { MailboxHost } from '../mailbox/mailbox-host.ts'
 import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
 import type { Adapters } from './adapters.ts'
 import { type ConfigError, configPath } from './config.ts'
+import { isSameMailbox } from './known-mailboxes.ts'
 import type { CreatePortMapper } from './mapped-ports.ts'
 import { configuredRelaysMax, type ReachSettings } from './reach-settings.ts'
 import { systemClock, systemJitter, systemRandom } from './system.ts'
@@ -31,11 +33,19 @@ export function reachSettingsOfRun(
   if (relays.length > chosenRelaysMax) {
     return bad(`more than ${chosenRelaysMax} relays were named, those of the configuration included`)
   }
+  const mailboxes = [...(run.mailboxes ?? []), ...(configured.mailboxes ?? [])].filter(
+    (mailbox, index, all) => all.findIndex((other) => isSameMailbox(other, mailbox)) === index,
+  )
   const relay = run.serve?.relay && { ...configured.serve?.relay, ...run.serve.relay }
-  const serve = relay === undefined ? configured.serve : { relay }
-  const settings = { ...configured, ...run, relays, ...(serve === undefined ? {} : { serve }) }
+  const mailbox = run.serve?.mailbox && { ...configured.serve?.mailbox, ...run.serve.mailbox }
+  const isServing = relay !== undefined || mailbox !== undefined
+  const serve = isServing ? { ...(relay && { relay }), ...(mailbox && { mailbox }) } : configured.serve
+  const settings = { ...configured, ...run, relays, mailboxes, ...(serve === undefined ? {} : { serve }) }
   if (settings.relayOnly === true && settings.serve?.relay !== undefined) {
     return bad('a relay is dialled at its address, which "relayOnly" hides: choose one of the two')
+  }
+  if (settings.relayOnly === true && settings.serve?.mailbox !== undefined) {
+    return bad('a mailbox is dialled at its address, which "relayOnly" hides: choose one of the two')
   }
   return ok(settings)
 }
@@ -48,24 +58,29 @@ export interface Relaying {
   readonly relayHost: RelayHost | undefined
   readonly stun: StunAnswerer | undefined
   readonly createCircuits: ((nextPipe: () => PipeId) => CircuitsEngine) | undefined
+  readonly mailboxHost: MailboxHost | undefined
+  readonly createMailboxes: ((nextPipe: () => PipeId) => MailboxesEngine) | undefined
   readonly createPortMapper: CreatePortMapper | undefined
 }
 
 /** Loads the engines of relays: that which uses them, and where it is asked for that which is one. */
 export async function createRelaying(options: {
   readonly settings: ReachSettings & { readonly offline?: boolean; readonly loopbackOnly?: boolean }
+  readonly home: string
   readonly keyring: Pick<Keyring, 'storeKey'>
   readonly log: Log
   readonly adapters: Adapters
 }): Promise<Relaying> {
   const { settings, keyring, log, adapters } = options
   if (settings.offline === true) {
-    return { relayHost: undefined, stun: undefined, createCircuits: undefined, createPortMapper: undefined }
+    const none = { relayHost: undefined, mailboxHost: undefined, stun: undefined }
+    return { ...none, createCircuits: undefined, createMailboxes: undefined, createPortMapper: undefined }
   }
-  const [{ Circuits }, { createPseudonyms }, { createNodeCrypto }] = await Promise.all([
+  const [{ Circuits, Mailboxes }, { createPseudonyms }, { createNodeCrypto }, owners] = await Promise.all([
     import('@miaou/network'),
     import('../relay/pseudonyms.ts'),
     import('../crypto/node-crypto.ts'),
+    import('../mailbox/owner-pseudonyms.ts'),
   ])
   const crypto = await createNodeCrypto()
   const pseudonymFor = createPseudonyms(crypto, keyring)
@@ -76,6 +91,21 @@ export async function createRelaying(options: {
     stun,
     createCircuits: (nextPipe) =>
       new Circuits({ crypto, random: systemRandom, jitter: systemJitter, pseudonymFor }, nextPipe),
+    mailboxHost: settings.serve?.mailbox === undefined ? undefined : await createMailbox(options),
+    createMailboxes: (nextPipe) =>
+      new Mailboxes(
+        {
+          crypto,
+          random: systemRandom,
+          jitter: systemJitter,
+          pseudonymFor: owners.createBoxPseudonyms(crypto, keyring),
+          freshPseudonym: () => owners.freshPseudonym(crypto, systemRandom),
+          // Who hides leaves messages through relays alone, and fetches through them too.
+          directDeposits: settings.relayOnly !== true,
+          ownerThroughRelay: settings.relayOnly === true,
+        },
+        nextPipe,
+      ),
     createPortMapper: await loadPortMapper(settings),
   }
 }
@@ -128,6 +158,32 @@ async function createRelay(
     onCrash: (error) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
       log.write('error', 'relay-crashed', { error: text })
+    },
+  })
+}
+
+async function createMailbox({
+  settings,
+  home,
+  keyring,
+  log,
+  adapters,
+}: Parameters<typeof createRelaying>[0]): Promise<MailboxHost | undefined> {
+  const { websocket } = adapters
+  const channel = websocket.channel?.bind(websocket)
+  if (channel === undefined) return undefined
+  const { createMailboxHost } = await import('../mailbox/mailbox-host.ts')
+  return createMailboxHost({
+    home,
+    random: systemRandom,
+    clock: systemClock,
+    keyring,
+    log,
+    websocket: { channel },
+    quotas: settings.serve?.mailbox ?? {},
+    onCrash: (error) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      log.write('error', 'mailbox-crashed', { error: text })
     },
   })
 }

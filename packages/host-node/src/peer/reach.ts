@@ -10,9 +10,11 @@ import {
   type PeerInput,
   type PeerOutput,
 } from '@miaou/peer'
+import type { MailboxHost } from '../mailbox/mailbox-host.ts'
 import type { StunAnswerer } from '../nat/stun-answerer.ts'
 import { SealedDocument } from '../overlay/sealed-document.ts'
 import type { OverlaySide } from '../overlay/side.ts'
+import { LastResort } from '../records/last-resort.ts'
 import { RecordsHost } from '../records/records-host.ts'
 import { relayServiceKey } from '../relay/pseudonyms.ts'
 import type { RelayHost } from '../relay/relay-host.ts'
@@ -20,8 +22,10 @@ import type { IceServer } from '../webrtc/options.ts'
 import type { NameLookup } from '../websocket/dial-scope.ts'
 import type { Adapters } from './adapters.ts'
 import { AddedRelays, addedRelaysSizeMax } from './added-relays.ts'
-import type { PortMapping, RelayServing } from './handle.ts'
+import type { MailboxServing, PortMapping, RelayServing, Serving } from './handle.ts'
 import { type IceServerSetting, iceServersAt, iceServersRenewAt, turnPeriodMs } from './ice-servers.ts'
+import { KnownMailboxes, knownMailboxesSizeMax } from './known-mailboxes.ts'
+import { MailboxUse } from './mailbox-use.ts'
 import { type CreatePortMapper, MappedPorts } from './mapped-ports.ts'
 import { NatWatch } from './nat-watch.ts'
 import { OfferedServers } from './offered-servers.ts'
@@ -51,6 +55,8 @@ export interface ReachOptions {
   readonly overlay: Pick<OverlaySide, 'info' | 'putRecord' | 'get' | 'services' | 'setServices' | 'addClients'>
   /** Undefined: this peer serves nobody. */
   readonly relayHost: Pick<RelayHost, 'relayId' | 'relayAddress' | 'isBroken' | 'start' | 'stop' | 'view'> | undefined
+  /** Undefined: this peer keeps nobody's messages. */
+  readonly mailboxHost: MailboxHost | undefined
   /** Answers STUN beside it. */
   readonly stun: Pick<StunAnswerer, 'port' | 'counters' | 'stop'> | undefined
   /** Undefined: no router is asked for anything. */
@@ -69,9 +75,11 @@ export interface ReachOptions {
  */
 export class Reach {
   readonly use: RelayUse
+  readonly mail: MailboxUse
   readonly nat: NatWatch
   readonly #options: ReachOptions
   readonly #records: RecordsHost
+  readonly #bundles: LastResort
   readonly #ports: MappedPorts
   readonly #offered: OfferedServers
   #listening: readonly string[] = []
@@ -81,7 +89,7 @@ export class Reach {
   constructor(options: ReachOptions) {
     this.#options = options
     const { settings, usesOverlay, crypto, random, jitter, clock, log, home, keyring, deviceKey } = options
-    const { adapters, overlay, relayHost, nextPipe, push, connection, relays } = options
+    const { adapters, overlay, relayHost, mailboxHost, nextPipe, push, connection, relays } = options
     const configured = settings.relays ?? []
     const added = new AddedRelays(
       new SealedDocument({
@@ -119,7 +127,10 @@ export class Reach {
       connection,
       relays,
       onOwnWays: (ways) => push({ type: 'own-ways', ways }),
-      onFound: (found) => push({ type: 'device-ways', ...found }),
+      onFound: (found) => {
+        push({ type: 'device-ways', ...found })
+        this.mail.learn(found.mailboxes)
+      },
       onCandidates: () => this.use.refresh(),
     })
     this.nat = new NatWatch({
@@ -146,6 +157,38 @@ export class Reach {
       nextPipe,
       push,
     })
+    const knownMailboxes = new KnownMailboxes(
+      new SealedDocument({
+        crypto,
+        random,
+        path: join(home, 'mailboxes'),
+        key: keyring.storeKey('known-mailboxes'),
+        magic: 'MMBX',
+        bodySizeMax: knownMailboxesSizeMax,
+      }),
+      log,
+    )
+    knownMailboxes.load()
+    this.mail = new MailboxUse({
+      configured: settings.mailboxes ?? [],
+      known: knownMailboxes,
+      ownMailboxId: mailboxHost?.mailboxId,
+      loopbackOnly: settings.loopbackOnly ?? false,
+      nearestRelay: () => this.use.nearest,
+      adapters,
+      nextPipe,
+      push,
+      onBoxes: (boxes) => this.#records.setBoxes(boxes),
+    })
+    this.#bundles = new LastResort({
+      crypto,
+      clock,
+      jitter,
+      isReady: () => usesOverlay && overlay.info().contacts > 0,
+      putRecord: (record) => overlay.putRecord(record),
+      get: (key) => overlay.get(key),
+      onKey: (key) => this.#records.setBundleKey(key),
+    })
   }
 
   /** Where others dial this peer's listener, best first: none where it hides. */
@@ -170,10 +213,12 @@ export class Reach {
 
   /** `listening`: the addresses of the listener. */
   start(listening: readonly string[]): void {
-    const { adapters, relayHost } = this.#options
+    const { adapters, relayHost, mailboxHost } = this.#options
     this.#listening = listening
     relayHost?.start()
+    mailboxHost?.start()
     this.use.start(adapters.websocket)
+    this.mail.start(adapters.websocket)
     this.#records.start()
     this.#tellAddresses()
     this.#setIceServers()
@@ -190,7 +235,19 @@ export class Reach {
   perform(
     output: Extract<
       PeerOutput,
-      { readonly type: 'relay-dial' | 'reservations' | 'ice-servers' | 'measured' | 'heard-ways' | 'wanted' }
+      {
+        readonly type:
+          | 'relay-dial'
+          | 'reservations'
+          | 'ice-servers'
+          | 'measured'
+          | 'heard-ways'
+          | 'wanted'
+          | 'mailbox-dial'
+          | 'boxes'
+          | 'find-bundle'
+          | 'last-resort'
+      }
     >,
   ): void {
     switch (output.type) {
@@ -200,9 +257,20 @@ export class Reach {
         return
       case 'heard-ways':
         this.#records.heard(output.ways)
+        this.mail.learn(output.ways.mailboxes)
         return
       case 'wanted':
         this.#records.setWanted(output.peers, output.ownLocatorKey)
+        return
+      case 'mailbox-dial':
+      case 'boxes':
+        this.mail.perform(output)
+        return
+      case 'last-resort':
+        this.#bundles.publish(output.bytes)
+        return
+      case 'find-bundle':
+        void this.#findBundle(output.id, output.bundleKey)
         return
       case 'reservations':
         this.#records.setCircuits(output.addresses)
@@ -225,11 +293,27 @@ export class Reach {
   checkClock(): void {
     const { clock, relayHost } = this.#options
     if (relayHost?.isBroken === true) this.#records.setService(undefined)
+    this.#bundles.care()
     const { wall } = clock.now()
     if (wall < this.#credentialsHold.from || wall >= this.#credentialsHold.until) this.#setIceServers()
   }
 
   /** What this peer does for others, undefined where it does nothing. */
+  servings(): Serving | undefined {
+    const relay = this.serving()
+    const mailbox = this.#servingMail()
+    if (relay === undefined && mailbox === undefined) return undefined
+    return { ...(relay && { relay }), ...(mailbox && { mailbox }) }
+  }
+
+  #servingMail(): MailboxServing | undefined {
+    const [url] = this.addresses
+    const { mailboxHost } = this.#options
+    if (mailboxHost === undefined || mailboxHost.isBroken || url === undefined) return undefined
+    return { address: mailboxHost.mailboxAddress(url), ...mailboxHost.view() }
+  }
+
+  /** As a relay. */
   serving(): RelayServing | undefined {
     const { relayHost, stun } = this.#options
     const [url] = this.addresses
@@ -266,8 +350,14 @@ export class Reach {
     this.nat.stop()
     this.#offered.stop()
     this.#records.stop()
-    const { relayHost, stun } = this.#options
-    await Promise.all([this.use.stop(), relayHost?.stop(), stun?.stop(), this.#ports.stop()])
+    const { relayHost, mailboxHost, stun } = this.#options
+    const services = [relayHost?.stop(), mailboxHost?.stop(), stun?.stop()]
+    await Promise.all([this.use.stop(), this.mail.stop(), ...services, this.#ports.stop()])
+  }
+
+  async #findBundle(id: number, bundleKey: Uint8Array): Promise<void> {
+    const bytes = await this.#bundles.find(bundleKey)
+    this.#options.push({ type: 'found-bundle', id, bytes })
   }
 
   #tellAddresses(): void {

@@ -69,6 +69,11 @@ export class RelayUse {
     return this.#reservations
   }
 
+  /** The nearest relay that a person chose: what lies there may be named by others too. */
+  get nearest(): AddressScope {
+    return nearestOf(this.#chosen())
+  }
+
   start(websocket: WebSocketSide): void {
     const { adapters, nextPipe, push } = this.#options
     const emit = (event: TransportEvent): void => {

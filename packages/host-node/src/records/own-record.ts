@@ -38,14 +38,16 @@ export class OwnRecord {
   }
 
   /** The next record: its sequence is the clock's ms, and above the last one's in any case. `wall`: wall-clock ms. */
-  sign(fields: Pick<DeviceRecord, 'ways' | 'overlayContact' | 'overlayClient'>, wall: number): Uint8Array {
+  sign(
+    fields: Pick<DeviceRecord, 'ways' | 'overlayContact' | 'overlayClient' | 'mailboxes' | 'bundleKey'>,
+    wall: number,
+  ): Uint8Array {
     const createdAt = Math.max(0, Math.floor(wall))
     this.#sequence = Math.max(this.#sequence + 1, createdAt)
     const record = signDeviceRecord(this.#crypto, this.#deviceKey.secretKey, {
       ...fields,
       sequence: this.#sequence,
       createdAt,
-      mailboxes: [],
       services: [],
     })
     const stored = this.#document.store(record)

@@ -18,12 +18,15 @@ import { boxesOf, type HeardWays, type OwnWays } from '@miaou/peer'
 import {
   type AddressScope,
   type BoxAddress,
+  boxToEntry,
+  boxUrlLengthMax,
   type CircuitAddress,
   contactServicesMax,
   decodeOverlayContact,
   deriveRecordLocator,
   deviceRecordUrlLengthMax,
   encodeOverlayClient,
+  formatBoxAddress,
   formatCircuitAddress,
   isRecordFresh,
   isWay,
@@ -35,6 +38,7 @@ import {
   parseCircuitAddress,
   type RelayAddress,
   type RelayTerms,
+  recordEntriesMax,
   recordLifetimeMs,
   relayIdOf,
   sealDeviceRecord,
@@ -173,6 +177,8 @@ export class RecordsHost {
   readonly #counters = new Map<string, number>()
   #circuits: readonly CircuitAddress[] = []
   #addresses: readonly string[] = []
+  #boxes: readonly BoxAddress[] = []
+  #bundleKey: Uint8Array | undefined
   #overlayContact: PackedContacts | undefined
   #overlayClient: OverlayClient | undefined
   #service: OwnService | undefined
@@ -237,6 +243,21 @@ export class RecordsHost {
   /** Where this peer's listener is reached from outside and on its networks, best first: the whole list. */
   setAddresses(addresses: readonly string[]): void {
     this.#addresses = addresses
+    this.#change()
+  }
+
+  /** Where messages for this device can be left, best first: the whole list, at most 4 are told. */
+  setBoxes(boxes: readonly BoxAddress[]): void {
+    const next = boxes.slice(0, recordEntriesMax)
+    if (next.map(formatBoxAddress).join() === this.#boxes.map(formatBoxAddress).join()) return
+    this.#boxes = next
+    this.#change()
+  }
+
+  /** 32 bytes: where the overlay has the manifest of the own last-resort bundle. */
+  setBundleKey(key: Uint8Array): void {
+    if (this.#bundleKey !== undefined && equalBytes(key, this.#bundleKey)) return
+    this.#bundleKey = key
     this.#change()
   }
 
@@ -362,7 +383,10 @@ export class RecordsHost {
     const { showsAddresses, onOwnWays } = this.#options
     const overlayContact = showsAddresses ? this.#overlayContact : undefined
     const overlayClient = showsAddresses ? this.#overlayClient : undefined
-    const record = this.#own.sign({ ways: this.#ways(), overlayContact, overlayClient }, now.wall)
+    const mailboxes = this.#boxes.filter(({ mailbox }) => mailbox.url.length <= boxUrlLengthMax).map(boxToEntry)
+    const bundleKey = this.#bundleKey
+    const facts = { ways: this.#ways(), overlayContact, overlayClient, bundleKey, mailboxes }
+    const record = this.#own.sign(facts, now.wall)
     const service = this.#service && this.#signService(this.#service, now.wall)
     this.#signed = { record, service }
     this.#wholeAt = Math.max(this.#wholeAt, now.mono) + this.#limits.gapMs
@@ -390,7 +414,7 @@ export class RecordsHost {
     return signServiceRecord(this.#options.crypto, key.secretKey, { kind: 'relay', sequence: createdAt, ...facts })
   }
 
-  /** Stores the records where they are looked for; without a way to tell of there is nothing to find. */
+  /** Stores the records where they are looked for; without a way or a mailbox to tell of there is nothing to find. */
   async #publish(): Promise<void> {
     const { crypto, random, overlay, deviceKey, clock } = this.#options
     const signed = this.#signed
@@ -398,7 +422,7 @@ export class RecordsHost {
     this.#isPublishing = true
     this.#publishAt = Number.POSITIVE_INFINITY
     const records: Uint8Array[] = []
-    if (this.#ways().length > 0) {
+    if (this.#ways().length + this.#boxes.length > 0) {
       const locator = deriveRecordLocator(crypto, this.#locatorKey, deviceKey.publicKey)
       const facts = { nonce: random.bytes(24), sequence: this.#own.sequence }
       records.push(sealDeviceRecord(crypto, locator, signed.record, facts))
