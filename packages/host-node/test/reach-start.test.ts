@@ -1,4 +1,7 @@
 import { createSocket } from 'node:dgram'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createLibsodiumCrypto } from '@miaou/crypto'
 import type { PipeId } from '@miaou/network'
 import type { RelayAddress } from '@miaou/protocol'
