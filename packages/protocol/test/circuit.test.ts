@@ -77,11 +77,27 @@ describe('relay messages', () => {
       expect(decodeRelayMessage(bytes).ok).toBe(false)
     }
     expect(decodeRelayMessage(Uint8Array.of(0)).ok).toBe(false)
-    expect(decodeRelayMessage(Uint8Array.of(13)).ok).toBe(false)
+    expect(decodeRelayMessage(Uint8Array.of(14)).ok).toBe(false)
     const measure = (bytes: number) =>
       decodeRelayMessage(encodeRelayMessage({ type: 'measure-down', request: 1, bytes }))
     expect(measure(measureBytesMax).ok).toBe(true)
     expect(measure(measureBytesMax + 1).ok).toBe(false)
+    const service = encodeRelayMessage({ type: 'open-service', request: 1, url: 'ws://a.b:80' })
+    expect(decodeRelayMessage(service).ok).toBe(true)
+    // `http`, a query, a slash at the end, and what is no UTF-8.
+    for (const [at, value] of [
+      [7, 0x68],
+      [12, 0x3f],
+      [17, 0x2f],
+      [12, 0xff],
+    ] as const) {
+      expect(decodeRelayMessage(service.with(at, value)).ok, String(value)).toBe(false)
+    }
+    const long = 'x'.repeat(123)
+    expect(decodeRelayMessage(encodeRelayMessage({ type: 'open-service', request: 1, url: `ws://${long}` })).ok).toBe(
+      true,
+    )
+    expect(() => encodeRelayMessage({ type: 'open-service', request: 1, url: `ws://${long}x` })).toThrow('service')
     const [server] = largest.iceServers
     expect(() =>
       encodeRelayMessage({ ...largest, iceServers: Array.from({ length: 5 }, () => server as never) }),

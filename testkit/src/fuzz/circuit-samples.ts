@@ -38,6 +38,8 @@ export function createCircuitSamples(crypto: Crypto): {
       { type: 'measure-down', request: 4, bytes: 524_288 },
       { type: 'measure-up', request: 5 },
       { type: 'measured', request: 5, bytes: 262_144 },
+      { type: 'open-service', request: 6, url: 'wss://mail.example.org' },
+      { type: 'refused', request: 6, reason: 'unreachable', retryIn: 60 },
     ],
     chunks: [
       { circuit: 7, isLast: true, bytes: sampleBytes(crypto, 'chunk', 40) },

@@ -2,7 +2,7 @@ import type { Result } from '@miaou/core'
 import { assert, ByteReader, ByteWriter, err, ok, textToBytes } from '@miaou/core'
 import { packedEndpointSizeV4, packedEndpointSizeV6 } from '../overlay/endpoint.ts'
 import { codeToName, type DecodeError, tailSizeMax } from '../structure.ts'
-import { reservationIdSize } from './circuit-address.ts'
+import { isRelayUrl, relayUrlLengthMax, reservationIdSize } from './circuit-address.ts'
 
 /**
  * What a peer and a relay say to each other, in `relayControl` frames of a link between a pseudonym and the relay's
@@ -29,6 +29,8 @@ export type RelayMessage =
     }
   /** Client: a circuit to who holds that reservation. */
   | { readonly type: 'open'; readonly request: number; readonly reservation: Uint8Array }
+  /** Client: a circuit to the mailbox service at a URL that `isRelayUrl` admits, which the relay dials for it. */
+  | { readonly type: 'open-service'; readonly request: number; readonly url: string }
   /** `window`: bytes (`circuitChunkCost`) that each end may send before the first `credit`. */
   | { readonly type: 'opened'; readonly request: number; readonly circuit: number; readonly window: number }
   /** To who holds the reservation: somebody opened a circuit; it is open at once, `close` refuses it. */
@@ -75,6 +77,10 @@ export type RelayRefusal =
   | 'quota'
   | 'busy'
   | 'not-offered'
+  /** Nothing that speaks the service's protocol answers there. */
+  | 'unreachable'
+  /** This relay does not dial such a place for who asks. */
+  | 'not-allowed'
 
 export type CircuitCloseReason =
   | 'bye'
@@ -101,6 +107,7 @@ export const relayMessageKinds = {
   'measure-down': 10,
   'measure-up': 11,
   measured: 12,
+  'open-service': 13,
 } as const
 
 /** Reason byte of `refused`; one that only a newer relay knows reads as `busy`. */
@@ -111,6 +118,8 @@ export const relayRefusals = {
   quota: 4,
   busy: 5,
   'not-offered': 6,
+  unreachable: 7,
+  'not-allowed': 8,
 } as const
 
 /** Reason byte of `close`; one that only a newer end knows reads as `bye`. */
@@ -158,6 +167,10 @@ export function encodeRelayMessage(message: RelayMessage): Uint8Array {
       assert(message.reservation.length === reservationIdSize, 'a reservation id has 16 bytes')
       writer.u32(message.request).bytes(message.reservation)
       break
+    case 'open-service':
+      assert(isRelayUrl(message.url), 'a service has a URL as relays have')
+      writer.u32(message.request).text16(message.url)
+      break
     case 'opened':
       writer.u32(message.request).u32(message.circuit).u32(message.window)
       break
@@ -202,6 +215,12 @@ function readMessage(reader: ByteReader, type: RelayMessage['type'] | undefined)
       return readReserved(reader)
     case 'open':
       return { type, request: reader.u32(), reservation: reader.bytes(reservationIdSize) }
+    case 'open-service': {
+      const request = reader.u32()
+      const url = reader.text16(relayUrlLengthMax)
+      if (!isRelayUrl(url)) reader.fail()
+      return { type, request, url }
+    }
     case 'opened':
       return { type, request: reader.u32(), circuit: readCircuit(reader), window: reader.u32() }
     case 'incoming':
