@@ -1,5 +1,5 @@
 import type { Now } from '@miaou/core'
-import type { CircuitAddress, RelayAddress, RelayTerms } from '@miaou/protocol'
+import type { AddressScope, CircuitAddress, RelayAddress, RelayTerms } from '@miaou/protocol'
 import type { ChannelIndex, PipeId, TransportEvent } from '../ports.ts'
 
 /** A STUN or TURN server, as W3C WebRTC writes it. */
@@ -36,6 +36,13 @@ export type CircuitsInput =
   | { readonly type: 'transport'; readonly event: TransportEvent }
   /** What `Network` asks of the transport `circuit`. */
   | { readonly type: 'dial'; readonly pipe: PipeId; readonly address: string }
+  /**
+   * A way to the mailbox service at a URL (spec/circuits C1) through a relay that holds a reservation of ours. Its events
+   * come as those of circuits; one that fails ends with `unavailable` (no relay is linked, or none does it), `unreachable`
+   * (a relay says that nothing answers there), `timeout`, `too-many-pipes` or `bad-address`.
+   */
+  | { readonly type: 'dial-service'; readonly pipe: PipeId; readonly url: string }
+  /** Of circuits and of ways to services. */
   | { readonly type: 'write'; readonly pipe: PipeId; readonly channel: ChannelIndex; readonly bytes: Uint8Array }
   | { readonly type: 'close'; readonly pipe: PipeId }
   /** Measures the way to a relay that is linked (round trip, bandwidth down and up): answered by `measured`. */
@@ -50,7 +57,7 @@ export type CircuitsOutput =
   | { readonly type: 'relay-dial'; readonly pipe: PipeId; readonly url: string }
   | { readonly type: 'write'; readonly pipe: PipeId; readonly channel: ChannelIndex; readonly bytes: Uint8Array }
   | { readonly type: 'close'; readonly pipe: PipeId }
-  /** For `Network`: `opened` (transport `circuit`, 1 channel, padded), `message`, `closed` of a circuit. */
+  /** `opened` (transport `circuit`, 1 channel, padded), `path`, `message`, `closed` of a circuit, or of a way to a service. */
   | { readonly type: 'event'; readonly event: TransportEvent }
   /** Own reservations or their addresses changed; the whole list, best first. */
   | { readonly type: 'reservations'; readonly addresses: readonly CircuitAddress[] }
@@ -74,7 +81,10 @@ export interface CircuitsEngine {
   handle(now: Now, input: CircuitsInput): CircuitsOutput[]
   /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
   deadline(): number
-  /** Whether a pipe is a circuit of this engine, dialled or come in: from its dial or `opened` to its `closed`. */
+  /**
+   * Whether a pipe is a circuit of this engine, dialled or come in, or a way to a service: from its dial or `opened` to its
+   * `closed`.
+   */
   owns(pipe: PipeId): boolean
   views(): readonly RelayView[]
   counters(): Readonly<Record<string, number>>
@@ -82,7 +92,7 @@ export interface CircuitsEngine {
 
 /** The relay's half: forwards bytes between two peers that each hold a link with it, and can read none of them. */
 export type RelayServiceInput =
-  /** Events of pipes that came in with the relays' subprotocol. */
+  /** Events of pipes that came in with the relays' subprotocol, and of those that `service-dial` asked for. */
   | { readonly type: 'transport'; readonly event: TransportEvent }
   /** Bytes that still wait in the socket of a pipe, told when they fall under the mark the engine was made with. */
   | { readonly type: 'drained'; readonly pipe: PipeId }
@@ -90,5 +100,15 @@ export type RelayServiceInput =
   | { readonly type: 'stop' }
 
 export type RelayServiceOutput =
+  /**
+   * A WebSocket with the mailboxes' subprotocol; its pipe belongs to this engine. `nearest`: how near the address may be
+   * that the URL leads to, also by name: who asks could not be sent nearer by it.
+   */
+  | {
+      readonly type: 'service-dial'
+      readonly pipe: PipeId
+      readonly url: string
+      readonly nearest: AddressScope
+    }
   | { readonly type: 'write'; readonly pipe: PipeId; readonly channel: ChannelIndex; readonly bytes: Uint8Array }
   | { readonly type: 'close'; readonly pipe: PipeId }
