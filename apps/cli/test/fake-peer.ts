@@ -70,7 +70,14 @@ export class FakePeer implements PeerHandle {
   readonly #network: FakeNetwork
   readonly #listeners = new Set<(event: PeerEvent) => void>()
   readonly #byKey = new Map<string, MessageId>()
-  #settings: Settings = { readReceipts: true, typing: true, presence: true, discoverable: 'everyone' }
+  #settings: Settings = {
+    readReceipts: true,
+    typing: true,
+    presence: true,
+    discoverable: 'everyone',
+    jitterMs: 20,
+    coverTraffic: 'off',
+  }
 
   constructor(network: FakeNetwork, home: string, name: string) {
     const seed = (label: string) => new Uint8Array(createHash('sha256').update(`${label} ${home}`).digest())
@@ -156,6 +163,16 @@ export class FakePeer implements PeerHandle {
     return message
   }
 
+  /** What happened to one of the messages, as a running peer would tell. */
+  changeMessage(id: MessageId, change: Partial<MessageView>): void {
+    const index = this.messages.findIndex((message) => message.id === id)
+    const before = this.messages[index]
+    if (before === undefined) throw new Error(`there is no message ${id}`)
+    const message = { ...before, ...change }
+    this.messages[index] = message
+    this.store({ type: 'message-state', message })
+  }
+
   #patch(account: AccountId, change: Partial<ContactView>): ContactView | undefined {
     const contact = this.contacts.get(account)
     if (contact === undefined) return undefined
@@ -184,6 +201,7 @@ export class FakePeer implements PeerHandle {
         if (other === undefined) return err({ type: 'not-an-invite' })
         if (other === this) return err({ type: 'own-invite' })
         other.makeContact(this, 'contact')
+        if (command.note !== undefined) other.#patch(this.account, { note: command.note })
         return ok(this.makeContact(other, 'contact', command.name))
       }
       case 'contact-add-peer': {
@@ -197,6 +215,29 @@ export class FakePeer implements PeerHandle {
         return this.#change(command.account, { state: command.blocked ? 'blocked' : 'contact' })
       case 'contact-verify':
         return this.#change(command.account, { verified: command.verified })
+      case 'contact-trust': {
+        const contact = this.contacts.get(command.account)
+        if (contact === undefined) return err({ type: 'unknown-contact', account: command.account })
+        if (contact.changed === undefined) return err({ type: 'wrong-state', state: contact.state })
+        const { changed: _changed, ...rest } = contact
+        this.contacts.set(command.account, rest)
+        return ok(rest)
+      }
+      case 'contact-report': {
+        const contact = this.#patch(command.account, { state: 'blocked' })
+        if (contact === undefined) return err({ type: 'unknown-contact', account: command.account })
+        const theirs = this.messages.filter((message) => message.contact === command.account)
+        return ok({
+          account: contact.account,
+          name: contact.name,
+          reason: command.reason ?? '',
+          at: 1_795_000_000_000,
+          ...(contact.note === undefined ? {} : { note: contact.note }),
+          messages: theirs
+            .filter(({ direction }) => direction === 'in')
+            .map(({ text, sentAt, storedAt }) => ({ text, sentAt, storedAt })),
+        })
+      }
       case 'contact-rename':
         return this.#change(command.account, { name: command.name })
       case 'contact-remove':

@@ -1,12 +1,20 @@
 import { err, ok } from '@miaou/core'
-import type { Connectivity, NetworkInfo, PeerHandle, RelayEntry } from '@miaou/host-node'
-import { formatRelayAddress, parseRelayAddress } from '@miaou/host-node/overlay'
+import type { Connectivity, MailboxEntry, NetworkInfo, PeerHandle, RelayEntry } from '@miaou/host-node'
+import {
+  formatMailboxAddress,
+  formatRelayAddress,
+  parseMailboxAddress,
+  parseRelayAddress,
+} from '@miaou/host-node/overlay'
 
 type Network = PeerHandle['network']
-type Face = Pick<Network, 'relays' | 'addRelay' | 'removeRelay' | 'connectivity' | 'measure'>
+type Face = Pick<
+  Network,
+  'relays' | 'addRelay' | 'removeRelay' | 'mailboxes' | 'addMailbox' | 'removeMailbox' | 'connectivity' | 'measure'
+>
 type Reach = Pick<
   NetworkInfo,
-  'natType' | 'relays' | 'reservations' | 'relayOnly' | 'serving' | 'portMapping' | 'publicUrl'
+  'natType' | 'relays' | 'reservations' | 'mailboxes' | 'relayOnly' | 'serving' | 'portMapping' | 'publicUrl'
 >
 
 /** Relays that a test names: nobody is asked anything. */
@@ -29,6 +37,39 @@ export function relayEntry(text: string, changes: Partial<RelayEntry> = {}): Rel
     observed: '198.51.100.4:4000',
     circuits: 0,
     ...changes,
+  }
+}
+
+/** Mailboxes that a test names. */
+export const mailboxText = `${'M'.repeat(21)}A@wss://mail.example.org`
+export const otherMailboxText = `-${'N'.repeat(20)}A@ws://203.0.113.8:9999`
+
+export function mailboxEntry(text: string, changes: Partial<MailboxEntry> = {}): MailboxEntry {
+  const mailbox = parseMailboxAddress(text)
+  if (mailbox === undefined) throw new Error(`${text} is no mailbox`)
+  return {
+    mailbox,
+    source: 'config',
+    state: 'registered',
+    box: new Uint8Array(16).fill(9),
+    stock: { tokens: 1_920, oneTimeBundles: 32, hasLastResort: true, waiting: 2 },
+    latencyMs: 31.2,
+    throughRelay: true,
+    ...changes,
+  }
+}
+
+/** A mailbox service with everything that can be told of it. */
+export function servingMailbox(address = mailboxText): NonNullable<NetworkInfo['serving']> {
+  return {
+    mailbox: {
+      address: mailboxEntry(address).mailbox,
+      boxes: 12,
+      envelopes: 340,
+      bytes: 1_500_000,
+      limits: { boxesMax: 1_000, bytesMax: 10_000_000_000, bytesPerBoxMax: 67_108_864 },
+      counters: { 'envelopes-accepted': 2_345, 'token-spent': 0 },
+    },
   }
 }
 
@@ -86,6 +127,7 @@ export class FakeReach {
   changes: Partial<Reach> = {}
   entries: RelayEntry[] = []
   addedMax = 8
+  mailboxes: MailboxEntry[] = []
   connectivity: Connectivity = { names: [] }
   /** How often the relays were looked at. */
   looks = 0
@@ -97,6 +139,7 @@ export class FakeReach {
       natType: 'unknown',
       relays: this.entries,
       reservations: [],
+      mailboxes: this.mailboxes,
       relayOnly: false,
       portMapping: { state: 'off' },
       ...this.changes,
@@ -120,6 +163,30 @@ export class FakeReach {
       )
       const isRemoved = others.length < this.entries.length
       this.entries = others
+      return ok(isRemoved)
+    },
+    mailboxes: () => this.mailboxes,
+    addMailbox: (mailbox) => {
+      if (this.mailboxes.length >= this.addedMax)
+        return err({ type: 'too-many-mailboxes', mailboxesMax: this.addedMax })
+      const {
+        stock: _stock,
+        latencyMs: _latencyMs,
+        ...entry
+      } = mailboxEntry(formatMailboxAddress(mailbox), {
+        source: 'added',
+        state: 'connecting',
+      })
+      this.mailboxes = [entry, ...this.mailboxes]
+      return ok(undefined)
+    },
+    removeMailbox: (mailbox) => {
+      const text = formatMailboxAddress(mailbox)
+      const others = this.mailboxes.filter(
+        (entry) => entry.source !== 'added' || formatMailboxAddress(entry.mailbox) !== text,
+      )
+      const isRemoved = others.length < this.mailboxes.length
+      this.mailboxes = others
       return ok(isRemoved)
     },
     connectivity: async () => {

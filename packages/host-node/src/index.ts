@@ -40,8 +40,12 @@ export type { Config, ConfigError } from './peer/config.ts'
 export { configPath, loadConfig, parseConfig } from './peer/config.ts'
 export type { GossipHandle, GossipInfo } from './peer/gossip-face.ts'
 export type {
+  AddMailboxError,
   Connectivity,
   DiagnosticCheck,
+  MailboxEntry,
+  MailboxServing,
+  MailboxSource,
   NameReport,
   NetworkInfo,
   PeerHandle,
@@ -59,7 +63,7 @@ export type { IceServerSetting } from './peer/ice-servers.ts'
 export { iceServersAt, iceServersRenewAt, parseIceServers } from './peer/ice-servers.ts'
 export type { StartError, StartPeerOptions } from './peer/peer-host.ts'
 export { startPeer } from './peer/peer-host.ts'
-export type { ReachSettings, RelayQuotas } from './peer/reach-settings.ts'
+export type { MailboxQuotas, ReachSettings, RelayQuotas } from './peer/reach-settings.ts'
 export { systemClock, systemJitter, systemRandom } from './peer/system.ts'
 export type { UserKeyError, UserKeyKind, UserKeys, UserKeyView } from './peer/user-keys.ts'
 export { createPseudonyms } from './relay/pseudonyms.ts'

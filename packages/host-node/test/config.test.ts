@@ -40,7 +40,7 @@ describe('config.json of a home', () => {
     ['too many relays', JSON.stringify({ relays: Array(9).fill('AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org') })],
     ['relays that are no list', '{"relays": "AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org"}'],
     ['a flag that is text', '{"relayOnly": "yes"}'],
-    ['a service that does not exist', '{"serve": {"mailbox": true}}'],
+    ['a service that does not exist', '{"serve": {"directory": true}}'],
     ['a quota that does not exist', '{"serve": {"relay": {"circuit": 3}}}'],
     ['TURN on another host', '{"serve": {"relay": {"turn": [{"url": "turn:x:1?transport=udp", "secret": "s"}]}}}'],
     ['TURN without its secret', '{"serve": {"relay": {"turn": [{"url": "turn:3478?transport=udp"}]}}}'],

@@ -49,6 +49,11 @@ export class MiaouClient {
     accept: (who: string) => this.#call('contacts.accept', { who }),
     block: (who: string, blocked = true) => this.#call('contacts.block', { who, blocked }),
     verify: (who: string, verified = true) => this.#call('contacts.verify', { who, verified }),
+    /** After looking at a key that changed (safety number): messages go out to them again. */
+    trust: (who: string) => this.#call('contacts.trust', { who }),
+    /** Blocks, and gives what may be shown to others; `reason`: at most 280 characters. It proves nothing. */
+    report: (who: string, reason?: string) =>
+      this.#call('contacts.report', { who, ...(reason === undefined ? {} : { reason }) }),
     rename: (who: string, name: string) => this.#call('contacts.rename', { who, name }),
     remove: (who: string) => this.#call('contacts.remove', { who }),
     safetyNumber: (who: string) => this.#call('contacts.safetyNumber', { who }),
@@ -91,6 +96,15 @@ export class MiaouClient {
     add: (relay: string) => this.#call('relays.add', { relay }),
     /** An address, or the 22 characters alone. */
     remove: (relay: string) => this.#call('relays.remove', { relay }),
+  }
+
+  /** Mailboxes keep sealed messages for us while we are away. Each call answers with those there are then. */
+  readonly mailboxes = {
+    list: () => this.#call('mailboxes.list', {}),
+    /** `<22 characters>@wss://…`, as the mailbox's owner hands it out. Kept in the home. */
+    add: (mailbox: string) => this.#call('mailboxes.add', { mailbox }),
+    /** An address, or the 22 characters alone. */
+    remove: (mailbox: string) => this.#call('mailboxes.remove', { mailbox }),
   }
 
   /** The overlay. Keys, values and names of records are bytes; a text is taken as its UTF-8. */

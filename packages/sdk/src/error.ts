@@ -83,6 +83,10 @@ export const errorKinds = {
   'bad-topic': { status: 400, facts: ['topic'] },
   'too-fast': { status: 429, facts: ['retryAfterMs'] },
   'no-neighbours': { status: 503, facts: [] },
+  // Mailboxes.
+  'bad-mailbox': { status: 400, facts: ['mailbox'] },
+  'unknown-mailbox': { status: 404, facts: ['mailbox', 'suggestions'] },
+  'configured-mailbox': { status: 409, facts: ['mailbox'] },
   // Relays, and what `up` is told.
   'bad-relay': { status: 400, facts: ['relay'] },
   'unknown-relay': { status: 404, facts: ['relay', 'suggestions'] },

@@ -6,12 +6,27 @@ export { errorKinds, isErrorCode, MiaouError } from './error.ts'
 export { EventQueue, eventsBufferedMax } from './event-queue.ts'
 export type { Operation, OperationInput, OperationName, OperationOutput } from './operations.ts'
 export { commonErrors, operationNames, operations } from './operations.ts'
-export type { Contact, ContactState, Identity, Invite, SafetyNumber, Settings } from './schema/contacts.ts'
-export { contactSchema, identitySchema, inviteSchema, safetyNumberSchema, settingsSchema } from './schema/contacts.ts'
+export type {
+  Contact,
+  ContactReport,
+  ContactState,
+  Identity,
+  Invite,
+  SafetyNumber,
+  Settings,
+} from './schema/contacts.ts'
+export {
+  contactReportSchema,
+  contactSchema,
+  identitySchema,
+  inviteSchema,
+  safetyNumberSchema,
+  settingsSchema,
+} from './schema/contacts.ts'
 export type { DiagnosisPart, Diagnostic, DiagnosticCode } from './schema/diagnosis.ts'
 export { diagnosisPartSchema, diagnosticCodes, diagnosticSchema, isDiagnosticCode } from './schema/diagnosis.ts'
-export type { EventFrame, FleetingNews, MiaouEvent, NetworkNews, News, StoredNews } from './schema/events.ts'
-export { eventFrameSchema, gossipNewsSchema, miaouEventSchema } from './schema/events.ts'
+export type { EventFrame, FleetingNews, MiaouEvent, NetworkNews, News, Notice, StoredNews } from './schema/events.ts'
+export { eventFrameSchema, gossipNewsSchema, miaouEventSchema, noticeSchema } from './schema/events.ts'
 export type { GossipInfo, GossipPublished } from './schema/gossip.ts'
 export { gossipInfoSchema, gossipPublishedSchema } from './schema/gossip.ts'
 export { accountIdSchema, messageIdSchema, peerIdSchema, timeSchema, whoSchema } from './schema/ids.ts'
@@ -19,7 +34,7 @@ export type { Key, KeyKind } from './schema/keys.ts'
 export { hexSchema, keyIdSchema, keyKindSchema, keySchema } from './schema/keys.ts'
 export type { CloseReason, LinkFailure } from './schema/link-error.ts'
 export { closeReasonSchema } from './schema/link-error.ts'
-export type { Delivery, Message, MessageState, StateReason } from './schema/messages.ts'
+export type { Delivery, Holder, Message, MessageState, StateReason } from './schema/messages.ts'
 export { messageSchema, messageStateSchema, stateReasonSchema } from './schema/messages.ts'
 export type {
   Connected,
@@ -68,6 +83,7 @@ export {
 export type {
   Bandwidth,
   Connectivity,
+  Mailbox,
   NatType,
   Path,
   PortMapping,
@@ -75,4 +91,12 @@ export type {
   Serving,
   WhyNotBetter,
 } from './schema/reach.ts'
-export { natTypeSchema, pathSchema, relayAddressSchema, relaySchema, servingSchema } from './schema/reach.ts'
+export {
+  mailboxAddressSchema,
+  mailboxSchema,
+  natTypeSchema,
+  pathSchema,
+  relayAddressSchema,
+  relaySchema,
+  servingSchema,
+} from './schema/reach.ts'

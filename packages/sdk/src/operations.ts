@@ -1,6 +1,15 @@
 import { z } from 'zod'
 import type { ErrorCode } from './error.ts'
-import { contactSchema, identitySchema, inviteSchema, safetyNumberSchema, settingsSchema } from './schema/contacts.ts'
+import {
+  contactReportSchema,
+  contactSchema,
+  coverTrafficSchema,
+  identitySchema,
+  inviteSchema,
+  jitterMsSchema,
+  safetyNumberSchema,
+  settingsSchema,
+} from './schema/contacts.ts'
 import { diagnosisPartSchema, diagnosticSchema } from './schema/diagnosis.ts'
 import type { Frozen } from './schema/frozen.ts'
 import { gossipInfoSchema, gossipPublishedSchema, topicSchema } from './schema/gossip.ts'
@@ -20,7 +29,7 @@ import {
   overlayPutSignedSchema,
   recordKeySchema,
 } from './schema/overlay.ts'
-import { relayAddressSchema, relaySchema } from './schema/reach.ts'
+import { mailboxAddressSchema, mailboxSchema, relayAddressSchema, relaySchema } from './schema/reach.ts'
 
 export interface Operation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -60,6 +69,8 @@ const nothing = z.object({})
 const who = z.object({ who: whoSchema })
 const messageId = z.object({ id: messageIdSchema })
 const nameSchema = z.string().min(1).max(256)
+/** Of a request, and the reason of a report (messaging engine). */
+const noteSchema = z.string().max(280)
 /** Milliseconds that a call may wait: at most two minutes (guess: longer than any ICE attempt). */
 const timeoutSchema = z.number().int().min(1).max(120_000)
 /** Round trips in one call (own choice: a few seconds on an ordinary link). */
@@ -115,6 +126,7 @@ export const operations = {
       invite: z.string().min(1).max(2_000).exactOptional(),
       peerId: peerIdSchema.exactOptional(),
       name: nameSchema.exactOptional(),
+      note: noteSchema.exactOptional().describe('With an invite: shown where the other has to accept it first'),
     }),
     output: contactSchema,
     errors: ['not-an-invite', 'damaged-invite', 'newer-invite', 'own-invite', 'unknown-peer', 'bad-name', 'too-many'],
@@ -132,6 +144,16 @@ export const operations = {
   'contacts.verify': operation('PUT', '/v1/contacts/:who/verification', 'Say that the safety number was compared', {
     input: who.extend({ verified: z.boolean() }),
     output: contactSchema,
+    errors: contactErrors,
+  }),
+  'contacts.trust': operation('POST', '/v1/contacts/:who/trust', 'Send again, after looking at a key that changed', {
+    input: who,
+    output: contactSchema,
+    errors: [...contactErrors, 'wrong-state'],
+  }),
+  'contacts.report': operation('POST', '/v1/contacts/:who/report', 'Block, and get what may be shown to others', {
+    input: who.extend({ reason: noteSchema.exactOptional() }),
+    output: contactReportSchema,
     errors: contactErrors,
   }),
   'contacts.rename': operation('PATCH', '/v1/contacts/:who', 'Give a contact a name of our own', {
@@ -220,6 +242,8 @@ export const operations = {
       typing: z.boolean().exactOptional(),
       presence: z.boolean().exactOptional(),
       discoverable: z.enum(['everyone', 'contacts', 'off']).exactOptional(),
+      jitterMs: jitterMsSchema.exactOptional(),
+      coverTraffic: coverTrafficSchema.exactOptional(),
     }),
     output: settingsSchema,
   }),
@@ -275,6 +299,20 @@ export const operations = {
     input: z.object({ relay: relayAddressSchema }),
     output: z.array(relaySchema),
     errors: ['bad-relay', 'unknown-relay', 'configured-relay', 'home-unwritable', 'unavailable'],
+  }),
+  'mailboxes.list': operation('GET', '/v1/mailboxes', 'Own mailboxes in use or tried, best first', {
+    input: nothing,
+    output: z.array(mailboxSchema),
+  }),
+  'mailboxes.add': operation('POST', '/v1/mailboxes', 'Have messages kept at a mailbox from now on', {
+    input: z.object({ mailbox: mailboxAddressSchema }),
+    output: z.array(mailboxSchema),
+    errors: ['bad-mailbox', 'too-many', 'home-unwritable', 'unavailable'],
+  }),
+  'mailboxes.remove': operation('DELETE', '/v1/mailboxes', 'Use an added mailbox no longer', {
+    input: z.object({ mailbox: mailboxAddressSchema }),
+    output: z.array(mailboxSchema),
+    errors: ['bad-mailbox', 'unknown-mailbox', 'configured-mailbox', 'home-unwritable', 'unavailable'],
   }),
   'overlay.info': operation('GET', '/v1/overlay', 'This node of the overlay', {
     input: nothing,

@@ -1,6 +1,7 @@
 import type {
   CommandError,
   CommandResults,
+  ContactReport,
   ContactView,
   FleetingEvent,
   IdentityView,
@@ -11,7 +12,14 @@ import type {
 import type { LinkError, ConnectionView as LinkView, NetworkEvent, TransportError } from '@miaou/network'
 import { expect, test } from 'vitest'
 import type { ErrorCode } from '../src/error.ts'
-import type { Settings as ApiSettings, Contact, Identity, Invite, SafetyNumber } from '../src/schema/contacts.ts'
+import type {
+  ContactReport as ApiReport,
+  Settings as ApiSettings,
+  Contact,
+  Identity,
+  Invite,
+  SafetyNumber,
+} from '../src/schema/contacts.ts'
 import type { FleetingNews, NetworkNews, StoredNews } from '../src/schema/events.ts'
 import type { LinkFailure } from '../src/schema/link-error.ts'
 import type { Message } from '../src/schema/messages.ts'
@@ -37,6 +45,7 @@ type MissingCodes = Exclude<(CommandError | LinkError | TransportError)['type'],
 const mirrors: {
   readonly identity: Equal<IdentityView, Identity>
   readonly contact: Equal<ContactView, Contact>
+  readonly report: Equal<ContactReport, ApiReport>
   readonly message: Equal<MessageView, Message>
   readonly settings: Equal<Settings, ApiSettings>
   readonly safetyNumber: Equal<CommandResults['safety-number'], SafetyNumber>
@@ -52,6 +61,7 @@ const mirrors: {
 } = {
   identity: true,
   contact: true,
+  report: true,
   message: true,
   settings: true,
   safetyNumber: true,

@@ -3,6 +3,7 @@ import { diagnosis as englishDiagnosis } from './en/diagnosis.ts'
 import { errors as englishErrors } from './en/errors.ts'
 import { gossip as englishGossip } from './en/gossip.ts'
 import { help as englishHelp } from './en/help.ts'
+import { mailboxes as englishMailboxes } from './en/mailboxes.ts'
 import { overlay as englishOverlay } from './en/overlay.ts'
 import { reach as englishReach } from './en/reach.ts'
 import { states as englishStates } from './en/states.ts'
@@ -11,6 +12,7 @@ import { diagnosis as frenchDiagnosis } from './fr/diagnosis.ts'
 import { errors as frenchErrors } from './fr/errors.ts'
 import { gossip as frenchGossip } from './fr/gossip.ts'
 import { help as frenchHelp } from './fr/help.ts'
+import { mailboxes as frenchMailboxes } from './fr/mailboxes.ts'
 import { overlay as frenchOverlay } from './fr/overlay.ts'
 import { reach as frenchReach } from './fr/reach.ts'
 import { states as frenchStates } from './fr/states.ts'
@@ -22,6 +24,7 @@ type English = typeof englishErrors &
   typeof englishOverlay &
   typeof englishGossip &
   typeof englishReach &
+  typeof englishMailboxes &
   typeof englishDiagnosis &
   typeof englishHelp
 export type PhraseKey = keyof English
@@ -37,6 +40,7 @@ export const phrases: Readonly<Record<Language, Readonly<Record<PhraseKey, Phras
     ...englishOverlay,
     ...englishGossip,
     ...englishReach,
+    ...englishMailboxes,
     ...englishDiagnosis,
     ...englishHelp,
   },
@@ -47,6 +51,7 @@ export const phrases: Readonly<Record<Language, Readonly<Record<PhraseKey, Phras
     ...frenchOverlay,
     ...frenchGossip,
     ...frenchReach,
+    ...frenchMailboxes,
     ...frenchDiagnosis,
     ...frenchHelp,
   },

@@ -6,6 +6,7 @@ import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle, UserKeyView } from '../peer-handle.ts'
 import { diagnose } from './diagnosis.ts'
 import { gossipHandlers } from './gossip-operations.ts'
+import { mailboxHandlers } from './mailbox-operations.ts'
 import { overlayHandlers, overlaySummary } from './overlay-operations.ts'
 import { measurePings } from './pings.ts'
 import { reachInfo, relayHandlers } from './reach-operations.ts'
@@ -25,9 +26,12 @@ const handlers: Handlers = {
   'identity.rename': async (peer, { name }) => unwrap(await peer.command({ type: 'rename-self', name })),
 
   'contacts.list': async (peer) => unwrap(await peer.command({ type: 'contacts-list' })),
-  'contacts.add': async (peer, { invite, peerId, name }) => {
+  'contacts.add': async (peer, { invite, peerId, name, note }) => {
     const named = name === undefined ? {} : { name }
-    if (invite !== undefined) return unwrap(await peer.command({ type: 'contact-add-invite', invite, ...named }))
+    if (invite !== undefined) {
+      const noted = note === undefined ? {} : { note }
+      return unwrap(await peer.command({ type: 'contact-add-invite', invite, ...named, ...noted }))
+    }
     if (peerId === undefined) throw new MiaouError('bad-request', { detail: 'invite or peerId' })
     return unwrap(await peer.command({ type: 'contact-add-peer', peerId: toPeerId(peerId), ...named }))
   },
@@ -37,6 +41,12 @@ const handlers: Handlers = {
     unwrap(await peer.command({ type: 'contact-block', account: (await findContact(peer, who)).account, blocked })),
   'contacts.verify': async (peer, { who, verified }) =>
     unwrap(await peer.command({ type: 'contact-verify', account: (await findContact(peer, who)).account, verified })),
+  'contacts.trust': async (peer, { who }) =>
+    unwrap(await peer.command({ type: 'contact-trust', account: (await findContact(peer, who)).account })),
+  'contacts.report': async (peer, { who, reason }) => {
+    const { account } = await findContact(peer, who)
+    return unwrap(await peer.command({ type: 'contact-report', account, ...(reason === undefined ? {} : { reason }) }))
+  },
   'contacts.rename': async (peer, { who, name }) =>
     unwrap(await peer.command({ type: 'contact-rename', account: (await findContact(peer, who)).account, name })),
   'contacts.remove': async (peer, { who }) =>
@@ -99,6 +109,7 @@ const handlers: Handlers = {
     diagnose(peer, part, peerId === undefined ? undefined : toPeerId(peerId)),
 
   ...relayHandlers,
+  ...mailboxHandlers,
   ...overlayHandlers,
   ...gossipHandlers,
 

@@ -2,6 +2,7 @@ import type { NetworkInfo as HostInfo, RelayEntry } from '@miaou/host-node'
 import type { NetworkInfo, OperationInput, OperationName, OperationOutput, Relay } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { PeerHandle } from '../peer-handle.ts'
+import { mailboxInfo } from './mailbox-operations.ts'
 
 type RelayOperationName = Extract<OperationName, `relays.${string}`>
 
@@ -9,7 +10,10 @@ type RelayHandlers = {
   readonly [N in RelayOperationName]: (peer: PeerHandle, input: OperationInput<N>) => Promise<OperationOutput<N>>
 }
 
-type ReachInfo = Pick<NetworkInfo, 'relays' | 'reservations' | 'relayOnly' | 'serving' | 'portMapping' | 'publicUrl'>
+type ReachInfo = Pick<
+  NetworkInfo,
+  'relays' | 'reservations' | 'mailboxes' | 'relayOnly' | 'serving' | 'portMapping' | 'publicUrl'
+>
 
 /** What each operation on relays does with a running peer. The helpers load with the first call: `id` needs none. */
 export const relayHandlers: RelayHandlers = {
@@ -47,12 +51,21 @@ export async function reachInfo(info: HostInfo): Promise<ReachInfo> {
   const { formatCircuitAddress, formatRelayAddress } = await addresses()
   const { relays, reservations, relayOnly, portMapping, serving, publicUrl } = info
   const relay = serving?.relay
+  const { mailboxes, serving: keeping } = await mailboxInfo(info)
   return {
     relays: relays.map((entry) => toRelay(entry, formatRelayAddress, formatCircuitAddress)),
     reservations: reservations.map(formatCircuitAddress),
+    mailboxes,
     relayOnly,
     portMapping,
-    ...(relay === undefined ? {} : { serving: { relay: { ...relay, address: formatRelayAddress(relay.address) } } }),
+    ...(serving === undefined
+      ? {}
+      : {
+          serving: {
+            ...(relay === undefined ? {} : { relay: { ...relay, address: formatRelayAddress(relay.address) } }),
+            ...keeping,
+          },
+        }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
   }
 }

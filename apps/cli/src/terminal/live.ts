@@ -1,8 +1,11 @@
 import type { Contact, MiaouEvent, PeerView } from '@miaou/sdk'
+import type { Text } from '@miaou/text'
 import type { Context } from '../context.ts'
 import { formatState, formatWhen, namesOf, shortId } from './format.ts'
 import type { LinkStory } from './link-story.ts'
 import { sanitiseLine } from './sanitise.ts'
+
+type NoticeNews = Extract<MiaouEvent['event'], { readonly type: 'notice' }>
 
 /** Whom ids stand for, as far as it is known. */
 export interface Names {
@@ -71,6 +74,8 @@ function eventWords(context: Context, { at, event }: MiaouEvent, names: Names, s
       return text('live.request', { name: sanitiseLine(event.contact.name) })
     case 'invite-used':
       return text('live.invite-used', { name: names.account(event.account) })
+    case 'notice':
+      return noticeWords(text, event, names)
     // Whoever follows a topic reads it there.
     case 'gossip':
     case 'presence':
@@ -78,6 +83,21 @@ function eventWords(context: Context, { at, event }: MiaouEvent, names: Names, s
     case 'contact-removed':
     case 'settings-changed':
       return undefined
+  }
+}
+
+function noticeWords(text: Text, { notice, account }: NoticeNews, names: Names): string {
+  const name = account === undefined ? undefined : names.account(account)
+  switch (notice) {
+    case 'copy-detected':
+      return name === undefined ? text('notice.copy-detected') : text('notice.copy-detected-by', { name })
+    case 'session-renewed':
+      return text('notice.session-renewed', { name: name ?? '?' })
+    case 'contact-restored':
+      return text('notice.contact-restored', { name: name ?? '?' })
+    case 'account-key-changed':
+    case 'session-key-changed':
+      return text('notice.key-changed', { name: name ?? '?' })
   }
 }
 

@@ -1,11 +1,13 @@
-// What an app needs to read and write the names of nodes and relays, without loading the rest of the host.
+// What an app needs to read and write the names of nodes, relays and mailboxes, without loading the rest of the host.
 export {
   formatCircuitAddress,
   formatEndpoint,
+  formatMailboxAddress,
   formatRelayAddress,
   isRelayUrl,
   overlayClientToTexts,
   parseCircuitAddress,
+  parseMailboxAddress,
   parseRelayAddress,
   textToOverlayClient,
 } from '@miaou/protocol'

@@ -83,6 +83,7 @@ interface JsonObject {
   readonly iceServers?: unknown
   readonly overlay?: unknown
   readonly relays?: unknown
+  readonly mailboxes?: unknown
   readonly relayOnly?: unknown
   readonly serve?: unknown
   readonly publicUrl?: unknown

@@ -1,8 +1,8 @@
 import type { AccountId, PeerId, Result } from '@miaou/core'
 import type { CommandError, CommandResults, MessagingCommand, Settings } from '@miaou/messaging'
-import type { ConnectionView, ConnectivityReport, LinkError, NatType, RelayView } from '@miaou/network'
+import type { ConnectionView, ConnectivityReport, LinkError, MailboxView, NatType, RelayView } from '@miaou/network'
 import type { PeerEvent } from '@miaou/peer'
-import type { CircuitAddress, RelayAddress } from '@miaou/protocol'
+import type { CircuitAddress, MailboxAddress, RelayAddress } from '@miaou/protocol'
 import type { OverlayHandle } from '../overlay/handle.ts'
 import type { WebRtcLibrary } from './adapters.ts'
 import type { AddRelayError } from './added-relays.ts'
@@ -26,6 +26,8 @@ export interface NetworkInfo {
   readonly relays: readonly RelayEntry[]
   /** Own ways through relays, as they stand in invites, best first. */
   readonly reservations: readonly CircuitAddress[]
+  /** Mailboxes where messages for this peer are left, in use or tried, best first. */
+  readonly mailboxes: readonly MailboxEntry[]
   /** The own network address is shown to no peer. */
   readonly relayOnly: boolean
   /** What this peer does for others; absent where it does nothing. */
@@ -42,6 +44,14 @@ export interface RelayEntry extends RelayView {
 
 /** `config`: config.json or the command line; `added`: by command; the others are learnt and come and go by themselves. */
 export type RelaySource = 'config' | 'added' | 'invite' | 'contact' | 'overlay'
+
+/** A mailbox of ours, and who named it. */
+export interface MailboxEntry extends MailboxView {
+  readonly source: MailboxSource
+}
+
+/** `config`: config.json or the command line; `added`: by command; `contact`: a contact keeps its box there. */
+export type MailboxSource = 'config' | 'added' | 'contact'
 
 /** What a relay of ours does now. */
 export interface RelayServing {
@@ -63,8 +73,27 @@ export interface RelayServing {
   readonly counters: Readonly<Record<string, number>>
 }
 
+/** What a mailbox of ours keeps for others now. */
+export interface MailboxServing {
+  /** To hand out. */
+  readonly address: MailboxAddress
+  /** Peers that registered. */
+  readonly boxes: number
+  /** Sealed messages that wait to be fetched. */
+  readonly envelopes: number
+  /** Their bytes on disk. */
+  readonly bytes: number
+  readonly limits: {
+    readonly boxesMax: number
+    readonly bytesMax: number
+    readonly bytesPerBoxMax: number
+  }
+  readonly counters: Readonly<Record<string, number>>
+}
+
 export interface Serving {
   readonly relay?: RelayServing
+  readonly mailbox?: MailboxServing
 }
 
 /** Whether the router lets others in at our asking. */
@@ -123,6 +152,11 @@ export interface RelayMeasurement {
   readonly upBytesPerSecond: number
 }
 
+/** `too-many-mailboxes`: of those kept in the home. `unwritable`: the home, with the system's code. */
+export type AddMailboxError =
+  | { readonly type: 'too-many-mailboxes'; readonly mailboxesMax: number }
+  | { readonly type: 'unwritable'; readonly code: string }
+
 /** Whatever is asked of a peer after its end. */
 export interface Stopped {
   readonly type: 'stopped'
@@ -162,6 +196,12 @@ export interface PeerHandle {
     addRelay(relay: RelayAddress): Result<undefined, AddRelayError | Stopped>
     /** Whether it was one that had been added. What config.json names stays. */
     removeRelay(relay: RelayAddress): Result<boolean, AddRelayError | Stopped>
+    /** Own mailboxes in use or tried, best first. */
+    mailboxes(): readonly MailboxEntry[]
+    /** Keeps a mailbox in the home, best first from now on; at the same mailbox's old URL it takes that place. */
+    addMailbox(mailbox: MailboxAddress): Result<undefined, AddMailboxError | Stopped>
+    /** Whether it was one that had been added. What config.json names stays. */
+    removeMailbox(mailbox: MailboxAddress): Result<boolean, AddMailboxError | Stopped>
   }
   /** A handle that only says why where the peer is no node of the overlay. */
   readonly overlay: OverlayHandle

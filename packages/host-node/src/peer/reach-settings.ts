@@ -1,5 +1,11 @@
 import { err, ok, type Result } from '@miaou/core'
-import { isRelayUrl, parseRelayAddress, type RelayAddress } from '@miaou/protocol'
+import {
+  isRelayUrl,
+  type MailboxAddress,
+  parseMailboxAddress,
+  parseRelayAddress,
+  type RelayAddress,
+} from '@miaou/protocol'
 import type { RelayTurn } from '../relay/turn-credentials.ts'
 
 /** What this peer gives others as a relay (spec/relay-service): 0 or absent where a bound keeps its default. */
@@ -19,13 +25,25 @@ export interface RelaySettings extends RelayQuotas {
   readonly turn?: readonly RelayTurn[]
 }
 
+/** What this peer keeps for others as a mailbox (spec/mailbox): absent where a bound keeps its default. */
+export interface MailboxQuotas {
+  /** Peers that may register, in all. */
+  readonly boxes?: number
+  /** Bytes of sealed messages on disk, in all. */
+  readonly bytes?: number
+  /** Bytes of sealed messages for one peer. */
+  readonly bytesPerBox?: number
+}
+
 /** The settings by which others reach this peer, and it them, through routers and relays. */
 export interface ReachSettings {
   /** Relays to keep a reservation at, best first. */
   readonly relays?: readonly RelayAddress[]
+  /** Mailboxes where messages for this peer are left while it is away, best first. */
+  readonly mailboxes?: readonly MailboxAddress[]
   /** Never show the own network address to another peer: everything goes through relays. */
   readonly relayOnly?: boolean
-  readonly serve?: { readonly relay?: RelaySettings }
+  readonly serve?: { readonly relay?: RelaySettings; readonly mailbox?: MailboxQuotas }
   /** Where others dial this peer's listener, when that is not where it listens: behind a proxy, or by a name. */
   readonly publicUrl?: string
   /** Files (PEM) of a certificate and its key: the listener speaks TLS. */
@@ -40,8 +58,11 @@ export interface ReachSettings {
 
 /** Own choice: three reservations are kept, the others stand in. */
 export const configuredRelaysMax = 8
+/** Own choice, as for relays: boxes are kept at the first three that answer (spec/mailbox). */
+export const configuredMailboxesMax = 8
 export const reachSettingNames: readonly string[] = [
   'relays',
+  'mailboxes',
   'relayOnly',
   'serve',
   'publicUrl',
@@ -53,11 +74,13 @@ export const reachSettingNames: readonly string[] = [
 /** Beside the STUN answerer: a relay tells of four servers at most (spec/circuits). */
 export const relayTurnMax = 3
 const quotaNames = ['reservations', 'circuits', 'bytesPerSecond', 'bytesPerDay'] as const
+const mailboxQuotaNames = ['boxes', 'bytes', 'bytesPerBox'] as const
 
 const turnPattern = /^(turns?):(\d{1,5})\?transport=(udp|tcp)$/
 
 interface Fields {
   readonly relays?: unknown
+  readonly mailboxes?: unknown
   readonly relayOnly?: unknown
   readonly serve?: unknown
   readonly publicUrl?: unknown
@@ -81,6 +104,8 @@ export function parseReachSettings(fields: Fields): Result<ReachSettings, string
   }
   const relays = parseRelays(fields.relays)
   if (!relays.ok) return relays
+  const mailboxes = parseMailboxes(fields.mailboxes)
+  if (!mailboxes.ok) return mailboxes
   const serve = parseServe(fields.serve)
   if (!serve.ok) return serve
   const tls = parseTls(fields.tls)
@@ -92,6 +117,7 @@ export function parseReachSettings(fields: Fields): Result<ReachSettings, string
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(stunPort === undefined ? {} : { stunPort }),
     ...(relays.value === undefined ? {} : { relays: relays.value }),
+    ...(mailboxes.value === undefined ? {} : { mailboxes: mailboxes.value }),
     ...(serve.value === undefined ? {} : { serve: serve.value }),
     ...(tls.value === undefined ? {} : { tls: tls.value }),
   })
@@ -113,26 +139,81 @@ function parseRelays(value: unknown): Result<readonly RelayAddress[] | undefined
   return ok(relays)
 }
 
+function parseMailboxes(value: unknown): Result<readonly MailboxAddress[] | undefined, string> {
+  if (value === undefined) return ok(undefined)
+  if (!(Array.isArray(value) && value.length <= configuredMailboxesMax)) {
+    return err(`"mailboxes" must be a list of at most ${configuredMailboxesMax}`)
+  }
+  const mailboxes: MailboxAddress[] = []
+  for (const text of value as unknown[]) {
+    const mailbox = typeof text === 'string' ? parseMailboxAddress(text) : undefined
+    if (mailbox === undefined) {
+      return err(
+        'each of "mailboxes" must be an address as its owner shows it: "<22 characters>@wss://mail.example.org"',
+      )
+    }
+    mailboxes.push(mailbox)
+  }
+  return ok(mailboxes)
+}
+
 function parseServe(value: unknown): Result<ReachSettings['serve'], string> {
   if (value === undefined) return ok(undefined)
-  if (!isRecord(value)) return err('"serve" must be an object such as { "relay": true }')
-  const unknown = Object.keys(value).find((name) => name !== 'relay')
-  if (unknown !== undefined) return err(`"${unknown}" cannot be served; there is: relay`)
-  const { relay } = value as { readonly relay?: unknown }
-  if (relay === undefined || relay === false) return ok({})
-  if (relay === true) return ok({ relay: {} })
+  if (!isRecord(value)) return err('"serve" must be an object such as { "relay": true, "mailbox": true }')
+  const unknown = Object.keys(value).find((name) => name !== 'relay' && name !== 'mailbox')
+  if (unknown !== undefined) return err(`"${unknown}" cannot be served; there are: relay, mailbox`)
+  const { relay, mailbox } = value as { readonly relay?: unknown; readonly mailbox?: unknown }
+  const relayed = parseServedRelay(relay)
+  if (!relayed.ok) return relayed
+  const kept = parseServedMailbox(mailbox)
+  if (!kept.ok) return kept
+  return ok({
+    ...(relayed.value === undefined ? {} : { relay: relayed.value }),
+    ...(kept.value === undefined ? {} : { mailbox: kept.value }),
+  })
+}
+
+function parseServedRelay(relay: unknown): Result<RelaySettings | undefined, string> {
+  if (relay === undefined || relay === false) return ok(undefined)
+  if (relay === true) return ok({})
   if (!isRecord(relay)) return err('"relay" of "serve" must be true, or an object of quotas')
-  const quotas: { -readonly [Name in keyof RelayQuotas]: number } = {}
   const { turn, ...numbers } = relay as { readonly turn?: unknown }
   const servers = parseTurn(turn)
   if (!servers.ok) return servers
-  for (const [name, quota] of Object.entries(numbers)) {
-    const known = quotaNames.find((quotaName) => quotaName === name)
-    if (known === undefined) return err(`"${name}" is no quota of "relay"; there are: ${quotaNames.join(', ')}, turn`)
-    if (!isCount(quota, Number.MAX_SAFE_INTEGER)) return err(`"${name}" of "relay" must be a whole number, 0 or more`)
+  const quotas = parseQuotas('relay', numbers, quotaNames, ', turn')
+  if (!quotas.ok) return quotas
+  return ok(servers.value === undefined ? quotas.value : { ...quotas.value, turn: servers.value })
+}
+
+function parseServedMailbox(mailbox: unknown): Result<MailboxQuotas | undefined, string> {
+  if (mailbox === undefined || mailbox === false) return ok(undefined)
+  if (mailbox === true) return ok({})
+  if (!isRecord(mailbox)) return err('"mailbox" of "serve" must be true, or an object of quotas')
+  const quotas = parseQuotas('mailbox', mailbox, mailboxQuotaNames, '')
+  if (!quotas.ok) return quotas
+  const zero = Object.entries(quotas.value).find(([, quota]) => quota === 0)
+  return zero === undefined ? quotas : err(`"${zero[0]}" of "mailbox" must be 1 or more`)
+}
+
+/** `others`: what there is besides the quotas, for the error. */
+function parseQuotas<const Name extends string>(
+  service: string,
+  fields: object,
+  names: readonly Name[],
+  others: string,
+): Result<{ readonly [name in Name]?: number }, string> {
+  const quotas: { [name in Name]?: number } = {}
+  for (const [name, quota] of Object.entries(fields)) {
+    const known = names.find((quotaName) => quotaName === name)
+    if (known === undefined) {
+      return err(`"${name}" is no quota of "${service}"; there are: ${names.join(', ')}${others}`)
+    }
+    if (!isCount(quota, Number.MAX_SAFE_INTEGER)) {
+      return err(`"${name}" of "${service}" must be a whole number, 0 or more`)
+    }
     quotas[known] = quota
   }
-  return ok({ relay: servers.value === undefined ? quotas : { ...quotas, turn: servers.value } })
+  return ok(quotas)
 }
 
 /** `turn:3478?transport=udp`, the host being the relay's own, with the secret that it shares with the relay. */

@@ -20,6 +20,11 @@ export const contactSchema = z
     verified: z.boolean().describe('The safety number was compared by the person'),
     devices: z.array(peerIdSchema),
     forked: z.boolean().describe('Account-signed device lists disagree: sending is stopped'),
+    changed: z
+      .enum(['account-key', 'session-key'])
+      .exactOptional()
+      .describe('A key of theirs changed: sending is stopped until contacts.trust'),
+    note: z.string().exactOptional().describe('What came with their request'),
     unreadCount: z.number().int(),
     addedAt: timeSchema,
     lastMessageAt: timeSchema.exactOptional(),
@@ -37,12 +42,42 @@ export const inviteSchema = z
   .meta({ id: 'Invite' })
 export type Invite = Frozen<z.output<typeof inviteSchema>>
 
+/** Most ms of `jitterMs`, as in the messaging engine. */
+const jitterMsMax = 10_000
+
+export const jitterMsSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(jitterMsMax)
+  .describe('Most milliseconds by which a message is held back at random before it goes out')
+export const coverTrafficSchema = z
+  .enum(['off', 'low', 'high'])
+  .describe('Messages about nothing, so that real ones stand out less; it costs data')
+
+/** What may be shown to others of an account that was blocked: nothing in it proves who wrote the messages. */
+export const contactReportSchema = z
+  .object({
+    account: accountIdSchema,
+    name: z.string(),
+    reason: z.string(),
+    at: timeSchema,
+    note: z.string().exactOptional().describe('What came with their request'),
+    messages: z
+      .array(z.object({ text: z.string(), sentAt: timeSchema, storedAt: timeSchema }))
+      .describe('Their latest to us, oldest first, at most 20'),
+  })
+  .meta({ id: 'ContactReport' })
+export type ContactReport = Frozen<z.output<typeof contactReportSchema>>
+
 export const settingsSchema = z
   .object({
     readReceipts: z.boolean().describe('Tell the sender when a message was read'),
     typing: z.boolean().describe('Tell the other side when we type'),
     presence: z.boolean().describe('Tell contacts when we are there'),
     discoverable: z.enum(['everyone', 'contacts', 'off']).describe('Who sees us on the local network'),
+    jitterMs: jitterMsSchema,
+    coverTraffic: coverTrafficSchema,
   })
   .meta({ id: 'Settings' })
 export type Settings = Frozen<z.output<typeof settingsSchema>>

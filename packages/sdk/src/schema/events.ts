@@ -7,6 +7,14 @@ import { closeReasonSchema, linkErrorSchema } from './link-error.ts'
 import { messageSchema } from './messages.ts'
 import { transportKindSchema } from './network.ts'
 
+/** One quiet line for the person. */
+export const noticeSchema = z
+  .enum(['session-renewed', 'contact-restored', 'copy-detected', 'account-key-changed', 'session-key-changed'])
+  .describe(
+    'session-renewed: the session with them was lost on one side and made anew; contact-restored: a device of theirs came back from an older copy; copy-detected: this device itself did, or a copy of its home runs elsewhere; …-key-changed: sending to them stopped until contacts.trust',
+  )
+export type Notice = Frozen<z.output<typeof noticeSchema>>
+
 /** Durable news: each has a cursor from which a client can resume. */
 export const storedNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('message-received'), message: messageSchema }),
@@ -15,6 +23,7 @@ export const storedNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('contact-removed'), account: accountIdSchema }),
   z.object({ type: z.literal('invite-used'), account: accountIdSchema }),
   z.object({ type: z.literal('settings-changed'), settings: settingsSchema }),
+  z.object({ type: z.literal('notice'), notice: noticeSchema, account: accountIdSchema.exactOptional() }),
 ])
 export type StoredNews = Frozen<z.output<typeof storedNewsSchema>>
 

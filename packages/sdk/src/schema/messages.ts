@@ -26,8 +26,22 @@ export const stateReasonSchema = z.enum([
   'expired',
   'refused-too-often',
   'device-list-fork',
+  'key-changed',
+  'no-mailbox',
+  'no-prekeys',
+  'mailboxes-unreachable',
+  'mailboxes-full',
 ])
 export type StateReason = Frozen<z.output<typeof stateReasonSchema>>
+
+/** A mailbox that has a message on disk until the recipient fetches it. */
+export const holderSchema = z
+  .object({
+    mailbox: z.string().describe("The mailbox's id: 22 characters"),
+    until: timeSchema.describe('It gives up then'),
+  })
+  .meta({ id: 'Holder' })
+export type Holder = Frozen<z.output<typeof holderSchema>>
 
 /** One device of the recipient, and how far the message got there. */
 export const deliverySchema = z
@@ -37,6 +51,7 @@ export const deliverySchema = z
     reason: stateReasonSchema.exactOptional(),
     attempts: z.number().int(),
     nextTryAt: timeSchema.exactOptional(),
+    heldBy: z.array(holderSchema).exactOptional().describe('While held'),
   })
   .meta({ id: 'Delivery' })
 export type Delivery = Frozen<z.output<typeof deliverySchema>>
@@ -53,6 +68,7 @@ export const messageSchema = z
     reason: stateReasonSchema.exactOptional(),
     nextTryAt: timeSchema.exactOptional(),
     expiresAt: timeSchema.exactOptional(),
+    heldBy: z.array(holderSchema).exactOptional().describe('While held: the mailboxes of its most advanced device'),
     deliveries: z.array(deliverySchema),
     position: z.number().int().describe('Place in the history of this home: the cursor of paging'),
   })

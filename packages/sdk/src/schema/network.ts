@@ -4,6 +4,7 @@ import { accountIdSchema, peerIdSchema, timeSchema } from './ids.ts'
 import { linkErrorSchema } from './link-error.ts'
 import { overlaySummarySchema } from './overlay.ts'
 import {
+  mailboxSchema,
   natTypeSchema,
   pathSchema,
   portMappingSchema,
@@ -85,6 +86,7 @@ export const networkInfoSchema = z
     overlay: overlaySummarySchema,
     relays: z.array(relaySchema).describe('In use or tried, best first'),
     reservations: z.array(z.string()).describe('Own ways through relays, as they stand in invites: circuit:…'),
+    mailboxes: z.array(mailboxSchema).describe('Own mailboxes in use or tried, best first'),
     relayOnly: z.boolean().describe('The own network address is shown to no peer'),
     serving: servingSchema.exactOptional(),
     portMapping: portMappingSchema,

@@ -67,6 +67,39 @@ export const relaySchema = z
   .meta({ id: 'Relay' })
 export type Relay = Frozen<z.output<typeof relaySchema>>
 
+/** `<22 characters>@wss://mail.example.org`, as its owner hands it out. */
+export const mailboxAddressSchema = z
+  .string()
+  .min(1)
+  .max(256)
+  .describe('A mailbox: <22 characters>@wss://mail.example.org, as miaou mailbox info shows it there')
+
+/** A mailbox where messages for us are left while we are away, or one that is tried. */
+export const mailboxSchema = z
+  .object({
+    mailbox: mailboxAddressSchema,
+    source: z
+      .enum(['config', 'added', 'contact'])
+      .describe('Who named it: config.json or the command line, mailboxes.add, or a contact keeps a box there'),
+    state: z.enum(['connecting', 'connected', 'registered', 'refused', 'unreachable']),
+    box: z.string().exactOptional().describe('Our box there: 22 characters that tell nothing of who we are'),
+    stock: z
+      .object({
+        tokens: z.number().int().describe('Delivery tokens that contacts may still spend'),
+        oneTimeBundles: z.number().int().describe('Prekey bundles for first messages, each given once'),
+        hasLastResort: z.boolean().describe('Whether first messages are possible when those are used up'),
+        waiting: z.number().int().describe('Sealed messages that wait to be fetched'),
+      })
+      .exactOptional()
+      .describe('What it has for us; absent until registered'),
+    latencyMs: z.number().exactOptional(),
+    error: z.string().exactOptional().describe('Why it is not registered'),
+    nextTryAt: z.number().exactOptional().describe("Milliseconds of the peer's own clock, not a date"),
+    throughRelay: z.boolean().describe('The mailbox sees the address of a relay, not ours'),
+  })
+  .meta({ id: 'Mailbox' })
+export type Mailbox = Frozen<z.output<typeof mailboxSchema>>
+
 /** What this peer does for others. */
 export const servingSchema = z
   .object({
@@ -83,6 +116,16 @@ export const servingSchema = z
           bytesPerDay: z.number().describe('0: no limit'),
         }),
         stunPort: z.number().int().exactOptional().describe('UDP port that answers STUN'),
+        counters: z.record(z.string(), z.number()),
+      })
+      .exactOptional(),
+    mailbox: z
+      .object({
+        address: mailboxAddressSchema.describe('To hand out'),
+        boxes: z.number().int().describe('Peers that registered'),
+        envelopes: z.number().int().describe('Sealed messages that wait to be fetched'),
+        bytes: z.number().describe('Their bytes on disk'),
+        limits: z.object({ boxesMax: z.number().int(), bytesMax: z.number(), bytesPerBoxMax: z.number() }),
         counters: z.record(z.string(), z.number()),
       })
       .exactOptional(),

@@ -76,6 +76,19 @@ export const diagnosis = {
     one: '{relay} carries {count} peer, {circuits} circuits',
     other: '{relay} carries {count} peers, {circuits} circuits',
   },
+  'check.mailbox-registered': {
+    one: '{mailbox} keeps messages for you: {count} waiting, {tokens} tokens left for contacts',
+    other: '{mailbox} keeps messages for you: {count} waiting, {tokens} tokens left for contacts',
+  },
+  'check.mailbox-low': '{mailbox} keeps messages for you, but contacts have only {tokens} tokens left there',
+  'check.mailbox-connecting': 'connecting with {mailbox} …',
+  'check.mailbox-refused': '{mailbox} does not take us: {detail}',
+  'check.mailbox-unreachable': '{mailbox} does not answer: {detail}',
+  'check.mailbox-none': 'none: messages for you wait at the sender only, until both are online',
+  'check.serving-mailbox': {
+    one: '{mailbox} keeps {count} message in {boxes} boxes',
+    other: '{mailbox} keeps {count} messages in {boxes} boxes',
+  },
   'check.bandwidth-measured': '{downMbps} Mbit/s down, {upMbps} Mbit/s up, with {relay}',
   'check.bandwidth-failed': 'not measured with {relay}: {detail}',
   'check.bandwidth-unmeasured': 'no relay is linked to measure with',
@@ -138,6 +151,11 @@ export const diagnosis = {
   'advice.relay-none':
     'Without a relay you talk with who can reach you directly. Ask a friend who runs one, or run your own: docs/relay.md.',
   'advice.relay-none-only': 'Add a relay: miaou relay add … Or do without --relay-only.',
+  'advice.mailbox-low': 'Nothing is to be done: Miaou gives the mailbox new ones while it runs here.',
+  'advice.mailbox-refused': 'Ask its owner, or add another mailbox: miaou mailbox add …',
+  'advice.mailbox-unreachable': 'It is tried again by itself. If it stays: ask its owner, or add another mailbox.',
+  'advice.mailbox-none':
+    'To be written to while you are away: miaou mailbox add … with the address of a friend’s, or run your own: miaou up --serve mailbox.',
   'advice.bandwidth-failed': 'Try again in a moment.',
   'advice.path-none': 'Messages wait and go out by themselves. See whether their Miaou runs, or ask for a new invite.',
   'advice.why-own-symmetric':

@@ -159,6 +159,15 @@ export const errors = {
   'error.no-neighbours': 'Published to nobody: no linked peer takes part in gossip.',
   'error.no-neighbours.hint': 'Gossip flows between contacts that are linked. See who is there: miaou net list-peers.',
 
+  'error.bad-mailbox': '{mailbox} is not the address of a mailbox.',
+  'error.bad-mailbox.hint':
+    'It looks like <22 characters>@wss://mail.example.org; its owner sees it with miaou mailbox info.',
+  'error.unknown-mailbox': 'No mailbox {mailbox} was added here.',
+  'error.unknown-mailbox.suggest': 'Added are: {suggestions}.',
+  'error.unknown-mailbox.hint': 'See those in use: miaou mailbox list.',
+  'error.configured-mailbox': 'The mailbox {mailbox} is named in config.json or on the command line, so it stays.',
+  'error.configured-mailbox.hint':
+    'Take it out of "mailboxes" in config.json of the home, or out of the command, and start Miaou again.',
   'error.bad-relay': '{relay} is not the address of a relay.',
   'error.bad-relay.hint':
     'It looks like <22 characters>@wss://relay.example.org; its owner sees it with miaou relay info.',
@@ -169,9 +178,9 @@ export const errors = {
   'error.configured-relay.hint':
     'Take it out of "relays" in config.json of the home, or out of the command, and start Miaou again.',
   'error.cannot-serve': '{service} is nothing that Miaou can serve.',
-  'error.cannot-serve.hint': 'There is: --serve relay.',
+  'error.cannot-serve.hint': 'There are: --serve relay, --serve mailbox.',
   'error.not-served-yet': '{service} cannot be served yet.',
-  'error.not-served-yet.hint': 'In this version there is: --serve relay.',
+  'error.not-served-yet.hint': 'In this version there are: --serve relay, --serve mailbox.',
   'error.bad-public-url': '{url} is no address under which others can reach this machine.',
   'error.bad-public-url.hint':
     'It looks like wss://relay.example.org or ws://203.0.113.5:9999, without a slash at its end.',

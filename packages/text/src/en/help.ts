@@ -29,8 +29,9 @@ Exit codes: 0 done, 1 error, 2 usage, 3 not confirmed yet (send --confirm), 4 no
   'help.id': 'who you are',
   'help.rename': 'change the name others see',
   'help.invite': 'make a link and QR code that lets somebody talk with you',
-  'help.settings': 'show or change: readReceipts, typing, presence (on, off), discoverable (everyone, contacts, off)',
-  'help.contacts': 'list, add, accept, verify, block, unblock, rename, remove',
+  'help.settings':
+    'show or change: readReceipts, typing, presence (on, off), discoverable (everyone, contacts, off), jitterMs (0–10000), coverTraffic (off, low, high)',
+  'help.contacts': 'list, requests, add, accept, verify, trust, block, unblock, report, rename, remove',
   'help.send': 'send a message and wait for its receipt; “-” reads it from the input',
   'help.recv': 'print what is unread and mark it read',
   'help.history': 'messages with somebody, newest last',

@@ -102,7 +102,7 @@ export const reach = {
   'help.relay-remove': 'use an added relay no longer',
   'help.relay-info': 'the relay you run: its address to hand out, its counters',
   'help.relay-wait': 'seconds to wait for the relay’s answer (10)',
-  'help.serve': 'serve others: relay; several with commas',
+  'help.serve': 'serve others: relay, mailbox; several with commas',
   'help.relay-address': 'use this relay in this run too; may be repeated',
   'help.relay-only': 'show your network address to nobody: everything goes through relays',
   'help.tls-cert': 'certificate (PEM), for wss:// without a proxy; with --tls-key',

@@ -2,7 +2,7 @@
 export const states = {
   'state.queued': 'waiting',
   'state.sent': 'sent',
-  'state.held': 'held for them',
+  'state.held': 'held by a mailbox',
   'state.delivered': 'delivered',
   'state.read': 'read',
   'state.refused': 'refused',
@@ -17,4 +17,11 @@ export const states = {
   'reason.expired': 'they were not reachable for seven days; send it again if it still matters',
   'reason.refused-too-often': 'their device refused it ten times; ask them by another way',
   'reason.device-list-fork': 'two different lists of their devices exist; compare the safety number before you go on',
+  'reason.key-changed':
+    'a key of theirs changed: nothing is sent until you compared the safety number; then miaou contacts trust',
+  'reason.no-mailbox': 'they are offline and use no mailbox: it goes out when both are online',
+  'reason.no-prekeys':
+    'they are offline and gave no key for a first message: it goes out when both are online, or once they renew theirs',
+  'reason.mailboxes-unreachable': 'none of their mailboxes answers; it is tried again by itself',
+  'reason.mailboxes-full': 'their mailboxes take no more for now; it is tried again by itself',
 } as const

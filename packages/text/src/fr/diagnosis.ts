@@ -78,6 +78,20 @@ export const diagnosis: Readonly<Record<keyof typeof english, Phrase>> = {
     one: '{relay} porte {count} pair, {circuits} circuits',
     other: '{relay} porte {count} pairs, {circuits} circuits',
   },
+  'check.mailbox-registered': {
+    one: '{mailbox} garde des messages pour toi : {count} en attente, {tokens} jetons restent à tes contacts',
+    other: '{mailbox} garde des messages pour toi : {count} en attente, {tokens} jetons restent à tes contacts',
+  },
+  'check.mailbox-low': '{mailbox} garde des messages pour toi, mais il n’y reste que {tokens} jetons à tes contacts',
+  'check.mailbox-connecting': 'connexion avec {mailbox} …',
+  'check.mailbox-refused': '{mailbox} ne nous prend pas : {detail}',
+  'check.mailbox-unreachable': '{mailbox} ne répond pas : {detail}',
+  'check.mailbox-none':
+    'aucune : les messages pour toi attendent chez l’expéditeur seulement, jusqu’à ce que vous soyez tous deux en ligne',
+  'check.serving-mailbox': {
+    one: '{mailbox} garde {count} message dans {boxes} boîtes',
+    other: '{mailbox} garde {count} messages dans {boxes} boîtes',
+  },
   'check.bandwidth-measured': '{downMbps} Mbit/s en descente, {upMbps} Mbit/s en montée, avec {relay}',
   'check.bandwidth-failed': 'pas mesuré avec {relay} : {detail}',
   'check.bandwidth-unmeasured': 'aucun relais connecté avec qui mesurer',
@@ -143,6 +157,12 @@ export const diagnosis: Readonly<Record<keyof typeof english, Phrase>> = {
   'advice.relay-none':
     'Sans relais, tu parles avec qui peut te joindre directement. Demande à un ami qui en fait tourner un, ou fais tourner le tien : docs/relay.md.',
   'advice.relay-none-only': 'Ajoute un relais : miaou relay add … Ou passe-toi de --relay-only.',
+  'advice.mailbox-low': 'Rien à faire : Miaou en donne de nouveaux à la boîte tant qu’il tourne ici.',
+  'advice.mailbox-refused': 'Demande à qui la fait tourner, ou ajoute une autre boîte : miaou mailbox add …',
+  'advice.mailbox-unreachable':
+    'Nouvel essai tout seul. Si cela reste : demande à qui la fait tourner, ou ajoute une autre boîte.',
+  'advice.mailbox-none':
+    'Pour qu’on puisse t’écrire en ton absence : miaou mailbox add … avec l’adresse de celle d’un ami, ou la tienne : miaou up --serve mailbox.',
   'advice.bandwidth-failed': 'Réessaie dans un instant.',
   'advice.path-none':
     'Les messages attendent et partent tout seuls. Vérifie que son Miaou tourne, ou demande une nouvelle invitation.',

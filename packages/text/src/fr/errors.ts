@@ -173,6 +173,16 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.no-neighbours': 'Publié pour personne : aucun pair relié ne participe aux rumeurs.',
   'error.no-neighbours.hint': 'Les rumeurs passent entre contacts reliés. Vois qui est là : miaou net list-peers.',
 
+  'error.bad-mailbox': '{mailbox} n’est pas l’adresse d’une boîte aux lettres.',
+  'error.bad-mailbox.hint':
+    'Elle ressemble à <22 caractères>@wss://boite.example.org ; qui la fait tourner la voit avec miaou mailbox info.',
+  'error.unknown-mailbox': 'Aucune boîte aux lettres {mailbox} n’a été ajoutée ici.',
+  'error.unknown-mailbox.suggest': 'Sont ajoutées : {suggestions}.',
+  'error.unknown-mailbox.hint': 'Pour voir celles qui servent : miaou mailbox list.',
+  'error.configured-mailbox':
+    'La boîte aux lettres {mailbox} est nommée dans config.json ou sur la ligne de commande : elle reste.',
+  'error.configured-mailbox.hint':
+    'Enlève-la de "mailboxes" dans le config.json du dossier, ou de la commande, et relance Miaou.',
   'error.bad-relay': '{relay} n’est pas l’adresse d’un relais.',
   'error.bad-relay.hint':
     'Elle ressemble à <22 caractères>@wss://relais.example.org ; qui le fait tourner la voit avec miaou relay info.',
@@ -183,9 +193,9 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.configured-relay.hint':
     'Enlève-le de "relays" dans le config.json du dossier, ou de la commande, et relance Miaou.',
   'error.cannot-serve': '{service} n’est rien que Miaou puisse servir.',
-  'error.cannot-serve.hint': 'Il y a : --serve relay.',
+  'error.cannot-serve.hint': 'Il y a : --serve relay, --serve mailbox.',
   'error.not-served-yet': '{service} ne peut pas encore être servi.',
-  'error.not-served-yet.hint': 'Dans cette version il y a : --serve relay.',
+  'error.not-served-yet.hint': 'Dans cette version il y a : --serve relay, --serve mailbox.',
   'error.bad-public-url': '{url} n’est pas une adresse où les autres peuvent joindre cette machine.',
   'error.bad-public-url.hint':
     'Elle ressemble à wss://relais.example.org ou ws://203.0.113.5:9999, sans barre à la fin.',

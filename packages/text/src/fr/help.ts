@@ -33,8 +33,9 @@ export const help: Readonly<Record<keyof typeof english, Phrase>> = {
   'help.id': 'qui tu es',
   'help.rename': 'changer le nom que les autres voient',
   'help.invite': 'faire un lien et un QR code qui permettent de te parler',
-  'help.settings': 'voir ou changer : readReceipts, typing, presence (on, off), discoverable (everyone, contacts, off)',
-  'help.contacts': 'list, add, accept, verify, block, unblock, rename, remove',
+  'help.settings':
+    'voir ou changer : readReceipts, typing, presence (on, off), discoverable (everyone, contacts, off), jitterMs (0–10000), coverTraffic (off, low, high)',
+  'help.contacts': 'list, requests, add, accept, verify, trust, block, unblock, report, rename, remove',
   'help.send': 'envoyer un message et attendre son accusé de réception ; « - » le lit sur l’entrée',
   'help.recv': 'afficher ce qui n’est pas lu et le marquer comme lu',
   'help.history': 'les messages avec quelqu’un, le plus récent en dernier',

@@ -105,7 +105,7 @@ export const reach: Readonly<Record<keyof typeof english, Phrase>> = {
   'help.relay-remove': 'ne plus se servir d’un relais ajouté',
   'help.relay-info': 'le relais que tu fais tourner : son adresse à donner, ses compteurs',
   'help.relay-wait': 'secondes d’attente de la réponse du relais (10)',
-  'help.serve': 'servir les autres : relay ; plusieurs avec des virgules',
+  'help.serve': 'servir les autres : relay, mailbox ; plusieurs avec des virgules',
   'help.relay-address': 'se servir aussi de ce relais cette fois ; peut se répéter',
   'help.relay-only': 'ne montrer ton adresse réseau à personne : tout passe par des relais',
   'help.tls-cert': 'certificat (PEM), pour wss:// sans proxy ; avec --tls-key',

@@ -4,7 +4,7 @@ import type { Phrase } from '../phrase.ts'
 export const states: Readonly<Record<keyof typeof english, Phrase>> = {
   'state.queued': 'en attente',
   'state.sent': 'envoyé',
-  'state.held': 'gardé pour lui',
+  'state.held': 'gardé par une boîte aux lettres',
   'state.delivered': 'arrivé',
   'state.read': 'lu',
   'state.refused': 'refusé',
@@ -20,4 +20,12 @@ export const states: Readonly<Record<keyof typeof english, Phrase>> = {
   'reason.refused-too-often': 'son appareil l’a refusé dix fois ; demande-lui par un autre moyen',
   'reason.device-list-fork':
     'il existe deux listes différentes de ses appareils ; compare le numéro de sûreté avant de continuer',
+  'reason.key-changed':
+    'une de ses clés a changé : rien ne part avant que tu aies comparé le numéro de sûreté ; puis miaou contacts trust',
+  'reason.no-mailbox':
+    'ses appareils sont hors ligne et n’ont pas de boîte aux lettres : il part quand vous êtes tous deux en ligne',
+  'reason.no-prekeys':
+    'ses appareils sont hors ligne et sans clé pour un premier message : il part quand vous êtes tous deux en ligne, ou dès qu’il y en a une',
+  'reason.mailboxes-unreachable': 'aucune de ses boîtes aux lettres ne répond ; nouvel essai tout seul',
+  'reason.mailboxes-full': 'ses boîtes aux lettres ne prennent plus rien pour l’instant ; nouvel essai tout seul',
 }
