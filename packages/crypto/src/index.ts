@@ -68,5 +68,18 @@ export {
 export type { RecoveredSecrets, RecoveryLanguage, RecoveryWordsError } from './recovery-words.ts'
 export { deriveFromEntropy, entropyToWords, wordsToEntropy } from './recovery-words.ts'
 export { safetyNumber } from './safety-number.ts'
+export type { OpenedSealed, OpenSealedError, SealError, SealOptions } from './sealed/sealed-message.ts'
+export {
+  openSealed,
+  sealedContentSizeMax,
+  sealedHeaderSize,
+  sealedKeyId,
+  sealedMessageSize,
+  sealedMessageSizeMax,
+  sealedMessageSuite,
+  sealedMessageVersion,
+  sealedPaddingSizeMin,
+  sealMessage,
+} from './sealed/sealed-message.ts'
 export { signLabelled, verifyLabelled } from './signed.ts'
 export type { Argon2Cost, Crypto, Encapsulation, KeyPair } from './suite.ts'

@@ -1,16 +1,21 @@
 import type { Result } from '@miaou/core'
-import { assert, ByteReader, ByteWriter, err, ok, textToBytes } from '@miaou/core'
+import { assert, ByteReader, ByteWriter, bytesToText, err, ok, textToBytes } from '@miaou/core'
+import { decodeStartMark, encodeStartMark, type SignedStartMark } from './mailbox/start-mark.ts'
 import { readName, writeName } from './name.ts'
+import { sealingKeySize } from './prekey-bundle.ts'
+import { deviceRecordSizeMax } from './records/device-record.ts'
 import {
   codeToName,
   type DecodeError,
   decodeStructure,
+  type Extension,
   readFlags,
   startStructure,
   writeExtensions,
 } from './structure.ts'
 
-export type ReceiptStatus = 'delivered' | 'read' | 'refused'
+/** `missing`: not an end; send those messages again now. */
+export type ReceiptStatus = 'delivered' | 'read' | 'refused' | 'missing'
 export type RefusalReason = 'request-pending' | 'blocked' | 'unsupported' | 'too-old'
 
 export type ContentBody =
@@ -22,16 +27,36 @@ export type ContentBody =
       readonly reason?: RefusalReason
       readonly messageIds: readonly Uint8Array[]
     }
-  /** First words between two accounts. `hintKey`: 32 bytes. `inviteToken`: 16 bytes. */
-  | {
-      readonly type: 'hello'
-      readonly name: string
-      readonly hintKey: Uint8Array
-      readonly inviteToken?: Uint8Array
-      readonly accepted: boolean
-    }
+  | Hello
+  /** Cover traffic: dropped in silence. `size`: bytes of nothing, at most `contentBodySizeMax`. */
+  | { readonly type: 'cover'; readonly size: number }
   /** A kind that only a newer peer knows: counted and answered, never an error. */
   | { readonly type: 'unknown'; readonly tag: number }
+
+/** First words between two accounts, and what changed of them since. */
+export interface Hello {
+  readonly type: 'hello'
+  readonly name: string
+  /** 32 bytes. */
+  readonly hintKey: Uint8Array
+  /** 16 bytes. */
+  readonly inviteToken?: Uint8Array
+  readonly accepted: boolean
+  /** 32 bytes: from which the receiver's delivery tokens for the sender's boxes follow (spec/mailbox MB20). */
+  readonly depositSecret?: Uint8Array
+  /** 32 bytes: where the sender's records are found. */
+  readonly locatorKey?: Uint8Array
+  /** Signed by the sender's device, 1 to 844 bytes. Not verified here. */
+  readonly deviceRecord?: Uint8Array
+  /** `id`: u32. `key`: X-Wing, 1,216 bytes: what sealed messages to the sender are sealed for. */
+  readonly sealingKey?: { readonly id: number; readonly key: Uint8Array }
+  /** Shown with the request, 1 to 280 characters; empty ones are not sent. */
+  readonly note?: string
+  /** Of the sender's present start. Not verified here. */
+  readonly startMark?: SignedStartMark
+  /** A later start of the receiver than the one it told of. Not verified here. */
+  readonly laterMark?: SignedStartMark
+}
 
 /** The plaintext inside a ratchet message (spec/messages M14). */
 export interface Content {
@@ -40,6 +65,8 @@ export interface Content {
   /** Wall-clock ms of the sender. */
   readonly sentAt: number
   readonly body: ContentBody
+  /** 16 bytes: id of the message to that device before this one, when its receipt had not come yet. */
+  readonly after?: Uint8Array
 }
 
 /** Most UTF-8 bytes of a text: half an envelope, so that a first message fits with all its headers. */
@@ -51,9 +78,22 @@ export const contentBodySizeMax = 57_344
 /** Most bytes of a content. */
 export const contentSizeMax = 61_440
 /** Tag byte of a body. */
-export const contentTags = { text: 1, receipt: 2, hello: 3 } as const
+export const contentTags = { text: 1, receipt: 2, hello: 3, cover: 4 } as const
+/** Tags of the extensions of a content; all but the first stand with a hello only. */
+export const contentExtensionTags = {
+  after: 1,
+  depositSecret: 2,
+  locatorKey: 3,
+  deviceRecord: 4,
+  sealingKey: 5,
+  note: 6,
+  startMark: 7,
+  laterMark: 8,
+} as const
+/** Characters of a note (own choice: as a short post). */
+export const noteLengthMax = 280
 /** Status byte of a receipt. */
-export const receiptStatuses = { delivered: 1, read: 2, refused: 3 } as const
+export const receiptStatuses = { delivered: 1, read: 2, refused: 3, missing: 4 } as const
 /** Reason byte of a refusal; 0 for none. A reason that only a newer peer knows reads as none. */
 export const refusalReasons = { 'request-pending': 1, blocked: 2, unsupported: 3, 'too-old': 4 } as const
 
@@ -61,21 +101,29 @@ const flagReceiptRequested = 1
 const helloFlags = { inviteToken: 1, accepted: 2 } as const
 
 export function encodeContent(content: Content): Uint8Array {
-  const { messageId, sentAt, body } = content
+  const { messageId, sentAt, body, after } = content
   assert(messageId.length === 16, 'a message id has 16 bytes')
   const tag = body.type === 'unknown' ? body.tag : contentTags[body.type]
   const writer = startStructure().bytes(messageId).u64(sentAt).u8(tag).bytes16(encodeBody(body))
-  return writeExtensions(writer).finish()
+  assert((after?.length ?? 16) === 16, 'a message id has 16 bytes')
+  const first = after === undefined ? [] : [{ tag: contentExtensionTags.after, bytes: after }]
+  return writeExtensions(writer, body.type === 'hello' ? [...first, ...packHello(body)] : first).finish()
 }
 
 export function decodeContent(bytes: Uint8Array): Result<Content, DecodeError> {
-  const decoded = decodeStructure({ what: 'content', sizeMax: contentSizeMax, read: readParts }, bytes)
+  const knownTags = Object.values(contentExtensionTags)
+  const decoded = decodeStructure({ what: 'content', sizeMax: contentSizeMax, read: readParts, knownTags }, bytes)
   if (!decoded.ok) return decoded
   const { messageId, sentAt, tag, bodyBytes } = decoded.value.value
   const reader = new ByteReader(bodyBytes)
   const body = readBody(reader, tag)
   if (body.type !== 'unknown' && !reader.finished()) return err({ type: 'malformed', what: `content ${body.type}` })
-  return ok({ messageId, sentAt, body })
+  const { extensions } = decoded.value
+  const after = bytesOf(extensions, contentExtensionTags.after)
+  if (after !== undefined && after.length !== 16) return err({ type: 'malformed', what: 'content' })
+  const whole = body.type === 'hello' ? unpackHello(body, extensions) : body
+  if (whole === undefined) return err({ type: 'malformed', what: 'content hello' })
+  return ok({ messageId, sentAt, body: whole, ...(after && { after }) })
 }
 
 function readParts(reader: ByteReader): {
@@ -122,6 +170,9 @@ function encodeBody(body: ContentBody): Uint8Array {
       writeName(writer.u8(flags), body.name).bytes(hintKey)
       return (inviteToken === undefined ? writer : writer.bytes(inviteToken)).finish()
     }
+    case 'cover':
+      assert(body.size <= contentBodySizeMax, 'a body is bounded')
+      return new Uint8Array(body.size)
     case 'unknown':
       return writer.finish()
   }
@@ -143,6 +194,8 @@ function readBody(reader: ByteReader, tag: number): ContentBody {
       const accepted = (flags & helloFlags.accepted) !== 0
       return { type: 'hello', name, hintKey, ...(inviteToken && { inviteToken }), accepted }
     }
+    case contentTags.cover:
+      return { type: 'cover', size: reader.rest(contentBodySizeMax).length }
     default:
       return { type: 'unknown', tag }
   }
@@ -158,4 +211,71 @@ function readReceipt(reader: ByteReader): ContentBody {
   const messageIds: Uint8Array[] = []
   while (messageIds.length < count && !reader.failed) messageIds.push(reader.bytes(16))
   return { type: 'receipt', status: status ?? 'refused', ...(reason && { reason }), messageIds }
+}
+
+/** Whether a text may go with a hello: 1 to 280 characters (code points), well-formed. */
+export function isNote(note: string): boolean {
+  const length = [...note].length
+  return length > 0 && length <= noteLengthMax && note.isWellFormed()
+}
+
+/** What a hello has beside its body: extensions, so that who knows none of them still reads it. */
+function packHello(hello: Hello): Extension[] {
+  const { depositSecret, locatorKey, deviceRecord, sealingKey, note, startMark, laterMark } = hello
+  for (const key of [depositSecret, locatorKey]) assert((key?.length ?? 32) === 32, 'keys and secrets have 32 bytes')
+  assert(isRecordSize(deviceRecord?.length ?? 1), 'a device record is bounded')
+  assert((sealingKey?.key.length ?? sealingKeySize) === sealingKeySize, 'an X-Wing public key has 1216 bytes')
+  assert(note === undefined || isNote(note), 'a note is checked before it is written')
+  const tags = contentExtensionTags
+  const sealing = sealingKey && new ByteWriter(4 + sealingKeySize).u32(sealingKey.id).bytes(sealingKey.key).finish()
+  const packed = [
+    { tag: tags.depositSecret, bytes: depositSecret },
+    { tag: tags.locatorKey, bytes: locatorKey },
+    { tag: tags.deviceRecord, bytes: deviceRecord },
+    { tag: tags.sealingKey, bytes: sealing },
+    { tag: tags.note, bytes: note === undefined ? undefined : textToBytes(note) },
+    { tag: tags.startMark, bytes: startMark && encodeStartMark(startMark) },
+    { tag: tags.laterMark, bytes: laterMark && encodeStartMark(laterMark) },
+  ]
+  return packed.flatMap(({ tag, bytes }) => (bytes === undefined ? [] : [{ tag, bytes }]))
+}
+
+/** `hello` with what its extensions say; undefined where one of them breaks its rule. */
+function unpackHello(hello: Hello, extensions: readonly Extension[]): Hello | undefined {
+  const tags = contentExtensionTags
+  const depositSecret = bytesOf(extensions, tags.depositSecret)
+  const locatorKey = bytesOf(extensions, tags.locatorKey)
+  if ((depositSecret?.length ?? 32) !== 32 || (locatorKey?.length ?? 32) !== 32) return undefined
+  const deviceRecord = bytesOf(extensions, tags.deviceRecord)
+  if (!isRecordSize(deviceRecord?.length ?? 1)) return undefined
+  const sealingBytes = bytesOf(extensions, tags.sealingKey)
+  if ((sealingBytes?.length ?? 4 + sealingKeySize) !== 4 + sealingKeySize) return undefined
+  const sealingReader = sealingBytes && new ByteReader(sealingBytes)
+  const sealingKey = sealingReader && { id: sealingReader.u32(), key: sealingReader.bytes(sealingKeySize) }
+  const noteBytes = bytesOf(extensions, tags.note)
+  const note = noteBytes && bytesToText(noteBytes)
+  if (noteBytes !== undefined && (note === undefined || !isNote(note))) return undefined
+  const startBytes = bytesOf(extensions, tags.startMark)
+  const startMark = startBytes && decodeStartMark(startBytes)
+  const laterBytes = bytesOf(extensions, tags.laterMark)
+  const laterMark = laterBytes && decodeStartMark(laterBytes)
+  if ((startBytes && !startMark) || (laterBytes && !laterMark)) return undefined
+  return {
+    ...hello,
+    ...(depositSecret && { depositSecret }),
+    ...(locatorKey && { locatorKey }),
+    ...(deviceRecord && { deviceRecord }),
+    ...(sealingKey && { sealingKey }),
+    ...(note !== undefined && { note }),
+    ...(startMark && { startMark }),
+    ...(laterMark && { laterMark }),
+  }
+}
+
+function isRecordSize(size: number): boolean {
+  return size > 0 && size <= deviceRecordSizeMax
+}
+
+function bytesOf(extensions: readonly Extension[], tag: number): Uint8Array | undefined {
+  return extensions.find((extension) => extension.tag === tag)?.bytes
 }

@@ -1,5 +1,10 @@
 export type { PeerAnnouncement } from './announcement.ts'
-export { announcementSizeMax, decodePeerAnnouncement, encodePeerAnnouncement } from './announcement.ts'
+export {
+  announcementSizeMax,
+  announcementTags,
+  decodePeerAnnouncement,
+  encodePeerAnnouncement,
+} from './announcement.ts'
 export type { BundledFrame } from './bundle.ts'
 export { bundledFrameOverhead, bundleSizeMax, decodeBundle, encodeBundle, isBundleable } from './bundle.ts'
 export type { CertificateError, DeviceCertificate, PseudonymCertificate } from './certificate.ts'
@@ -59,13 +64,16 @@ export {
   relayMessageSizeMax,
   relayRefusals,
 } from './circuit/relay-message.ts'
-export type { Content, ContentBody, ReceiptStatus, RefusalReason } from './content.ts'
+export type { Content, ContentBody, Hello, ReceiptStatus, RefusalReason } from './content.ts'
 export {
   contentBodySizeMax,
+  contentExtensionTags,
   contentSizeMax,
   contentTags,
   decodeContent,
   encodeContent,
+  isNote,
+  noteLengthMax,
   receiptIdsMax,
   receiptStatuses,
   refusalReasons,
@@ -181,6 +189,16 @@ export {
 } from './invite.ts'
 export type { KeepAlive } from './keep-alive.ts'
 export { decodeKeepAlive, encodeKeepAlive, keepAliveKinds } from './keep-alive.ts'
+export {
+  deliveryTokenSize,
+  deliveryTokenWindow,
+  depositSecretSize,
+  depositToken,
+  inviteDepositSecret,
+  inviteTokensPerUse,
+  tokenHash,
+  tokenHashSize,
+} from './mailbox/delivery-token.ts'
 export type { BoxAddress, MailboxAddress } from './mailbox/mailbox-address.ts'
 export {
   boxIdOf,
@@ -192,6 +210,43 @@ export {
   parseBoxAddress,
   parseMailboxAddress,
 } from './mailbox/mailbox-address.ts'
+export type { MailboxMessage, MailboxRefusal, MailboxStock, MailboxTokenStatus } from './mailbox/mailbox-message.ts'
+export {
+  decodeMailboxMessage,
+  encodeMailboxMessage,
+  mailboxAckBytes,
+  mailboxAckIdsMax,
+  mailboxBundlesPerMessage,
+  mailboxCheckTokensMax,
+  mailboxMessageKinds,
+  mailboxMessageSizeMax,
+  mailboxRefusals,
+  mailboxTokenStatuses,
+  mailboxTokensPerMessage,
+  mailboxWindow,
+  signMailboxAck,
+  verifyMailboxAck,
+} from './mailbox/mailbox-message.ts'
+export type { SealedContent } from './mailbox/sealed-content.ts'
+export {
+  decodeSealedContent,
+  encodeSealedContent,
+  sealedAnnouncementSizeMax,
+  sealedContentOverhead,
+  sealedContentSize,
+  sealedEnvelopeOverhead,
+  sealedEnvelopesMax,
+} from './mailbox/sealed-content.ts'
+export type { SignedStartMark, StartMark } from './mailbox/start-mark.ts'
+export {
+  decodeStartMark,
+  encodeStartMark,
+  signedStartMarkSize,
+  signStartMark,
+  startMarkSize,
+  startNonceSize,
+  verifyStartMark,
+} from './mailbox/start-mark.ts'
 export { isName, nameSizeMax } from './name.ts'
 export type { AddressFamily, AddressScope, Endpoint } from './overlay/endpoint.ts'
 export {
@@ -274,10 +329,27 @@ export {
   kemPublicKeySize,
   prekeyBundleFlags,
   prekeyBundleSizeMax,
+  prekeyBundleTags,
   sealingKeySize,
   signPrekeyBundle,
   verifyPrekeyBundle,
 } from './prekey-bundle.ts'
+export type { BundleManifest, PrekeyDocument, SealedBundleError, SplitBundle } from './prekey-document.ts'
+export {
+  bundlePartSizeMax,
+  bundlePartsMax,
+  decodeBundleManifest,
+  decodePrekeyDocument,
+  encodePrekeyDocument,
+  joinBundle,
+  openBundle,
+  prekeyAnnouncementSizeMax,
+  sealBundle,
+  sealedBundleOverhead,
+  sealedBundleSizeMax,
+  sealedBundleStep,
+  splitBundle,
+} from './prekey-document.ts'
 export type { PeerQuery, PeerResponse } from './query.ts'
 export {
   decodePeerQuery,
@@ -326,6 +398,7 @@ export type { ServiceRecord, ServiceRecordError } from './records/service-record
 export {
   decodeServiceRecord,
   isServiceFresh,
+  mailboxOfService,
   relayOfService,
   serviceKinds,
   serviceRecordKey,

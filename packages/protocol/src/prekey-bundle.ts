@@ -1,5 +1,5 @@
-import type { ByteReader, Result } from '@miaou/core'
-import { assert, equalBytes, err, ok } from '@miaou/core'
+import type { Result } from '@miaou/core'
+import { assert, ByteReader, ByteWriter, equalBytes, err, ok } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import { decodeSigned, finishSigned, isSignedBy, type SignedStructure } from './signed.ts'
 import { type DecodeError, readFlags, startStructure } from './structure.ts'
@@ -24,6 +24,8 @@ export interface SignedPrekeyBundle {
   readonly kemPrekey: NumberedPrekey & { readonly oneTime: boolean }
   /** X-Wing, 1216 bytes: for sealed envelopes. */
   readonly sealingKey?: Uint8Array
+  /** u32 by which the device knows its sealing key; only where there is one. Absent: 0. */
+  readonly sealingKeyId?: number
   /** Wall-clock ms. */
   readonly createdAt: number
 }
@@ -36,10 +38,12 @@ const label = 'prekey-bundle'
 export const kemPublicKeySize = 1184
 /** draft-connolly-cfrg-xwing-kem: ML-KEM-768 and X25519. */
 export const sealingKeySize = 1216
-/** Most bytes of a bundle: 2,617 with every field, and room for an extensions block. */
+/** Most bytes of a bundle: 2,625 with every field, and room for an extensions block. */
 export const prekeyBundleSizeMax = 8192
 /** Flags byte of a bundle. */
 export const prekeyBundleFlags = { oneTimePrekey: 1, kemOneTime: 2, sealingKey: 4 } as const
+/** Tags of its extensions. */
+export const prekeyBundleTags = { sealingKeyId: 1 } as const
 
 /** A bundle signed by the device (`deviceSecretKey`: the 32-byte Ed25519 seed). */
 export function signPrekeyBundle(
@@ -47,11 +51,12 @@ export function signPrekeyBundle(
   deviceSecretKey: Uint8Array,
   fields: Omit<SignedPrekeyBundle, 'deviceKey'>,
 ): Uint8Array {
-  const { sessionKey, signedPrekey, oneTimePrekey, kemPrekey, sealingKey, createdAt } = fields
+  const { sessionKey, signedPrekey, oneTimePrekey, kemPrekey, sealingKey, sealingKeyId, createdAt } = fields
   assert(sessionKey.length === 32 && signedPrekey.publicKey.length === 32, 'X25519 keys have 32 bytes')
   assert((oneTimePrekey?.publicKey.length ?? 32) === 32, 'X25519 keys have 32 bytes')
   assert(kemPrekey.publicKey.length === kemPublicKeySize, 'an ML-KEM-768 public key has 1184 bytes')
   assert((sealingKey?.length ?? sealingKeySize) === sealingKeySize, 'an X-Wing public key has 1216 bytes')
+  assert(sealingKeyId === undefined || sealingKey !== undefined, 'an id is that of a key')
   const flags =
     (oneTimePrekey === undefined ? 0 : prekeyBundleFlags.oneTimePrekey) |
     (kemPrekey.oneTime ? prekeyBundleFlags.kemOneTime : 0) |
@@ -66,12 +71,23 @@ export function signPrekeyBundle(
   if (oneTimePrekey !== undefined) writer.u32(oneTimePrekey.id).bytes(oneTimePrekey.publicKey)
   writer.u32(kemPrekey.id).bytes(kemPrekey.publicKey)
   if (sealingKey !== undefined) writer.bytes(sealingKey)
-  return finishSigned(crypto, label, writer, deviceSecretKey)
+  const idBytes = sealingKeyId === undefined ? undefined : new ByteWriter(4).u32(sealingKeyId).finish()
+  const extensions = idBytes === undefined ? [] : [{ tag: prekeyBundleTags.sealingKeyId, bytes: idBytes }]
+  return finishSigned(crypto, label, writer, deviceSecretKey, extensions)
 }
 
 /** Takes a bundle apart without checking its signature: to show it, or to test. */
 export function decodePrekeyBundle(bytes: Uint8Array): Result<SignedStructure<SignedPrekeyBundle>, DecodeError> {
-  return decodeSigned({ what: 'prekey bundle', sizeMax: prekeyBundleSizeMax, read }, bytes)
+  const what = 'prekey bundle'
+  const form = { what, sizeMax: prekeyBundleSizeMax, read, knownTags: Object.values(prekeyBundleTags) }
+  const signed = decodeSigned(form, bytes)
+  const idBytes = signed.ok ? signed.value.extensions[0]?.bytes : undefined
+  if (!signed.ok || idBytes === undefined) return signed
+  const reader = new ByteReader(idBytes)
+  const sealingKeyId = reader.u32()
+  const { value } = signed.value
+  if (!reader.finished() || value.sealingKey === undefined) return err({ type: 'malformed', what })
+  return ok({ ...signed.value, value: { ...value, sealingKeyId } })
 }
 
 /** The bundle in `bytes`, when `deviceKey` (32 bytes, from its verified certificate) made and signed it. */
