@@ -4,6 +4,7 @@ import type { Crypto, KeyPair } from '@miaou/crypto'
 import type { FrameType } from '@miaou/protocol'
 import type { MessagingOutput } from './interface.ts'
 import type { MessagingLimits } from './limits.ts'
+import type { Device } from './model.ts'
 import type { Store } from './store.ts'
 
 /** Who we are. */
@@ -37,6 +38,8 @@ export class Context {
   readonly limits: MessagingLimits
   readonly drops: Drops = new Map()
   now: Now = { mono: 0, wall: 0 }
+  /** Devices for which something to be left in mailboxes may have changed in this batch. */
+  readonly touched = new Set<Device>()
   #outputs: MessagingOutput[] = []
 
   constructor(
@@ -67,6 +70,11 @@ export class Context {
     const outputs = this.#outputs
     this.#outputs = []
     return outputs
+  }
+
+  /** What is to be left in a device's mailboxes, or whether it may, has changed: looked at when the batch ends. */
+  touch(device: Device): void {
+    this.touched.add(device)
   }
 
   drop(reason: string): void {

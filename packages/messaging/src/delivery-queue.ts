@@ -62,12 +62,23 @@ export interface DeliveryQueue {
   find(device: number, contact: number, messageId: Uint8Array): QueuedDelivery | undefined
   /** All deliveries of a message, in any state, in the order of the devices' rows. */
   ofMessage(message: number): Iterable<DeliveryRecord & { readonly device: number }>
-  /** It went out for the first time since it waited: `sent`, without a reason or a wait. */
+  /** It went out for the first time since it waited: `sent`, or `held` as before, without a reason or a wait. */
   markSent(key: DeliveryKey, attempts: number): void
-  /** It went out again: `sent`; `nextTryAt` in wall-clock ms. */
+  /** It went out again: `sent`, or `held` as before; `nextTryAt` in wall-clock ms. */
   markRepeated(key: DeliveryKey, attempts: number, nextTryAt: number | undefined): void
   /** They do not take it now: `queued` again for a reason, until `nextTryAt` (wall-clock ms). */
   postpone(key: DeliveryKey, reason: StoredReason, refusals: number, nextTryAt: number): void
+  /** Nothing of it is on its way after all: `queued`, without a reason or a wait. */
+  requeue(key: DeliveryKey): void
+  /** A mailbox holds it: `held`, when it is pending. Returns whether it is. */
+  hold(key: DeliveryKey): boolean
+  /** No mailbox holds it any more: `sent`, when it was `held`. */
+  unhold(key: DeliveryKey): void
+  /**
+   * Id of the nearest message before `message` that is pending with the device and was not refused, 16 bytes: until it is
+   * there, a later one must not be shown.
+   */
+  previous(key: DeliveryKey): Uint8Array | undefined
   /** It came to an end, or further than one: the state, and the reason if there is one. Ends the wait. */
   settle(key: DeliveryKey, state: MessageState, reason: StoredReason | undefined): void
   /** What waits for `reason` at a device waits no more. */
@@ -150,18 +161,48 @@ export class SqlDeliveryQueue implements DeliveryQueue {
 
   markSent({ message, device }: DeliveryKey, attempts: number): void {
     this.#store.run(
-      'UPDATE deliveries SET state = 1, attempts = ?, reason = NULL, next_try_at = NULL WHERE message = ? AND device = ?',
+      `UPDATE deliveries SET state = max(1, state), attempts = ?, reason = NULL, next_try_at = NULL
+       WHERE message = ? AND device = ? AND state <= 2`,
       [attempts, message, device],
     )
   }
 
   markRepeated({ message, device }: DeliveryKey, attempts: number, nextTryAt: number | undefined): void {
-    this.#store.run('UPDATE deliveries SET state = 1, attempts = ?, next_try_at = ? WHERE message = ? AND device = ?', [
-      attempts,
-      nextTryAt ?? null,
-      message,
-      device,
-    ])
+    this.#store.run(
+      `UPDATE deliveries SET state = max(1, state), attempts = ?, next_try_at = ?
+       WHERE message = ? AND device = ? AND state <= 2`,
+      [attempts, nextTryAt ?? null, message, device],
+    )
+  }
+
+  requeue({ message, device }: DeliveryKey): void {
+    this.#store.run(
+      `UPDATE deliveries SET state = 0, reason = NULL, next_try_at = NULL
+       WHERE message = ? AND device = ? AND state <= 2`,
+      [message, device],
+    )
+  }
+
+  hold({ message, device }: DeliveryKey): boolean {
+    const { changes } = this.#store.run(
+      `UPDATE deliveries SET state = 2, reason = NULL, next_try_at = NULL
+       WHERE message = ? AND device = ? AND state <= 2`,
+      [message, device],
+    )
+    return changes > 0
+  }
+
+  unhold({ message, device }: DeliveryKey): void {
+    this.#store.run('UPDATE deliveries SET state = 1 WHERE message = ? AND device = ? AND state = 2', [message, device])
+  }
+
+  previous({ message, device }: DeliveryKey): Uint8Array | undefined {
+    const row = this.#store.get(
+      `SELECT m.id AS id FROM deliveries d JOIN messages m ON m.position = d.message
+       WHERE d.device = ? AND d.state <= 2 AND d.message < ? AND d.refusals = 0 ORDER BY d.message DESC LIMIT 1`,
+      [device, message],
+    )
+    return row && bytesOf(row, 'id')
   }
 
   postpone({ message, device }: DeliveryKey, reason: StoredReason, refusals: number, nextTryAt: number): void {
@@ -262,7 +303,8 @@ export function rowToOutgoing(row: SqlRow): OutgoingMessage {
   }
 }
 
-function rowToQueued(row: SqlRow): QueuedDelivery {
+/** A row of `deliveries` joined to its message, as the queue's own statements name the columns. */
+export function rowToQueued(row: SqlRow): QueuedDelivery {
   return { ...rowToRecord(row, 'delivery'), device: numberOf(row, 'to_device'), message: rowToOutgoing(row) }
 }
 

@@ -97,6 +97,24 @@ export interface MessagingLimits {
   readonly seenMessagesMax: number
   /** UTF-8 bytes of a stranger's first text. */
   readonly requestTextSizeMax: number
+  /** Wait without a link before messages are left in mailboxes, ms; after a start and after a link that ended. */
+  readonly depositAfterStartMs: number
+  readonly depositAfterMs: number
+  /** Mailboxes that shall hold each message, where the recipient names as many. */
+  readonly copiesMin: number
+  /** Deposits without an answer: to one device, to all, and their bytes. */
+  readonly depositsPerDeviceMax: number
+  readonly depositsMax: number
+  readonly depositBytesMax: number
+  /** Wait in which receipts for one device are gathered before they are left in a mailbox, ms. */
+  readonly receiptGatherMs: number
+  /** Receipts kept for one device that is not linked; the sender of the others sends again. */
+  readonly owedReceiptsMax: number
+  /** Age at which a sealing key is asked for again, and at which it is used no more, ms. */
+  readonly sealingKeyFreshMs: number
+  readonly sealingKeyUsableMs: number
+  /** Wait for a receipt of what was taken from a mailbox, before it is left there again, ms. */
+  readonly takenWaitMs: number
   /** Ids of sessions that began without one-time prekeys, remembered against replay (PQXDH §4.2). */
   readonly sessionStartsMax: number
   /** First wait for an answer to a query, ms; doubles up to `queryWaitMsMax`. */
@@ -162,6 +180,17 @@ export const defaultMessagingLimits: MessagingLimits = {
   waitingMsMax: dayMs,
   seenMessagesMax: 10_000,
   requestTextSizeMax: 2048,
+  depositAfterStartMs: 5000,
+  depositAfterMs: 2000,
+  copiesMin: 2,
+  depositsPerDeviceMax: 4,
+  depositsMax: 64,
+  depositBytesMax: 4_194_304,
+  receiptGatherMs: 1000,
+  owedReceiptsMax: 1024,
+  sealingKeyFreshMs: 14 * dayMs,
+  sealingKeyUsableMs: 27 * dayMs,
+  takenWaitMs: 60 * minuteMs,
   sessionStartsMax: 4096,
   queryWaitMs: 2000,
   queryWaitMsMax: minuteMs,

@@ -156,6 +156,7 @@ CREATE TABLE holdings (
   until INTEGER NOT NULL,
   PRIMARY KEY (message, device, box)
 ) WITHOUT ROWID;
+CREATE INDEX holdings_device ON holdings (device, box);
 CREATE TABLE owed_receipts (
   device INTEGER NOT NULL,
   message_id BLOB NOT NULL,

@@ -1,0 +1,92 @@
+import { bytesToHex } from '@miaou/core'
+import { depositToken, inviteDepositSecret } from '@miaou/protocol'
+import type { Context } from './context.ts'
+import type { Holdings } from './holdings.ts'
+import type { Device } from './model.ts'
+import { numberOf } from './row.ts'
+
+/**
+ * Which token pays for the next deposit. A number is used up in the transaction that lets its deposit out, so none is
+ * used twice, whatever crashes. How many are left is an estimate: the keeper of the box adds new ones when it fetches, and
+ * its receipts are how we hear of that.
+ */
+export class DepositTokens {
+  readonly #context: Context
+  readonly #holdings: Holdings
+  /** Spent since the last receipt, by device and box: those that pay for what is still held, and those after. */
+  readonly #spent = new Map<number, Map<string, number>>()
+
+  constructor(context: Context, holdings: Holdings) {
+    this.#context = context
+    this.#holdings = holdings
+    holdings.onDropped = (device) => this.#spent.delete(device)
+  }
+
+  reset(): void {
+    this.#spent.clear()
+  }
+
+  /** The next token for a box of a device; undefined: none is left, or it gave us no secret. */
+  take(device: Device, box: Uint8Array): Uint8Array | undefined {
+    if (this.left(device, box) <= 0) return undefined
+    const source = this.#sourceOf(device)
+    if (!source) return undefined
+    const spent = this.#spentOf(device)
+    const key = bytesToHex(box)
+    spent.set(key, (spent.get(key) ?? 0) + 1)
+    return depositToken(this.#context.crypto, source.secret, box, this.#next(source.row, box))
+  }
+
+  /** How many are left for a box, as far as can be known here. */
+  left(device: Device, box: Uint8Array): number {
+    const source = this.#sourceOf(device)
+    if (!source) return 0
+    const spent = this.#spentOf(device)
+    const key = bytesToHex(box)
+    let count = spent.get(key)
+    if (count === undefined) {
+      count = this.#holdings.countTokens(device.id, box)
+      spent.set(key, count)
+    }
+    return Math.max(0, source.window - count)
+  }
+
+  /** What `left` is at most. */
+  windowOf(device: Device): number {
+    return this.#sourceOf(device)?.window ?? 0
+  }
+
+  /** Deposits by tokens of the old secret are over: the device gave a new one. */
+  secretChanged(device: Device): void {
+    this.#context.store.run('DELETE FROM deposit_counters WHERE device = ?', [device.id])
+    this.#spent.delete(device.id)
+  }
+
+  /** Tokens of the secret it gave us; before that, of the invite that named it, which are counted apart. */
+  #sourceOf(device: Device): { readonly secret: Uint8Array; readonly row: number; readonly window: number } | undefined {
+    const { limits, crypto } = this.#context
+    if (device.depositSecret) return { secret: device.depositSecret, row: device.id, window: limits.tokensAhead }
+    const { inviteToken } = device.contact
+    if (!inviteToken) return undefined
+    return { secret: inviteDepositSecret(crypto, inviteToken), row: -device.id, window: limits.tokensPerInviteUse }
+  }
+
+  #spentOf(device: Device): Map<string, number> {
+    const known = this.#spent.get(device.id)
+    if (known) return known
+    const created = new Map<string, number>()
+    this.#spent.set(device.id, created)
+    return created
+  }
+
+  #next(row: number, box: Uint8Array): number {
+    const { store } = this.#context
+    store.run(
+      `INSERT INTO deposit_counters (device, box, next) VALUES (?, ?, 1)
+       ON CONFLICT (device, box) DO UPDATE SET next = next + 1`,
+      [row, box],
+    )
+    const found = store.get('SELECT next FROM deposit_counters WHERE device = ? AND box = ?', [row, box])
+    return found === undefined ? 0 : numberOf(found, 'next') - 1
+  }
+}
