@@ -56,6 +56,8 @@ export type {
   StartMark,
   TokenStatus,
 } from './mailbox/interface.ts'
+export type { QueueLimits, QueueTotals } from './mailbox/mailbox-service-queue.ts'
+export { defaultQueueLimits, nextQueueClock, queueDeadline } from './mailbox/mailbox-service-queue.ts'
 export type { FoundationFacts, GatheredCandidate, IceCandidateType } from './nat/ice-priority.ts'
 export {
   createIceFoundations,

@@ -1,6 +1,7 @@
 import type { Now } from '@miaou/core'
 import type { BoxAddress, MailboxAddress } from '@miaou/protocol'
 import type { ChannelIndex, PipeId, TransportEvent } from '../ports.ts'
+import type { QueueTotals } from './mailbox-service-queue.ts'
 
 /** A start of this device, counted: a copy of its home shows itself by one that was seen before (spec/mailbox). */
 export interface StartMark {
@@ -210,6 +211,7 @@ export type QueueResult =
   | { readonly type: 'accepted'; readonly id: number; readonly until: number; readonly repeated: boolean }
   | { readonly type: 'statuses'; readonly statuses: readonly TokenStatus[] }
   | { readonly type: 'envelopes'; readonly envelopes: readonly FetchedEnvelope[] }
+  /** Of `tokens` and `bundles`. */
   | { readonly type: 'stock'; readonly stock: BoxStock }
   | { readonly type: 'refused'; readonly reason: 'token-unknown' | 'token-spent' | 'full' | 'no-box' }
 
@@ -223,5 +225,7 @@ export type QueueFailure = { readonly type: 'failed'; readonly kind: 'full' | 'f
  */
 export interface MessageQueue {
   apply(operations: readonly QueueOperation[]): Promise<readonly QueueResult[] | QueueFailure>
+  /** As of the last answer. */
+  totals(): QueueTotals
   close(): Promise<void>
 }
