@@ -1,14 +1,15 @@
 import type { AccountId, MessageId, PeerId, Result } from '@miaou/core'
-import { err, keyToAccountId, ok, parseAccountId, parseMessageId, textToBytes } from '@miaou/core'
+import { err, hexToBytes, keyToAccountId, ok, parseAccountId, parseMessageId, textToBytes } from '@miaou/core'
 import { safetyNumber } from '@miaou/crypto'
 import { isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
+import type { ChangedKeys } from './changed-keys.ts'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
 import { learnFromInvite } from './device-ways.ts'
 import type { History } from './history.ts'
 import type { Inbox } from './inbox.ts'
 import type { CommandError, CommandResults, MessagingCommand } from './interface.ts'
-import type { Introductions } from './introductions.ts'
+import { type Introductions, inviteUsedName } from './introductions.ts'
 import type { Journal } from './journal.ts'
 import type { Lanes } from './lanes.ts'
 import type { Links } from './links.ts'
@@ -28,6 +29,9 @@ export interface CommandParts {
   readonly introductions: Introductions
   readonly settings: SettingsTable
   readonly journal: Journal
+  readonly changedKeys: ChangedKeys
+  /** Somebody must not find our boxes open any more: their tokens are withdrawn. */
+  readonly onTokensRevoked: () => void
   readonly onContactsChanged: () => void
 }
 
@@ -120,9 +124,12 @@ export class Commands {
   /** The person has looked at what changed; whatever waited goes out. */
   #trust(contact: Contact): CommandResult<ContactView> {
     if (contact.changed === undefined) return err({ type: 'wrong-state', state: 'unchanged' })
-    contact.changed = undefined
+    const { changedKeys, links } = this.#parts
+    changedKeys.trust(contact)
     const view = this.#changed(contact)
-    this.#parts.lanes.oweHelloToAll(contact)
+    for (const link of links.all()) {
+      if (link.account === contact.account && link.list) links.adopt(contact, link.list)
+    }
     return view
   }
 
@@ -232,6 +239,7 @@ export class Commands {
       return ok(contactView(contact))
     }
     contact.state = 'blocked'
+    this.#withdraw(contact)
     for (const device of contact.devices) lanes.detach(device)
     for (const link of links.all()) {
       if (link.account === contact.account) this.#context.output({ type: 'unlink', peerId: link.peerId })
@@ -242,9 +250,29 @@ export class Commands {
     return this.#changed(contact)
   }
 
+  /** What let them write to us without us: their delivery tokens, and the invite of ours that they came with. */
+  #withdraw(contact: Contact): void {
+    const { store } = this.#context
+    const { contacts, settings, onTokensRevoked } = this.#parts
+    for (const device of contact.devices) {
+      device.ownDepositSecret = undefined
+      contacts.saveDevice(device)
+      store.run('DELETE FROM box_tokens WHERE device = ?', [device.id])
+    }
+    const invite = hexToBytes(settings.read(inviteUsedName(contact)) ?? '')
+    if (invite?.length) {
+      store.run('DELETE FROM invites WHERE token = ?', [invite])
+      store.run('DELETE FROM box_tokens WHERE invite = ?', [invite])
+      settings.remove(inviteUsedName(contact))
+    }
+    onTokensRevoked()
+  }
+
   #remove(contact: Contact): CommandResult<{ removed: true }> {
     const { lanes, contacts, history, outbox, inbox, journal, onContactsChanged } = this.#parts
     for (const device of contact.devices) lanes.detach(device)
+    this.#withdraw(contact)
+    this.#parts.changedKeys.forget(contact)
     history.removeAll(contact)
     contacts.remove(contact)
     outbox.recount()
@@ -257,7 +285,12 @@ export class Commands {
   #safetyNumber(account: AccountId): CommandResult<CommandResults['safety-number']> {
     return this.#with(account, (contact) =>
       ok({
-        safetyNumber: safetyNumber(this.#context.crypto, this.#context.identity.accountKey, contact.accountKey),
+        safetyNumber: safetyNumber(
+          this.#context.crypto,
+          this.#context.identity.accountKey,
+          // What is to be looked at is what would be trusted.
+          this.#parts.changedKeys.pendingAccountKey(contact) ?? contact.accountKey,
+        ),
         verified: contact.verified,
       }),
     )

@@ -51,6 +51,13 @@ export class Contacts {
     return this.#byAccount.get(account)?.devices.find((device) => device.peerId === peerId)
   }
 
+  /** Every row of one device: of an account that lists it, or of more than one. */
+  devicesOf(peerId: PeerId): Device[] {
+    const devices: Device[] = []
+    for (const device of this.#devicesById.values()) if (device.peerId === peerId) devices.push(device)
+    return devices
+  }
+
   deviceById(id: number): Device | undefined {
     return this.#devicesById.get(id)
   }
@@ -239,6 +246,15 @@ export class Contacts {
     this.#byAccount.delete(contact.account)
     this.#byId.delete(contact.id)
     this.#touched.delete(contact)
+  }
+
+  /** The same person under another account, which nobody else here has. */
+  rekey(contact: Contact, accountKey: Uint8Array): void {
+    this.#context.store.run('UPDATE contacts SET account = ? WHERE id = ?', [accountKey, contact.id])
+    this.#byAccount.delete(contact.account)
+    contact.accountKey = accountKey
+    contact.account = keyToAccountId(accountKey)
+    this.#byAccount.set(contact.account, contact)
   }
 
   #keep(contact: Contact): Contact {

@@ -1,4 +1,4 @@
-import { equalBytes } from '@miaou/core'
+import { bytesToHex, equalBytes } from '@miaou/core'
 import { type ContentBody, encodeInvite, type Invite } from '@miaou/protocol'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
@@ -42,6 +42,7 @@ export class Introductions {
     const { contact } = device
     if (contact.state !== 'contact') {
       if (!hello.inviteToken || !this.#redeem(hello.inviteToken)) return false
+      this.#parts.settings.write(inviteUsedName(contact), bytesToHex(hello.inviteToken))
       this.#learn(contact, hello)
       this.befriend(contact)
       this.#parts.journal.inviteUsed(contact.account)
@@ -112,4 +113,9 @@ export class Introductions {
     else store.run('DELETE FROM invites WHERE token = ? AND uses_left = 0', [token])
     return changes > 0
   }
+}
+
+/** The setting that holds the token of the invite of ours that brought a person: whoever blocks them revokes it. */
+export function inviteUsedName(contact: Contact): string {
+  return `inviteUsed.${contact.id}`
 }

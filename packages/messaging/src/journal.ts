@@ -89,6 +89,21 @@ export class Journal {
     this.#add(event, noticeCodes[notice], account === undefined ? null : accountIdToKey(account))
   }
 
+  /** As `notice`, unless the same was told within that many ms of wall clock. */
+  noticeOnce(notice: Notice, account: AccountId | undefined, withinMs: number): void {
+    const { store, now } = this.#context
+    const key = account === undefined ? null : accountIdToKey(account)
+    // One that is dated later than now was told before the clock went back.
+    const known = store.get('SELECT 1 FROM events WHERE kind = ? AND ref = ? AND account IS ? AND at > ? AND at <= ?', [
+      kinds.notice,
+      noticeCodes[notice],
+      key,
+      now.wall - withinMs,
+      now.wall,
+    ])
+    if (!known) this.notice(notice, account)
+  }
+
   flush(): void {
     for (const [position, view] of this.#changed) {
       const message = view()

@@ -265,7 +265,8 @@ export class Lanes {
 
   #sessionDeadline(device: Device, lane: Lane): number {
     // Without a session, or to one who must not be written to, nothing of this could be sent.
-    if (!isOpen(device) || (device.sessions?.length ?? 0) === 0) return Number.POSITIVE_INFINITY
+    const hasSession = device.sessions !== undefined && this.#sessions.sending(device) !== undefined
+    if (!isOpen(device) || !hasSession) return Number.POSITIVE_INFINITY
     return Math.min(lane.dueAt, lane.rescanAt, device.helloId ? lane.helloAt : Number.POSITIVE_INFINITY)
   }
 }

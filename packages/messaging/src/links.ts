@@ -11,8 +11,10 @@ import {
   encodeStatus,
   encodeTyping,
   frameTypes,
+  type SignedStartMark,
   verifyDeviceList,
 } from '@miaou/protocol'
+import type { ChangedKeys } from './changed-keys.ts'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
 import { adoptDeviceList } from './device-lists.ts'
@@ -25,6 +27,7 @@ import type { Prekeys } from './prekeys.ts'
 import { Rates } from './rates.ts'
 import type { Receipts } from './receipts.ts'
 import type { SettingsTable } from './settings.ts'
+import type { Starts } from './starts.ts'
 
 /** A device at the other end of a link. What it says of its account counts once its device list is verified. */
 export interface Link {
@@ -38,6 +41,8 @@ export interface Link {
   announcement: Uint8Array | undefined
   list: DeviceList | undefined
   name: string
+  /** Of its start, as its last announcement told; not verified. */
+  startMark: SignedStartMark | undefined
   /** Our announcement was sent in a transaction that held. */
   isGreeted: boolean
 }
@@ -50,6 +55,8 @@ export interface LinkParts {
   readonly receipts: Receipts
   readonly settings: SettingsTable
   readonly journal: Journal
+  readonly changedKeys: ChangedKeys
+  readonly starts: Starts
   /** What the network or the LAN must be told has changed. */
   readonly onContactsChanged: () => void
 }
@@ -106,6 +113,7 @@ export class Links {
       announcement: undefined,
       list: undefined,
       name: '',
+      startMark: undefined,
       isGreeted: false,
     })
     const link = this.#byPeer.get(peerId)
@@ -138,6 +146,26 @@ export class Links {
   /** Our device list or name changed, or somebody must learn it again. */
   announce(): void {
     for (const link of this.#byPeer.values()) if (!this.isRefused(link)) this.#sendAnnouncement(link)
+  }
+
+  /** One linked device must hear of something. */
+  announceTo(peerId: PeerId): void {
+    const link = this.#byPeer.get(peerId)
+    if (link && !this.isRefused(link)) this.#sendAnnouncement(link)
+  }
+
+  /** Our announcement, encoded, for one device: who is not linked gets it with the first message of a session. */
+  announcementFor(device: Device | undefined): Uint8Array {
+    const { accountKey, deviceList } = this.#context.identity
+    const { settings, starts } = this.#parts
+    const laterMark = device && starts.laterMarkFor(device)
+    return encodePeerAnnouncement({
+      accountKey,
+      deviceList,
+      name: settings.selfName(),
+      startMark: starts.signed(),
+      ...(laterMark && { laterMark }),
+    })
   }
 
   announcement(link: Link, payload: Uint8Array): void {
@@ -202,7 +230,7 @@ export class Links {
 
   /** Tells a contact's linked devices that we write to them; false when nothing was sent. */
   sendTyping(contact: Contact, typing: boolean): boolean {
-    if (!this.#parts.settings.get().typing || contact.state !== 'contact') return false
+    if (!this.#parts.settings.get().typing || contact.state !== 'contact' || contact.changed) return false
     let isSent = false
     for (const device of contact.devices) {
       if (!device.lane) continue
@@ -213,7 +241,8 @@ export class Links {
   }
 
   sendPresence(device: Device): void {
-    if (!this.#parts.settings.get().presence || device.contact.state !== 'contact' || !device.lane) return
+    const { state, changed } = device.contact
+    if (!this.#parts.settings.get().presence || state !== 'contact' || changed || !device.lane) return
     this.#context.send(device.peerId, frameTypes.status, encodeStatus({ presence: 'online' }), true)
   }
 
@@ -221,14 +250,7 @@ export class Links {
   attach(link: Link): void {
     const device = this.deviceOf(link)
     if (!device || device.lane || device.state !== 'listed' || device.contact.state === 'blocked') return
-    if (device.sessionKey && !equalBytes(device.sessionKey, link.sessionKey)) {
-      this.#context.drop('session-key-changed')
-      return
-    }
-    if (!device.sessionKey) {
-      device.sessionKey = link.sessionKey
-      this.#parts.contacts.saveDevice(device)
-    }
+    if (!this.#parts.changedKeys.show(device, link.sessionKey)) return
     this.#parts.lanes.attach(device)
     this.sendPresence(device)
     this.#parts.receipts.addReads(device.contact, device)
@@ -243,7 +265,10 @@ export class Links {
     }
     for (const { peerId } of [...contact.devices]) {
       const link = this.#byPeer.get(peerId)
-      if (link?.account === contact.account) this.attach(link)
+      if (link?.account !== contact.account) continue
+      this.attach(link)
+      const device = this.deviceOf(link)
+      if (device?.lane && link.startMark) this.#parts.starts.see(device, link.startMark)
     }
   }
 
@@ -259,10 +284,7 @@ export class Links {
   }
 
   #sendAnnouncement(link: Link): void {
-    const { accountKey, deviceList } = this.#context.identity
-    const name = this.#parts.settings.selfName()
-    const payload = encodePeerAnnouncement({ accountKey, deviceList, name })
-    this.#context.send(link.peerId, frameTypes.peerAnnouncement, payload)
+    this.#context.send(link.peerId, frameTypes.peerAnnouncement, this.announcementFor(this.deviceOf(link)))
   }
 
   #readAnnouncement(link: Link, payload: Uint8Array): void {
@@ -274,7 +296,7 @@ export class Links {
     }
     // Kept only now that its size is known to be bounded.
     link.announcement = payload
-    const { accountKey, deviceList, name } = announcement.value
+    const { accountKey, deviceList, name, startMark, laterMark } = announcement.value
     if (!equalBytes(accountKey, link.accountKey)) {
       this.#context.drop('account-mismatch')
       return
@@ -291,6 +313,8 @@ export class Links {
     }
     link.list = list.value
     link.name = name
+    link.startMark = startMark
+    this.#parts.changedKeys.showAccount(link.peerId, accountKey)
     const contact = this.#parts.contacts.byAccount(link.account)
     if (!contact || contact.state === 'blocked') return
     if (contact.name !== name) {
@@ -299,5 +323,6 @@ export class Links {
       if (contact.state !== 'stranger') this.#parts.journal.contactChanged(contact.id, contactView(contact))
     }
     this.adopt(contact, list.value)
+    if (laterMark && contact.state === 'contact') this.#parts.starts.hear(contact, laterMark)
   }
 }

@@ -1,6 +1,7 @@
 import type { Jitter, Now, PeerId, Random } from '@miaou/core'
 import { type Crypto, defaultSkippedLimits } from '@miaou/crypto'
 import { frameTypes } from '@miaou/protocol'
+import { ChangedKeys } from './changed-keys.ts'
 import { Commands } from './commands.ts'
 import { Contacts, contactView } from './contacts.ts'
 import { Context, type MessagingIdentity } from './context.ts'
@@ -19,6 +20,7 @@ import { Prekeys } from './prekeys.ts'
 import { Receipts } from './receipts.ts'
 import { Sessions } from './sessions.ts'
 import { SettingsTable } from './settings.ts'
+import { Starts } from './starts.ts'
 import type { Store } from './store.ts'
 import type { ContactView } from './views.ts'
 
@@ -56,6 +58,7 @@ export class Messaging {
   readonly #lanes: Lanes
   readonly #receipts: Receipts
   readonly #links: Links
+  readonly #starts: Starts
   readonly #introductions: Introductions
   readonly #inbox: Inbox
   readonly #commands: Commands
@@ -81,7 +84,7 @@ export class Messaging {
       settings: () => settings.get(),
     })
     const prekeys = new Prekeys(context)
-    const sessions = new Sessions(context, prekeys)
+    const sessions = new Sessions(context, { prekeys, settings, journal })
     const outbox = new Outbox(context, { contacts, sessions, history, journal, queue })
     const lanes = new Lanes(context, { contacts, sessions, outbox, settings })
     const receipts = new Receipts(context, sessions, settings)
@@ -89,7 +92,16 @@ export class Messaging {
       this.#isChanged = true
     }
     const common = { contacts, lanes, settings, journal, onContactsChanged }
-    const links = new Links(context, { ...common, outbox, prekeys, receipts })
+    const changedKeys = new ChangedKeys(context, { ...common, sessions, outbox })
+    const starts = new Starts(context, {
+      ...common,
+      sessions,
+      prekeys,
+      announceAll: () => this.#links.announce(),
+      announceTo: (peerId) => this.#links.announceTo(peerId),
+      onPrekeysDropped: () => undefined,
+    })
+    const links = new Links(context, { ...common, outbox, prekeys, receipts, changedKeys, starts })
     const introductions = new Introductions(context, common)
     const inbox = new Inbox(context, {
       ...common,
@@ -109,9 +121,19 @@ export class Messaging {
     this.#lanes = lanes
     this.#receipts = receipts
     this.#links = links
+    this.#starts = starts
     this.#introductions = introductions
     this.#inbox = inbox
-    this.#commands = new Commands(context, { ...common, links, outbox, inbox, history, introductions })
+    this.#commands = new Commands(context, {
+      ...common,
+      links,
+      outbox,
+      inbox,
+      history,
+      introductions,
+      changedKeys,
+      onTokensRevoked: () => undefined,
+    })
   }
 
   /** Inside the caller's transaction. The outputs of the whole batch are those of each `handle` and of `flush`. */
@@ -133,6 +155,9 @@ export class Messaging {
       case 'device-ways':
         if (takeDeviceWays(this.#contacts, input)) this.#isChanged = true
         break
+      case 'stale-start':
+        this.#starts.stale(input.seen)
+        break
       case 'wake':
         this.#wake()
         break
@@ -147,6 +172,7 @@ export class Messaging {
   flush(now: Now): MessagingOutput[] {
     this.#begin(now)
     this.#receipts.flush()
+    this.#starts.flush()
     this.#sessions.flush()
     this.#contacts.flush()
     this.#journal.flush()
@@ -196,6 +222,7 @@ export class Messaging {
   #load(): void {
     this.#contacts.load()
     this.#journal.load()
+    this.#starts.load()
     this.#outbox.load()
     this.#inbox.load()
     this.#isLoaded = true

@@ -20,9 +20,11 @@ import {
 } from '@miaou/crypto'
 import { type Envelope, encodeEnvelope, type SignedPrekeyBundle } from '@miaou/protocol'
 import type { Context } from './context.ts'
+import type { Journal } from './journal.ts'
 import type { Device, Session } from './model.ts'
 import type { Prekeys } from './prekeys.ts'
 import { bytesOf, maybeBytesOf, numberOf } from './row.ts'
+import type { SettingsTable } from './settings.ts'
 import { SkippedKeysTable } from './skipped-keys-table.ts'
 import type { SqlRow } from './store.ts'
 
@@ -56,16 +58,27 @@ export type Opened =
 const bindingPrefix = Uint8Array.of(1, 1)
 // 2^16 generations ahead is far beyond any loss; the doubling must stay within u32.
 const restartsMax = 16
+// Where a copy lived on, its sessions may be a few restarts ahead: 2^8 - 1 generations are beyond them (own choice).
+const renewalLeapBits = 8
+// A heal may take several sessions until both sides have the same: the person is told of the first (own choice).
+const noticeMs = 3_600_000
 
 /** The ratchet sessions with every device: cached, written once a batch. */
 export class Sessions {
   readonly #context: Context
   readonly #prekeys: Prekeys
+  readonly #settings: SettingsTable
+  readonly #journal: Journal
   readonly #dirty = new Set<Session>()
 
-  constructor(context: Context, prekeys: Prekeys) {
+  constructor(
+    context: Context,
+    parts: { readonly prekeys: Prekeys; readonly settings: SettingsTable; readonly journal: Journal },
+  ) {
     this.#context = context
-    this.#prekeys = prekeys
+    this.#prekeys = parts.prekeys
+    this.#settings = parts.settings
+    this.#journal = parts.journal
   }
 
   /** Forgets what was not written; the devices' own caches go with the devices. */
@@ -82,8 +95,22 @@ export class Sessions {
     return device.sessions
   }
 
+  /** The one to send in; undefined also while those there are wait to be replaced. */
   sending(device: Device): Session | undefined {
-    return this.of(device)[0]
+    const renewedTo = this.#renewedTo(device)
+    return this.of(device).find(({ row }) => row > renewedTo)
+  }
+
+  /** Nothing more is sent in the sessions with a device; they open what is on its way. The next one leaps ahead of them. */
+  renew(device: Device): void {
+    const newest = Math.max(0, ...this.of(device).map(({ row }) => row))
+    if (newest > 0) this.#settings.write(`renewedTo.${device.id}`, String(newest))
+  }
+
+  /** The same for every device: this one is a copy, so somebody else may send in its sessions too. */
+  renewAll(): void {
+    const row = this.#context.store.get('SELECT coalesce(max(row), 0) AS newest FROM sessions')
+    this.#settings.write('renewedTo', String(row === undefined ? 0 : numberOf(row, 'newest')))
   }
 
   /** Seals a content in a session and wraps it up for the wire. */
@@ -106,7 +133,8 @@ export class Sessions {
     const { crypto, random, identity } = this.#context
     const sessions = this.of(device)
     // A side that lost its newest sessions does not know their generation: it jumps further with each attempt.
-    const leap = 2 ** Math.min(device.restarts, restartsMax) - 1
+    const isRenewal = sessions.length > 0 && this.sending(device) === undefined
+    const leap = 2 ** Math.min(Math.max(device.restarts, isRenewal ? renewalLeapBits : 0), restartsMax) - 1
     const generation = Math.min(nextGeneration(sessions) + leap, 0xffff_ffff)
     const associatedData = this.#bind(this.#self(), {
       ...device,
@@ -131,6 +159,7 @@ export class Sessions {
     const state = startRatchetInitiator({ crypto, random, secret, remoteRatchetKey })
     crypto.wipe(secret)
     const idBytes = sessionIdBytes(pqxdhSessionId(crypto, header))
+    this.#noteRenewal(device, this.sending(device) !== undefined)
     this.#insert(device, {
       idBytes,
       generation,
@@ -190,6 +219,8 @@ export class Sessions {
   adopt(device: Device, answered: Answered): void {
     const { header, idBytes, associatedData, decrypted } = answered
     const { generation } = header
+    const before = this.sending(device)
+    this.#noteRenewal(device, before !== undefined && generation > before.generation)
     const session = this.#insert(device, {
       idBytes,
       generation,
@@ -202,9 +233,17 @@ export class Sessions {
     if (this.of(device).includes(session)) new SkippedKeysTable(this.#context.store, session.row).apply(decrypted)
     if (header.oneTimePrekeyId !== undefined) this.#prekeys.consume(header.oneTimePrekeyId)
     if (header.kemOneTime) this.#prekeys.consume(header.kemPrekeyId)
-    if (header.oneTimePrekeyId === undefined && !header.kemOneTime) this.#rememberStart(idBytes)
+    // Also where a used one-time key tells: a replay of one whose session is gone must not look like a loss.
+    this.#rememberStart(idBytes)
     device.failures = 0
     device.restarts = 0
+  }
+
+  /** Deletes all sessions with a device: they bind keys that are no longer its. */
+  forget(device: Device): void {
+    for (const session of this.of(device)) this.#delete(session)
+    device.sessions = []
+    this.#settings.remove(`renewedTo.${device.id}`)
   }
 
   /** Writes what changed since the last flush. */
@@ -313,6 +352,21 @@ export class Sessions {
       if (worst) this.#delete(worst)
     }
     return session
+  }
+
+  /** One quiet line when a session takes the place of one that was there, here or, as far as we know, at the other side. */
+  #noteRenewal(device: Device, isReplaced: boolean): void {
+    const { contact, helloId } = device
+    // Who has answered our hello had a session with us; where there is none, it was lost.
+    const isLost = this.of(device).length === 0 && helloId === undefined && device.state === 'listed'
+    if (contact.state !== 'contact' || !(isReplaced || isLost)) return
+    this.#journal.noticeOnce('session-renewed', contact.account, noticeMs)
+  }
+
+  #renewedTo(device: Device): number {
+    const all = this.#settings.read('renewedTo')
+    const own = this.#settings.read(`renewedTo.${device.id}`)
+    return Math.max(Number(all ?? 0), Number(own ?? 0))
   }
 
   #delete(session: Session): void {

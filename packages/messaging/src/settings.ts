@@ -66,6 +66,11 @@ export class SettingsTable {
     this.#load().set(name, value)
   }
 
+  remove(name: string): void {
+    if (!this.#load().delete(name)) return
+    this.#context.store.run('DELETE FROM settings WHERE name = ?', [name])
+  }
+
   /** Where our records are found: 32 random bytes, the same for everybody until they are renewed. */
   locatorKey(): Uint8Array {
     const known = this.read('locatorKey')

@@ -1,3 +1,4 @@
+import { defaultSettings } from '@miaou/messaging'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { befriend, type Home, sendText, Town, unwrap } from './fixture.ts'
@@ -168,8 +169,8 @@ describe('events', () => {
     const settings = unwrap(
       home.ask<'settings-set'>({ type: 'settings-set', settings: { typing: false, discoverable: 'off' } }),
     )
-    expect(settings).toEqual({ readReceipts: true, typing: false, presence: true, discoverable: 'off' })
-    expect(home.last.map(({ type }) => type)).toEqual(['event', 'reply', 'wanted', 'visibility'])
+    expect(settings).toEqual({ ...defaultSettings, typing: false, discoverable: 'off' })
+    expect(home.last.map(({ type }) => type)).toEqual(['event', 'reply', 'start', 'wanted', 'visibility'])
     home.restart()
     expect(unwrap(home.ask<'settings-get'>({ type: 'settings-get' }))).toEqual(settings)
   })

@@ -31,7 +31,7 @@ describe('links', () => {
     const { alice, bob } = twoStrangers()
     const outputs = alice.batch(linkUp(bob.party))
     expect(sentTypes(outputs)).toEqual([frameTypes.peerAnnouncement])
-    expect(outputs.filter(({ type }) => type !== 'send').map(({ type }) => type)).toEqual(['wanted', 'visibility'])
+    expect(outputs.filter(({ type }) => type !== 'send').map(({ type }) => type)).toEqual(['start', 'wanted', 'visibility'])
   })
 
   test('[Q5] an announcement of another account than the certificate names is dropped', () => {
