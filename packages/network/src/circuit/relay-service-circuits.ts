@@ -120,9 +120,7 @@ export class ServedCircuits implements LaneOwner {
       this.abort(end, 'quota')
       return
     }
-    if (
-      this /** Whether that much more would be too much, and this circuit the one to blame. */.#isOverfull(other, cost)
-    ) {
+    if (this.isOverfull(other.queued, cost)) {
       this.abort(end, 'busy')
       return
     }
@@ -173,12 +171,24 @@ export class ServedCircuits implements LaneOwner {
     this.leave(end, passedOn(reason))
   }
 
-  /** Whether that much more would be too much, and this circuit the one to blame. */
-  #isOverfull(other: CircuitEnd, cost: number): boolean {
+  /**
+   * Whether `cost` more would be too much, and who already has `queued` waiting the one to blame. `others`: how many share
+   * the room beside circuits.
+   */
+  isOverfull(queued: number, cost: number, others = 0): boolean {
     const { queuedBytesMax } = this.#limits
     const total = this.#queuedBytes + cost
     if (total <= queuedBytesMax) return false
-    return total > 2 * queuedBytesMax || other.queued > total / this.#circuits.size
+    return total > 2 * queuedBytesMax || queued > total / (this.#circuits.size + others)
+  }
+
+  /** What others than circuits keep waiting counts as well. */
+  hold(cost: number): void {
+    this.#queuedBytes += cost
+  }
+
+  release(cost: number): void {
+    this.#queuedBytes -= cost
   }
 
   /** The client of `end` says or hears no more of the circuit; the other one gets what waits, then the reason. */
@@ -210,7 +220,7 @@ export class ServedCircuits implements LaneOwner {
     client.ends.delete(end.number)
     client.creditsWaiting?.delete(end)
     client.group.circuits -= 1
-    if (client.ends.size === 0) client.uselessSince = this.#owner.mono
+    if (client.isUnused) client.uselessSince = this.#owner.mono
     this.scheduler.remove(end)
     this.#queuedBytes -= end.queued
     end.clear()
@@ -255,7 +265,8 @@ export class ServedCircuits implements LaneOwner {
   }
 }
 
-const closedNames: Partial<
+/** What is counted of how circuits end. */
+export const closedNames: Partial<
   Record<CircuitCloseReason, 'closed-flow-control' | 'closed-quota' | 'closed-idle' | 'closed-busy'>
 > = { 'flow-control': 'closed-flow-control', quota: 'closed-quota', idle: 'closed-idle', busy: 'closed-busy' }
 

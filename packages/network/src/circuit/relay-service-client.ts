@@ -7,6 +7,7 @@ import type { AddressGroup, ClientAddress } from './relay-service-groups.ts'
 import type { RelayLimits } from './relay-service-limits.ts'
 import { ByteRate } from './relay-service-rate.ts'
 import type { Outlet } from './relay-service-scheduler.ts'
+import type { ServiceWay } from './relay-service-way.ts'
 
 /** One link with a client, from its opening to its end. */
 export class ServedClient implements Outlet {
@@ -16,6 +17,8 @@ export class ServedClient implements Outlet {
   readonly group: AddressGroup
   /** Circuits by their number on this link. */
   readonly ends: Map<number, CircuitEnd> = new Map()
+  /** Ways to services by their number on this link. */
+  readonly services: Map<number, ServiceWay> = new Map()
   /** Ends whose credits wait until the link has drained. */
   creditsWaiting: Set<CircuitEnd> | undefined
   readonly messages: TokenBucket
@@ -26,7 +29,7 @@ export class ServedClient implements Outlet {
   isUp = false
   /** Monotonic ms; 0 without a reservation. */
   reservedUntil = 0
-  /** Since when it has neither reservation nor circuit, monotonic ms. */
+  /** Since when it has neither reservation nor circuit nor way to a service, monotonic ms. */
   uselessSince: number
   badMessages = 0
   /** Bytes of filler received since the last `measured`. */
@@ -76,13 +79,21 @@ export class ServedClient implements Outlet {
   /** A number for a circuit, never 0 and unique among the open ones. */
   nextNumber(): number {
     do this.#lastNumber = (this.#lastNumber + 1) >>> 0 || 1
-    while (this.ends.has(this.#lastNumber))
+    while (this.ends.has(this.#lastNumber) || this.services.has(this.#lastNumber))
     return this.#lastNumber
   }
 
-  /** The relay closed that circuit: what was under way, and the answer to it, are no offence. */
-  forgive(end: CircuitEnd): void {
-    this.#strayLeft += Math.max(0, end.window) + end.outstanding + 2 * circuitChunkCostMin
+  /**
+   * The relay closed a circuit or a way to a service: what was under way, and the answer to it, are no offence. `window`:
+   * what it might still send there; `outstanding`: what it was sent and has not credited.
+   */
+  forgive({ window, outstanding }: { readonly window: number; readonly outstanding: number }): void {
+    this.#strayLeft += Math.max(0, window) + outstanding + 2 * circuitChunkCostMin
+  }
+
+  /** Whether it has neither circuit nor way to a service. */
+  get isUnused(): boolean {
+    return this.ends.size === 0 && this.services.size === 0
   }
 
   /** Whether something of that cost, for a circuit that is not there, can have been under way. */

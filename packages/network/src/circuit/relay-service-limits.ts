@@ -1,4 +1,4 @@
-import { circuitWindowSize, measureBytesMax } from '@miaou/protocol'
+import { circuitWindowSize, measureBytesMax, pipeMessageSizeMax } from '@miaou/protocol'
 
 /** What a relay gives, keeps and waits for. Each is an option of the engine; spec/relay-service.md lists them. */
 export interface RelayLimits {
@@ -56,6 +56,28 @@ export interface RelayLimits {
   readonly measureBytesMax: number
   /** Time between two measurements of one link. */
   readonly measureIntervalMs: number
+  /** Ways to services at a time, those that are being dialled included; 0: none is offered. */
+  readonly servicesMax: number
+  readonly servicesPerClientMax: number
+  readonly servicesPerGroupMax: number
+  /** Services being dialled at a time: in all, for one address group, and at one host. */
+  readonly serviceDialsMax: number
+  readonly serviceDialsPerGroupMax: number
+  readonly serviceDialsPerHostMax: number
+  /** Dials of services for one address group: so many at once, then so many a minute. */
+  readonly serviceDialsBurst: number
+  readonly serviceDialsPerMinute: number
+  /** The same in all, and a second. */
+  readonly serviceDialsTotalBurst: number
+  readonly serviceDialsPerSecond: number
+  /** A service that has not answered within this time is unreachable. */
+  readonly serviceDialMs: number
+  /** Largest message to and from a service, put together from its chunks. */
+  readonly serviceMessageSizeMax: number
+  /** Bytes of a service that wait for its client; more close the way. */
+  readonly serviceQueuedBytesMax: number
+  /** What a client that is gone has left for a service may take so long to be read. */
+  readonly serviceCloseMs: number
   /** So many bad messages and the link is closed. */
   readonly badMessagesMax: number
   /** How often timers are looked at, at most. */
@@ -112,6 +134,29 @@ export const defaultRelayLimits: RelayLimits = {
   measureBytesMax,
   // Guess.
   measureIntervalMs: 5_000,
+  // Guess: a quarter of the circuits; each is a socket of its own.
+  servicesMax: 1_024,
+  // Own choice: three boxes, eight deposits at once, and those just being closed.
+  servicesPerClientMax: 16,
+  // Guess: as behind `clientsPerGroupMax`, where few write at the same time.
+  servicesPerGroupMax: 256,
+  // Guesses: names are resolved by four threads, and nobody's silent host keeps the others waiting.
+  serviceDialsMax: 64,
+  serviceDialsPerGroupMax: 16,
+  serviceDialsPerHostMax: 16,
+  // Guesses: a person who comes back writes to all contacts; who tries out addresses gets four a second.
+  serviceDialsBurst: 64,
+  serviceDialsPerMinute: 240,
+  serviceDialsTotalBurst: 512,
+  serviceDialsPerSecond: 128,
+  // Guess: three round trips of TCP and TLS, over a slow network.
+  serviceDialMs: 5_000,
+  // DECISIONS, "Sizes".
+  serviceMessageSizeMax: pipeMessageSizeMax,
+  // Own choice: twice what a mailbox sends before it is acknowledged (spec/mailbox).
+  serviceQueuedBytesMax: 1_048_576,
+  // As the sockets' `closeTimeoutMs`.
+  serviceCloseMs: 5_000,
   badMessagesMax: 16,
   // Own choice: timers here are tenths of seconds and more.
   sweepMs: 100,

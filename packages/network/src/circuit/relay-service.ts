@@ -1,6 +1,7 @@
 import { bytesToHex, type Now, peerIdToKey, type Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import {
+  type AddressScope,
   decodeCircuitData,
   decodeRelayMessage,
   encodeRelayMessage,
@@ -21,11 +22,12 @@ import { defaultLinkLimits, type LinkLimits } from '../link-limits.ts'
 import type { PipeId, TransportEvent } from '../ports.ts'
 import type { RelayServiceInput, RelayServiceOutput } from './interface.ts'
 import { FillerLane } from './relay-service-circuit.ts'
-import { type CircuitsOwner, ServedCircuits } from './relay-service-circuits.ts'
+import { ServedCircuits } from './relay-service-circuits.ts'
 import { ServedClient } from './relay-service-client.ts'
 import { RelayCounters } from './relay-service-counters.ts'
 import { AddressGroups, parseClientAddress } from './relay-service-groups.ts'
 import { defaultRelayLimits, type RelayLimits } from './relay-service-limits.ts'
+import { ServedWays, type WaysOwner } from './relay-service-ways.ts'
 
 export interface RelayServiceOptions {
   readonly crypto: Crypto
@@ -36,6 +38,13 @@ export interface RelayServiceOptions {
   readonly linkLimits?: Partial<LinkLimits>
   /** STUN and TURN servers on the relay's own host that clients are told; the first `relayIceServersMax` count. */
   readonly iceServers?: (now: Now) => readonly RelayIceServer[]
+  /** Absent: no ways to services are offered. */
+  readonly services?: {
+    /** A number for a pipe to a service, unique among all pipes of this engine. */
+    readonly nextPipe: () => PipeId
+    /** How near services may be at most, whoever asks; default `loopback`: as near as who asks. */
+    readonly nearest?: AddressScope
+  }
 }
 
 /** What a relay shows of itself: numbers, nothing of whom. */
@@ -43,6 +52,8 @@ export interface RelayServiceView {
   readonly links: number
   readonly reservations: number
   readonly circuits: number
+  /** Ways to services, those that are being dialled included. */
+  readonly services: number
   /** Bytes in circuits, as clients sent them, since the start and since the day began. */
   readonly bytesPassed: number
   readonly bytesToday: number
@@ -58,7 +69,7 @@ type Opened = Extract<TransportEvent, { type: 'opened' }>
  * its limits. It can read none of them, and keeps nothing of who talks to whom beyond the life of a circuit. Without
  * clock and I/O. Rules: spec/relay-service.md.
  */
-export class RelayService implements CircuitsOwner {
+export class RelayService implements WaysOwner {
   readonly #options: RelayServiceOptions
   readonly #limits: RelayLimits
   readonly #linkLimits: LinkLimits
@@ -68,6 +79,7 @@ export class RelayService implements CircuitsOwner {
   readonly #linksByName = new Map<string, Set<ServedClient>>()
   readonly #reservations = new Map<string, ServedClient>()
   readonly #circuits: ServedCircuits
+  readonly #ways: ServedWays
   readonly #groups: AddressGroups
   readonly #counters = new RelayCounters()
   #outputs: RelayServiceOutput[] = []
@@ -85,7 +97,10 @@ export class RelayService implements CircuitsOwner {
     this.#limits = { ...defaultRelayLimits, ...options.limits }
     this.#linkLimits = { ...defaultLinkLimits, ...options.linkLimits }
     this.#groups = new AddressGroups(this.#limits.groupsMax)
+    const shared = { owner: this, limits: this.#limits, counters: this.#counters }
     this.#circuits = new ServedCircuits(this, this.#limits, this.#counters)
+    const { nextPipe, nearest = 'loopback' } = options.services ?? {}
+    this.#ways = new ServedWays({ ...shared, circuits: this.#circuits, nextPipe, nearest })
   }
 
   /** Monotonic ms of the call at hand. */
@@ -112,13 +127,14 @@ export class RelayService implements CircuitsOwner {
         break
     }
     if (now.mono >= this.#sweepAt) this.#sweep()
+    this.#ways.sweep()
     this.#circuits.scheduler.run(now.mono)
     return this.#outputs
   }
 
   /** Monotonic ms of the next wake, Infinity for none. */
   deadline(): number {
-    return Math.min(this.#sweepAt, this.#circuits.scheduler.deadline())
+    return Math.min(this.#sweepAt, this.#ways.deadline(), this.#circuits.scheduler.deadline())
   }
 
   counters(): Readonly<Record<string, number>> {
@@ -130,6 +146,7 @@ export class RelayService implements CircuitsOwner {
       links: this.#clients.size,
       reservations: this.#reservations.size,
       circuits: this.#circuits.count,
+      services: this.#ways.count,
       bytesPassed: this.#bytesPassed,
       bytesToday: this.#bytesToday,
       queuedBytes: this.#circuits.queuedBytes,
@@ -138,8 +155,14 @@ export class RelayService implements CircuitsOwner {
   }
 
   #heard(event: TransportEvent): void {
+    if (this.#ways.owns(event.pipe)) {
+      this.#ways.heard(event)
+      return
+    }
     if (event.type === 'opened') {
-      this.#admit(event)
+      // A service that answers after it was given up.
+      if (event.direction === 'out') this.emit({ type: 'close', pipe: event.pipe })
+      else this.#admit(event)
       return
     }
     const client = this.#clients.get(event.pipe)
@@ -270,13 +293,16 @@ export class RelayService implements CircuitsOwner {
     const message = decoded.value
     switch (message.type) {
       case 'credit':
+        if (this.#ways.receiveCredit(client, message.circuit, message.bytes)) return
         this.#circuits.receiveCredit(client, message.circuit, message.bytes)
         return
       case 'close':
+        if (this.#ways.receiveClose(client, message.circuit)) return
         this.#circuits.receiveClose(client, message.circuit, message.reason)
         return
       case 'reserve':
       case 'open':
+      case 'open-service':
       case 'measure-down':
       case 'measure-up':
         this.#receiveRequest(client, message)
@@ -293,7 +319,7 @@ export class RelayService implements CircuitsOwner {
 
   #receiveRequest(
     client: ServedClient,
-    message: Extract<RelayMessage, { type: 'reserve' | 'open' | 'measure-down' | 'measure-up' }>,
+    message: Extract<RelayMessage, { type: 'reserve' | 'open' | 'open-service' | 'measure-down' | 'measure-up' }>,
   ): void {
     if (!client.messages.take(this.#now.mono)) {
       this.refuse(client, message.request, 'busy', 1)
@@ -306,6 +332,9 @@ export class RelayService implements CircuitsOwner {
         return
       case 'open':
         this.#circuits.open(client, message.request, this.#reservations.get(bytesToHex(message.reservation)))
+        return
+      case 'open-service':
+        this.#ways.open(client, message.request, message.url)
         return
       case 'measure-down':
         this.#measureDown(client, message.request, message.bytes)
@@ -363,7 +392,8 @@ export class RelayService implements CircuitsOwner {
     }
     const { circuit, bytes } = decoded.value
     if (circuit === fillerCircuit) this.#receiveFiller(client, bytes.length)
-    else this.#circuits.receiveData(client, circuit, encoded, bytes.length)
+    else if (!this.#ways.receiveData(client, decoded.value))
+      this.#circuits.receiveData(client, circuit, encoded, bytes.length)
   }
 
   #receiveFiller(client: ServedClient, size: number): void {
@@ -433,12 +463,21 @@ export class RelayService implements CircuitsOwner {
 
   #drained(pipe: PipeId): void {
     const client = this.#clients.get(pipe)
-    if (client === undefined) return
+    if (client === undefined) {
+      this.#ways.drained(pipe)
+      return
+    }
     client.drained()
     this.#circuits.drained(client)
+    this.#ways.clientDrained(client)
   }
 
-  /** For circuits, as what follows. */
+  /** For ways to services. */
+  emit(output: RelayServiceOutput): void {
+    this.#outputs.push(output)
+  }
+
+  /** For circuits and ways, as what follows. */
   say(client: ServedClient, message: RelayMessage): void {
     this.#sendFrame(client, frameTypes.relayControl, encodeRelayMessage(message))
   }
@@ -476,6 +515,7 @@ export class RelayService implements CircuitsOwner {
     this.#handshaking.delete(client)
     this.#release(client)
     for (const end of [...client.ends.values()]) this.#circuits.leave(end, this.#isStopping ? 'shutdown' : 'peer-gone')
+    this.#ways.leave(client)
     this.#circuits.scheduler.forget(client)
     this.#groups.leave(client.address.group, client.group)
     const links = client.name === undefined ? undefined : this.#linksByName.get(client.name)
@@ -486,6 +526,7 @@ export class RelayService implements CircuitsOwner {
   #stop(): void {
     this.#isStopping = true
     this.#circuits.stop()
+    this.#ways.stop()
     for (const client of [...this.#clients.values()]) this.#end(client, 'shutdown')
   }
 
@@ -509,7 +550,7 @@ export class RelayService implements CircuitsOwner {
     const { uselessMs, sweepMs } = this.#limits
     if (!client.isUp) return Number.POSITIVE_INFINITY
     // Circuits have their own times, which are looked at once a while.
-    if (client.ends.size > 0) return this.#now.mono + 10 * sweepMs
+    if (!client.isUnused) return this.#now.mono + 10 * sweepMs
     return client.reservedUntil > 0 ? client.reservedUntil : client.uselessSince + uselessMs
   }
 
@@ -526,7 +567,7 @@ export class RelayService implements CircuitsOwner {
         this.#counters.count('reservations-expired')
         this.#release(client)
       }
-      const isUseless = client.isUp && client.reservedUntil === 0 && client.ends.size === 0
+      const isUseless = client.isUp && client.reservedUntil === 0 && client.isUnused
       if (isUseless && mono >= client.uselessSince + uselessMs) {
         this.#counters.count('links-useless')
         this.#end(client, 'bye')
