@@ -58,6 +58,11 @@ export type {
 } from './mailbox/interface.ts'
 export type { QueueLimits, QueueTotals } from './mailbox/mailbox-service-queue.ts'
 export { defaultQueueLimits, nextQueueClock, queueDeadline } from './mailbox/mailbox-service-queue.ts'
+export type { MailboxesOptions } from './mailbox/mailboxes.ts'
+export { Mailboxes } from './mailbox/mailboxes.ts'
+export type { MailboxesLimits } from './mailbox/mailboxes-limits.ts'
+export { defaultMailboxesLimits, defaultMailboxLinkLimits } from './mailbox/mailboxes-limits.ts'
+export type { BoxPseudonym } from './mailbox/mailboxes-state.ts'
 export type { FoundationFacts, GatheredCandidate, IceCandidateType } from './nat/ice-priority.ts'
 export {
   createIceFoundations,
