@@ -58,7 +58,7 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
     this.#state = state
     this.#mailbox = { url: mailbox.url, mailboxId: Uint8Array.from(mailbox.mailboxId) }
     this.#pseudonym = pseudonymFor(this.#mailbox.mailboxId)
-    this.box = boxIdOf(peerIdToKey(this.#pseudonym.identity.peerId), (bytes) => crypto.sha256(bytes))
+    this.box = boxIdOf(peerIdToKey(this.#pseudonym.peerId), (bytes) => crypto.sha256(bytes))
     this.#window = new EnvelopeWindow(limits)
   }
 
@@ -283,7 +283,7 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
   }
 
   #connect(now: Now): void {
-    const { mailbox, identity } = { mailbox: this.#mailbox, identity: this.#pseudonym.identity }
+    const [mailbox, identity] = [this.#mailbox, this.#pseudonym]
     const throughRelay = this.#state.settings.ownerThroughRelay
     this.#link = new MailboxLink(now, { state: this.#state, owner: this, mailbox, identity, throughRelay })
   }
@@ -360,7 +360,7 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
     this.#acknowledgeAt = Number.POSITIVE_INFINITY
     const { crypto } = this.#state.settings
     for (const ids of this.#window.takeAcknowledgements()) {
-      const signature = signMailboxAck(crypto, this.#pseudonym.secretKey, this.box, ids)
+      const signature = signMailboxAck(crypto, this.#pseudonym.signingKey, this.box, ids)
       this.#link?.tell(now, { type: 'acknowledge', ids, signature })
       const stock = this.#stock
       if (stock !== undefined) this.#stock = { ...stock, waiting: Math.max(0, stock.waiting - ids.length) }

@@ -8,10 +8,9 @@ import { type MailboxesCounter, MailboxesCounters } from './mailboxes-counters.t
 import type { MailboxesLimits } from './mailboxes-limits.ts'
 
 /** As whom we keep a box: whom its link shows, and what signs acknowledgements. */
-export interface BoxPseudonym {
-  readonly identity: LinkIdentity
-  /** Ed25519, 32 bytes: the secret of the key that `identity.peerId` spells. */
-  readonly secretKey: Uint8Array
+export interface BoxPseudonym extends LinkIdentity {
+  /** Ed25519, the 32-byte seed of the key that `peerId` spells. */
+  readonly signingKey: Uint8Array
 }
 
 export interface MailboxesSettings {
