@@ -1,3 +1,4 @@
+import { sealedContentSizeMax } from '@miaou/crypto'
 import {
   announcementSizeMax,
   certificateSizeMax,
@@ -29,6 +30,8 @@ const structures = [
   { name: 'peer-announcement', end: 0, sizeMax: announcementSizeMax },
   { name: 'envelope', end: 0, sizeMax: envelopeSizeMax },
   { name: 'content', end: 0, sizeMax: contentSizeMax },
+  { name: 'sealed-content', end: 0, sizeMax: sealedContentSizeMax },
+  { name: 'prekey-document', end: 0, sizeMax: 13_322 },
   { name: 'certificate', end: 64, sizeMax: certificateSizeMax },
   { name: 'prekey-bundle', end: 64, sizeMax: prekeyBundleSizeMax },
   { name: 'device-list-entry', end: 64, sizeMax: deviceListEntrySizeMax },
@@ -129,8 +132,8 @@ describe('codecs', () => {
   test('[M2] an extensions block has at most 4,096 bytes', () => {
     const { seeds, decode } = get('content')
     const seed = seeds[0] as Uint8Array
-    expect(decode(withExtension(seed, 0, 1, extensionsSizeMax - 4)).ok).toBe(true)
-    expect(decode(withExtension(seed, 0, 1, extensionsSizeMax - 3)).ok).toBe(false)
+    expect(decode(withExtension(seed, 0, 0x7fff, extensionsSizeMax - 4)).ok).toBe(true)
+    expect(decode(withExtension(seed, 0, 0x7fff, extensionsSizeMax - 3)).ok).toBe(false)
   })
 
   test.each(['keep-alive', 'disconnect', 'status', 'typing', 'peer-query'])(

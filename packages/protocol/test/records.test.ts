@@ -244,7 +244,7 @@ describe('[W1] device records', () => {
   test("a later version's extension is skipped, a critical one is not", () => {
     const body = signed.slice(0, -66)
     const extended = (tag: number) => {
-      const extension = Uint8Array.of(0, 5, tag, 2, 0, 1, 7)
+      const extension = Uint8Array.of(0, 5, tag, 9, 0, 1, 7)
       return verifyDeviceRecord(
         libsodium,
         resigned('device-record', concatBytes(body, extension), device.secretKey),
@@ -252,7 +252,7 @@ describe('[W1] device records', () => {
       )
     }
     expect(extended(0).ok).toBe(true)
-    expect(extended(0x80)).toEqual({ ok: false, error: { type: 'critical-extension', tag: 0x8002 } })
+    expect(extended(0x80)).toEqual({ ok: false, error: { type: 'critical-extension', tag: 0x8009 } })
   })
 
   test('[W1] the own node behind a NAT: whole or not at all, and ways give room to it', () => {

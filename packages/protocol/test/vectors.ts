@@ -12,13 +12,16 @@ import {
   encodeHandshakeMessage,
   encodeInvite,
   encodeKeepAlive,
+  encodeMailboxMessage,
   encodeOverlayClient,
   encodeOverlayContact,
   encodeOverlayMessage,
   encodePeerAnnouncement,
   encodePeerQuery,
   encodePeerResponse,
+  encodePrekeyDocument,
   encodeRelayMessage,
+  encodeSealedContent,
   encodeSignal,
   encodeStatus,
   encodeTyping,
@@ -32,8 +35,10 @@ import {
   recordKey,
   relayIdOf,
   reservationIdOf,
+  splitBundle,
 } from '@miaou/protocol'
 import { createCircuitSamples } from '../../../testkit/src/fuzz/circuit-samples.ts'
+import { createMailboxSamples } from '../../../testkit/src/fuzz/mailbox-samples.ts'
 import { createOverlaySamples } from '../../../testkit/src/fuzz/overlay-samples.ts'
 import { createRecordSamples } from '../../../testkit/src/fuzz/record-samples.ts'
 import { createWireSamples } from '../../../testkit/src/fuzz/samples.ts'
@@ -96,6 +101,7 @@ export function computeVectors(crypto: Crypto): Readonly<Record<string, unknown>
     },
     'overlay.json': overlayVectors(crypto),
     'records.json': recordVectors(crypto),
+    'mailbox.json': mailboxVectors(crypto),
     'circuits.json': circuitVectors(crypto, samples.pseudonym.publicKey, samples.device.publicKey),
   }
 }
@@ -162,6 +168,25 @@ function recordVectors(crypto: Crypto): unknown {
     invite: withCircuits && {
       value: toPlain(withCircuits),
       encoded: encodeInvite(withCircuits, (bytes) => crypto.sha256(bytes)),
+    },
+  }
+}
+
+function mailboxVectors(crypto: Crypto): unknown {
+  const { owner, box, acknowledgement, messages, contents, tokens, documents } = createMailboxSamples(crypto)
+  const { locatorKey, device, nonce, document, sealed } = documents
+  const { parts, manifest, bundleKey } = splitBundle(crypto, sealed)
+  return {
+    about: 'spec/mailbox.md, spec/sealed.md SE8, spec/prekeys.md P5 to P9. Secret keys are seeds.',
+    keys: toPlain({ owner, box, locatorKey, device, nonce }),
+    messages: messages.map((message) => vector(message, encodeMailboxMessage(message))),
+    acknowledgement: toPlain(acknowledgement),
+    contents: contents.map((content) => vector(content, encodeSealedContent(content))),
+    tokens: toPlain(tokens),
+    document: {
+      ...vector(document, encodePrekeyDocument(document)),
+      ...Object.fromEntries(Object.entries({ sealed, manifest, bundleKey }).map(([name, b]) => [name, toPlain(b)])),
+      parts: parts.map(({ length }) => length),
     },
   }
 }

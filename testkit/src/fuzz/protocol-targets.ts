@@ -67,6 +67,7 @@ import {
   verifyPrekeyBundle,
 } from '@miaou/protocol'
 import { circuitTargets } from './circuit-targets.ts'
+import { mailboxTargets } from './mailbox-targets.ts'
 import { overlayTargets } from './overlay-targets.ts'
 import { createWireSamples, type WireSamples } from './samples.ts'
 import { stunTargets } from './stun-targets.ts'
@@ -86,6 +87,7 @@ export function protocolTargets(crypto: Crypto): readonly FuzzTarget[] {
     ...overlayTargets(crypto),
     ...stunTargets(),
     ...circuitTargets(crypto),
+    ...mailboxTargets(crypto),
   ]
 }
 

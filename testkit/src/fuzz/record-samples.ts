@@ -1,6 +1,8 @@
 import { textToBytes } from '@miaou/core'
 import type { Crypto, KeyPair } from '@miaou/crypto'
 import {
+  type BoxAddress,
+  boxToEntry,
   type ContactWays,
   type DeviceRecord,
   deriveRecordLocator,
@@ -44,7 +46,7 @@ export function createRecordSamples(crypto: Crypto): RecordSamples {
   const signedServiceRecords = serviceRecords.map((record) => signServiceRecord(crypto, relay.secretKey, record))
   const contactWays = [
     { locatorKey, record: new Uint8Array(0), services: [] },
-    { locatorKey, record: signedDeviceRecords[1] ?? new Uint8Array(0), services: signedServiceRecords },
+    { locatorKey, record: signedDeviceRecords[1] ?? new Uint8Array(0), services: signedServiceRecords.slice(0, 2) },
   ]
   return {
     device,
@@ -112,7 +114,23 @@ function sampleDeviceRecords(crypto: Crypto): readonly Omit<DeviceRecord, 'devic
         ],
       },
     },
+    {
+      ...common,
+      sequence: 3,
+      ways: [],
+      bundleKey: sampleBytes(crypto, 'bundle key', 32),
+      mailboxes: [
+        boxToEntry(sampleBox(crypto, 1, 'wss://mail.example.org')),
+        boxToEntry(sampleBox(crypto, 2, 'ws://198.51.100.7:9999')),
+      ],
+    },
   ]
+}
+
+/** A box at a mailbox with that URL. */
+export function sampleBox(crypto: Crypto, n: number, url: string): BoxAddress {
+  const mailbox = { url, mailboxId: sampleBytes(crypto, `mailbox ${n}`, 16) }
+  return { mailbox, box: sampleBytes(crypto, `box ${n}`, 16) }
 }
 
 function sampleServiceRecords(): readonly Omit<ServiceRecord, 'serviceKey'>[] {
@@ -135,6 +153,16 @@ function sampleServiceRecords(): readonly Omit<ServiceRecord, 'serviceKey'>[] {
       capacity: 1_000,
       latency: 3,
       region: 'eu-west-3',
+    },
+    {
+      ...common,
+      kind: 'mailbox',
+      sequence: sampleTime,
+      urls: ['wss://mail.example.org'],
+      terms: { circuitsMax: 0, bytesPerSecond: 0, bytesPerDay: 0 },
+      capacity: 10_000,
+      latency: 3,
+      region: '',
     },
   ]
 }

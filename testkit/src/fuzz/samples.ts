@@ -13,10 +13,12 @@ import {
   type PeerAnnouncement,
   type Signal,
   type SignedPrekeyBundle,
+  type SignedStartMark,
   signDeviceCertificate,
   signDeviceListEntry,
   signPrekeyBundle,
   signPseudonymCertificate,
+  signStartMark,
 } from '@miaou/protocol'
 
 /** One example of everything that crosses a wire, from fixed seeds: for vectors, codec tests and the fuzzer. */
@@ -87,9 +89,16 @@ export function createWireSamples(crypto: Crypto): WireSamples {
     announcements: [
       { accountKey: account.publicKey, deviceList: chain.deviceList, name: 'Zoé' },
       { accountKey: account.publicKey, deviceList: [], name: '' },
+      {
+        accountKey: account.publicKey,
+        deviceList: [],
+        name: 'Zoé',
+        startMark: sampleStartMark(crypto, device, 7),
+        laterMark: sampleStartMark(crypto, secondDevice, 8),
+      },
     ],
     envelopes: sampleEnvelopes(crypto, deviceCertificate),
-    contents: sampleContents(crypto),
+    contents: [...sampleContents(crypto), ...sampleLaterContents(crypto, device)],
     signals: sampleSignals(device, secondDevice),
     invites: sampleInvites(crypto, account, device),
   }
@@ -178,6 +187,14 @@ function sampleBundles(crypto: Crypto, sessionKey: Uint8Array): WireSamples['bun
       sealingKey: crypto.xwingKeyPair(sampleBytes(crypto, 'sealing', 32)).publicKey,
       createdAt: sampleTime,
     },
+    {
+      sessionKey,
+      signedPrekey,
+      kemPrekey: { id: 5, publicKey: kemKey, oneTime: true },
+      sealingKey: crypto.xwingKeyPair(sampleBytes(crypto, 'sealing', 32)).publicKey,
+      sealingKeyId: 0xffff_fffd,
+      createdAt: sampleTime,
+    },
   ]
 }
 
@@ -258,6 +275,43 @@ function sampleContents(crypto: Crypto): readonly Content[] {
     { messageId, sentAt, body: { type: 'hello', name: '', hintKey, accepted: true } },
     { messageId, sentAt, body: { type: 'unknown', tag: 200 } },
   ]
+}
+
+/** Those that came with mailboxes, behind the older ones, whose vectors are frozen. */
+function sampleLaterContents(crypto: Crypto, device: KeyPair): readonly Content[] {
+  const messageId = sampleBytes(crypto, 'message id', 16)
+  const sentAt = sampleTime
+  const after = sampleBytes(crypto, 'other message id', 16)
+  const hello = { type: 'hello', name: 'Zoé', hintKey: sampleBytes(crypto, 'hint key', 32), accepted: false } as const
+  const depositSecret = sampleBytes(crypto, 'deposit secret', 32)
+  return [
+    { messageId, sentAt, body: { type: 'text', text: 'second', receiptRequested: true }, after },
+    { messageId, sentAt, body: { type: 'receipt', status: 'missing', messageIds: [after] } },
+    { messageId, sentAt, body: { type: 'cover', size: 100 } },
+    { messageId, sentAt, body: { type: 'cover', size: 0 } },
+    { messageId, sentAt, body: { ...hello, depositSecret } },
+    {
+      messageId,
+      sentAt,
+      body: {
+        ...hello,
+        inviteToken: sampleBytes(crypto, 'token', 16),
+        depositSecret,
+        locatorKey: sampleBytes(crypto, 'locator', 32),
+        deviceRecord: sampleBytes(crypto, 'device record', 300),
+        sealingKey: { id: 7, key: crypto.xwingKeyPair(sampleBytes(crypto, 'sealing', 32)).publicKey },
+        note: 'Salut, c’est Zoé 🐈',
+        startMark: sampleStartMark(crypto, device, 7),
+        laterMark: sampleStartMark(crypto, device, 8),
+      },
+      after,
+    },
+  ]
+}
+
+/** A start of a device, signed by it. */
+export function sampleStartMark(crypto: Crypto, device: KeyPair, counter: number): SignedStartMark {
+  return signStartMark(crypto, device.secretKey, { counter, nonce: sampleBytes(crypto, `start ${counter}`, 16) })
 }
 
 function sampleSignals(device: KeyPair, secondDevice: KeyPair): readonly Signal[] {
