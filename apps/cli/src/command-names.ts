@@ -13,6 +13,10 @@ export const commandNames: readonly (readonly [hyphenated: string, spaced: reado
   ['relay-add', ['relay', 'add']],
   ['relay-remove', ['relay', 'remove']],
   ['relay-info', ['relay', 'info']],
+  ['mailbox-list', ['mailbox', 'list']],
+  ['mailbox-add', ['mailbox', 'add']],
+  ['mailbox-remove', ['mailbox', 'remove']],
+  ['mailbox-info', ['mailbox', 'info']],
   ['dht-put', ['dht', 'put']],
   ['dht-get', ['dht', 'get']],
   ['dht-info', ['dht', 'info']],
@@ -34,10 +38,10 @@ export const commandNames: readonly (readonly [hyphenated: string, spaced: reado
 /** Options of the whole program that take a value: the word after them is no command. */
 const valueOptions = new Set(['--home', '--profile', '--lang', '--passphrase-file', '--name', '--words-file'])
 
-/** A node or a relay whose key begins with a hyphen, as one in 64 does (base64url). */
+/** A node, a relay or a mailbox whose key begins with a hyphen, as one in 64 does (base64url). */
 const hyphenNodePattern = /^-([\w-]{42}|[\w-]{21})@/
 /** Options whose value may be one. */
-const nodeOptions: readonly string[] = ['--bootstrap', '--relay']
+const nodeOptions: readonly string[] = ['--bootstrap', '--relay', '--mailbox']
 
 /** Rewrites the words of a command to its documented spelling; everything else stays as it is. */
 export function toSpaced(given: readonly string[]): string[] {

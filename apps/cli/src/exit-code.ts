@@ -44,6 +44,8 @@ const byCode: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
   'not-stored': exitCodes.unreachable,
   'bad-relay': exitCodes.usage,
   'unknown-relay': exitCodes.notFound,
+  'bad-mailbox': exitCodes.usage,
+  'unknown-mailbox': exitCodes.notFound,
   'cannot-serve': exitCodes.usage,
   'not-served-yet': exitCodes.usage,
   'bad-public-url': exitCodes.usage,

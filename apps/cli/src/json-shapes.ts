@@ -1,5 +1,6 @@
 import {
   connectedSchema,
+  contactReportSchema,
   contactSchema,
   diagnosticSchema,
   gossipInfoSchema,
@@ -8,6 +9,7 @@ import {
   identitySchema,
   inviteSchema,
   keySchema,
+  mailboxSchema,
   messageSchema,
   miaouEventSchema,
   natTypeSchema,
@@ -47,6 +49,8 @@ const readySchema = z.strictObject({
   /** The relay that this peer serves, to hand out. */
   relay: z.string().exactOptional(),
   publicUrl: z.string().exactOptional(),
+  /** The mailbox that this peer serves, to hand out. */
+  mailbox: z.string().exactOptional(),
 })
 
 /** One round trip, and what it and those before it are together. */
@@ -105,6 +109,9 @@ export const jsonShapes: Readonly<Record<string, z.ZodType>> = {
   'contacts unblock': contactSchema.strict(),
   'contacts rename': contactSchema.strict(),
   'contacts remove': operations['contacts.remove'].output.strict(),
+  'contacts requests': contactSchema.strict(),
+  'contacts trust': z.strictObject({ safetyNumber: z.string(), trusted: z.boolean() }),
+  'contacts report': contactReportSchema.strict(),
   'contacts verify': safetyNumberSchema.strict(),
   send: messageSchema.strict(),
   recv: messageSchema.strict(),
@@ -120,6 +127,10 @@ export const jsonShapes: Readonly<Record<string, z.ZodType>> = {
   'relay add': relaySchema.strict(),
   'relay remove': relaySchema.strict(),
   'relay info': servingSchema.strict(),
+  'mailbox list': mailboxSchema.strict(),
+  'mailbox add': mailboxSchema.strict(),
+  'mailbox remove': mailboxSchema.strict(),
+  'mailbox info': servingSchema.strict(),
   'dht put': z.union([overlayPutSchema.strict(), overlayPutSignedSchema.strict()]),
   'dht get': overlayFoundSchema.extend({ text: z.string().exactOptional() }).strict(),
   'dht info': overlayInfoSchema.strict(),

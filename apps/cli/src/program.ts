@@ -8,7 +8,7 @@ import { defineDht } from './program/dht.ts'
 import { defineGossip } from './program/gossip.ts'
 import { defineKeys } from './program/keys.ts'
 import { defineMessages } from './program/messages.ts'
-import { defineNetwork, defineRelay } from './program/network.ts'
+import { defineMailbox, defineNetwork, defineRelay } from './program/network.ts'
 import { definePeople } from './program/people.ts'
 
 /** The command tree. Each command's code is loaded when it runs, so that `miaou id` starts fast. */
@@ -41,6 +41,7 @@ export function createProgram(io: Io, version: string, finish: (code: ExitCode) 
   defineMessages(group)
   defineNetwork(group)
   defineRelay(group)
+  defineMailbox(group)
   defineDht(group)
   defineGossip(group)
   defineKeys(group)

@@ -22,9 +22,11 @@ export interface Session {
 /** What a peer started by a command may be told. */
 export interface PeerOptions
   extends Pick<StartPeerOptions, 'port' | 'portIsExact' | 'loopbackOnly' | 'offline' | 'overlayPort'>,
-    Omit<ReachSettings, 'relays'> {
+    Omit<ReachSettings, 'relays' | 'mailboxes'> {
   /** Relays to use in this run besides the configured ones, as their owners hand them out. */
   readonly relayAddresses?: readonly string[]
+  /** Mailboxes to use in this run besides the configured ones, as their owners hand them out. */
+  readonly mailboxAddresses?: readonly string[]
   /** Nodes to join the overlay through, as `dht info` shows them. */
   readonly bootstrap?: readonly string[]
 }
@@ -143,11 +145,12 @@ export function stateOf(home: string, host: PeerHost): ReturnType<PeerHost['home
 async function start(
   context: Context,
   host: PeerHost,
-  { bootstrap = [], relayAddresses = [], ...options }: PeerOptions,
+  { bootstrap = [], relayAddresses = [], mailboxAddresses = [], ...options }: PeerOptions,
   passphrase: Uint8Array | undefined,
 ): Promise<PeerHandle> {
   const nodes = bootstrap.length === 0 ? {} : { bootstrapNodes: await readNodes(bootstrap) }
   const relays = relayAddresses.length === 0 ? {} : { relays: await readRelays(relayAddresses) }
+  const mailboxes = mailboxAddresses.length === 0 ? {} : { mailboxes: await readMailboxes(mailboxAddresses) }
   if (options.publicUrl !== undefined) await checkPublicUrl(options.publicUrl)
   const started = await host.startPeer({
     home: context.home,
@@ -156,6 +159,7 @@ async function start(
     ...options,
     ...nodes,
     ...relays,
+    ...mailboxes,
   })
   if (!started.ok) throw toStartError(started.error, context)
   return started.value
@@ -176,6 +180,15 @@ async function readRelays(texts: readonly string[]): Promise<NonNullable<ReachSe
     const relay = parseRelayAddress(text)
     if (relay === undefined) throw new MiaouError('bad-relay', { relay: text })
     return relay
+  })
+}
+
+async function readMailboxes(texts: readonly string[]): Promise<NonNullable<ReachSettings['mailboxes']>> {
+  const { parseMailboxAddress } = await import('@miaou/host-node/overlay')
+  return texts.map((text) => {
+    const mailbox = parseMailboxAddress(text)
+    if (mailbox === undefined) throw new MiaouError('bad-mailbox', { mailbox: text })
+    return mailbox
   })
 }
 

@@ -1,6 +1,6 @@
 import type { Contact, Message, MiaouEvent } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
-import { contactRow } from '../commands/contacts.ts'
+import { contactRow, noteLines } from '../commands/contacts.ts'
 import type { Context } from '../context.ts'
 import { isLinked } from '../peer/path-reasons.ts'
 import { pickContact } from '../peer/who.ts'
@@ -169,7 +169,8 @@ export class Conversation {
 
   #showRequest(contact: Contact): void {
     this.#asked.add(contact.account)
-    this.#screen.print(this.#context.text('chat.request', { name: contact.name, id: shortId(contact.account) }))
+    const asks = this.#context.text('chat.request', { name: contact.name, id: shortId(contact.account) })
+    this.#screen.print([asks, ...noteLines(this.#context, contact)].join('\n'))
   }
 
   async #showSeen(peerId: string): Promise<void> {
@@ -293,7 +294,9 @@ export class Conversation {
     const link = (await client.network.peers()).find((view) => contact.devices.includes(view.peerId) && isLinked(view))
     const path = link === undefined ? text('chat.not-linked') : text('chat.linked', { path: pathWords(text, link) })
     this.#screen.print(this.#context.out.styles.soft(path))
-    if (!contact.verified) this.#screen.print(this.#context.out.styles.soft(text('chat.unverified')))
+    if (contact.changed !== undefined) {
+      this.#screen.print(this.#context.out.styles.bad(text('chat.key-changed', { name: contact.name })))
+    } else if (!contact.verified) this.#screen.print(this.#context.out.styles.soft(text('chat.unverified')))
     const recent = await client.messages.list({ with: contact.account, limit: recentCount })
     for (const message of recent) this.#screen.print(formatMessage(this.#context, message, contact.name))
     const last = recent.findLast(({ direction }) => direction === 'in')

@@ -55,6 +55,9 @@ async function whom(face: Face, words: string): Promise<string | undefined> {
   return undefined
 }
 
+/** Characters of a reason (messaging engine). */
+const reasonLengthMax = 280
+
 type Command = (face: Face, words: string) => Promise<void>
 
 /** By the word after the slash. */
@@ -107,6 +110,31 @@ export const slashCommands: Readonly<Record<string, Command>> = {
     const { safetyNumber } = await client.contacts.safetyNumber(who)
     const { name } = pickContact(await client.contacts.list(), who)
     face.print(`${safetyNumber}\n${text('verify.explain', { name })}\n${text('chat.verify-how')}`)
+  },
+  trust: async (face, words) => {
+    const { text } = face.context()
+    const isConfirmed = words === 'yes' || words === 'oui'
+    const who = await whom(face, isConfirmed ? '' : words)
+    if (who === undefined) return
+    const { client } = face.session()
+    const known = pickContact(await client.contacts.list(), who)
+    const { name } = known
+    if (known.changed === undefined) return face.print(text('trust.nothing', { name }))
+    if (isConfirmed) {
+      face.update(await client.contacts.trust(known.account))
+      return face.print(text('trust.done', { name }))
+    }
+    const { safetyNumber } = await client.contacts.safetyNumber(known.account)
+    face.print(`${safetyNumber}\n${text('trust.explain', { name })}\n${text('chat.trust-how')}`)
+  },
+  report: async (face, words) => {
+    const { text } = face.context()
+    const current = face.current()
+    if (current === undefined) return face.print(text('chat.whom'))
+    await face.session().client.contacts.report(current.account, words.slice(0, reasonLengthMax))
+    face.leave()
+    face.print(text('contacts.now-blocked', { name: current.name }))
+    face.print(text('chat.report-how', { name: current.name }))
   },
   rename: async (face, words) => {
     const current = face.current()

@@ -8,6 +8,7 @@ import { type Session, withHome, withSession } from '../session.ts'
 import { formatTable, formatWhen, shortId } from '../terminal/format.ts'
 import { ask } from '../terminal/prompt.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
+import { wrapWords } from '../terminal/wrap.ts'
 import { reach } from './reach.ts'
 
 export function listContacts(context: Context): Promise<ExitCode> {
@@ -16,9 +17,21 @@ export function listContacts(context: Context): Promise<ExitCode> {
     const contacts = await client.contacts.list()
     for (const contact of contacts) out.object(contact)
     if (contacts.length === 0) out.line(text('contacts.none'))
-    else out.line(formatTable(contacts.map((contact) => contactRow(context, contact))))
+    else out.line(contactTable(context, contacts))
     return exitCodes.ok
   })
+}
+
+/** A line each, and under it what came with a request. */
+export function contactTable(context: Context, contacts: readonly Contact[]): string {
+  const lines = formatTable(contacts.map((contact) => contactRow(context, contact))).split('\n')
+  return contacts.flatMap((contact, index) => [lines[index] ?? '', ...noteLines(context, contact)]).join('\n')
+}
+
+/** What came with a request that waits for an answer, indented. */
+export function noteLines({ out, text }: Context, { state, note }: Contact): string[] {
+  if (state !== 'request' || note === undefined || note === '') return []
+  return [wrapWords(`  ${text('contacts.note', { note })}`, out.columns)]
 }
 
 /** One line of a listing: name, what they are to us, unread, id. */
@@ -28,6 +41,7 @@ export function contactRow(context: Context, contact: Contact): string[] {
   const notes = [
     contact.state === 'request' ? styles.accent(text('contacts.request')) : '',
     contact.state === 'blocked' ? styles.bad(text('contacts.blocked')) : '',
+    contact.changed === undefined ? '' : styles.bad(text('contacts.changed')),
     contact.forked ? styles.bad(text('contacts.forked')) : '',
     contact.verified ? styles.good(text('contacts.verified')) : '',
     contact.unreadCount > 0 ? styles.accent(text('contacts.unread', { count: contact.unreadCount })) : '',
@@ -49,14 +63,22 @@ function change(
   })
 }
 
+export interface AddOptions {
+  /** Our own name for them. */
+  readonly as?: string
+  /** What they see with the request; only with an invite. */
+  readonly note?: string
+}
+
 /** `invite`: a link, or the peer id of a device on this network. */
-export function addContact(context: Context, invite: string, name: string | undefined): Promise<ExitCode> {
-  const named = name === undefined ? {} : { name }
+export function addContact(context: Context, invite: string, options: AddOptions): Promise<ExitCode> {
+  const named = options.as === undefined ? {} : { name: options.as }
+  const noted = options.note === undefined ? {} : { note: options.note }
   return change(
     context,
     async (session) => {
       const { client } = session
-      if (!invite.startsWith('12D3KooW')) return client.contacts.add({ invite, ...named })
+      if (!invite.startsWith('12D3KooW')) return client.contacts.add({ invite, ...named, ...noted })
       // The account behind a device is known once it is linked.
       await reach(session, invite)
       return client.contacts.add({ peerId: invite, ...named })

@@ -56,6 +56,9 @@ type SettingsChange = OperationInput<'settings.set'>
 const switches = { on: true, off: false, true: true, false: false } as const
 const switchNames = ['readReceipts', 'typing', 'presence'] as const
 const visibilities = ['everyone', 'contacts', 'off'] as const
+const covers = ['off', 'low', 'high'] as const
+/** Most ms of the jitter (messaging engine). */
+const jitterMsMax = 10_000
 
 /** What `settings <name> <value>` changes, or undefined when there is no such setting or value. */
 export function parseSetting(name: string, value: string): SettingsChange | undefined {
@@ -64,6 +67,14 @@ export function parseSetting(name: string, value: string): SettingsChange | unde
   const switchName = switchNames.find((known) => known === spelled)
   if (switchName !== undefined && Object.hasOwn(switches, value)) {
     return { [switchName]: switches[value as keyof typeof switches] }
+  }
+  if (spelled === 'jitterMs' || spelled === 'jitter') {
+    const jitterMs = value === 'off' ? 0 : Number(value === '' ? Number.NaN : value)
+    return Number.isInteger(jitterMs) && jitterMs >= 0 && jitterMs <= jitterMsMax ? { jitterMs } : undefined
+  }
+  if (spelled === 'coverTraffic' || spelled === 'cover') {
+    const coverTraffic = covers.find((known) => known === value)
+    return coverTraffic === undefined ? undefined : { coverTraffic }
   }
   const discoverable = visibilities.find((known) => known === value)
   return name === 'discoverable' && discoverable !== undefined ? { discoverable } : undefined
@@ -82,6 +93,8 @@ export function settings(context: Context, change: SettingsChange | undefined): 
         ['typing', onOff(current.typing), text('settings.typing')],
         ['presence', onOff(current.presence), text('settings.presence')],
         ['discoverable', current.discoverable, text('settings.discoverable')],
+        ['jitterMs', String(current.jitterMs), text('settings.jitter')],
+        ['coverTraffic', current.coverTraffic, text('settings.cover')],
       ]),
     )
     return exitCodes.ok

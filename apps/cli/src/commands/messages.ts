@@ -6,9 +6,12 @@ import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { type Session, withHome, withServedSession, withSession } from '../session.ts'
 import { formatMessage, formatMessageLine, formatOutlook, formatState, namesOf } from '../terminal/format.ts'
+import { createNames, noticeWords } from '../terminal/live.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { contactOrPeer } from './contacts.ts'
 
+/** How long `send` still waits for the receipt once a mailbox has the message, ms: guess, a few round trips. */
+const heldMs = 1_500
 /** The most a page of the history holds (messaging engine). */
 const pageSize = 200
 
@@ -31,7 +34,7 @@ export async function send(context: Context, who: string, words: string, options
     const message = await withProgress(
       context,
       text('send.waiting', { name: who }),
-      settled(session.client, events, started, options.wait * 1000),
+      settled(session.client, events, started, options.wait * 1000, options.confirm === true ? Infinity : heldMs),
     )
     out.object(message)
     out.line(formatState(context, message))
@@ -51,27 +54,35 @@ function isSettled(message: Message): boolean {
   return isConfirmed(message) || ['refused', 'expired', 'cancelled'].includes(message.state)
 }
 
-/** The message once nothing more is to come, or as it is when time is up. */
+/** The message once nothing more is to come, or as it is when time is up: `heldMs` after a mailbox took it, at most. */
 export async function settled(
   client: MiaouClient,
   events: AsyncIterableIterator<MiaouEvent>,
   message: Message,
   timeoutMs: number,
+  heldMs: number = Number.POSITIVE_INFINITY,
 ): Promise<Message> {
-  const timer = setTimeout(() => void events.return?.(), timeoutMs)
+  const stop = () => void events.return?.()
+  const timer = setTimeout(stop, timeoutMs)
+  let heldTimer: NodeJS.Timeout | undefined
   let latest = message
+  const look = (next: Message): void => {
+    latest = next
+    if (next.state === 'held' && Number.isFinite(heldMs)) heldTimer ??= setTimeout(stop, heldMs)
+  }
   try {
     // The state may have moved between the answer and the first event.
-    latest = await client.messages.get(message.id)
+    look(await client.messages.get(message.id))
     if (isSettled(latest)) return latest
     for await (const { event } of events) {
       if (event.type !== 'message-state' || event.message.id !== message.id) continue
-      latest = event.message
+      look(event.message)
       if (isSettled(latest)) break
     }
     return latest
   } finally {
     clearTimeout(timer)
+    clearTimeout(heldTimer)
     await events.return?.()
   }
 }
@@ -96,6 +107,9 @@ export function recv(context: Context, options: ReceiveOptions): Promise<ExitCod
         signal.addEventListener('abort', () => void events.return?.(), { once: true })
         for await (const { event } of events) {
           if (event.type === 'message-received') count += await printUnread(context, client)
+          else if (event.type === 'notice') {
+            out.note(noticeWords(text, event, createNames(await client.contacts.list())))
+          }
         }
         return exitCodes.ok
       }

@@ -13,6 +13,7 @@ import { overlayLine } from '../terminal/overlay.ts'
 import { mappingWords, natWords, pathNote, pathWords } from '../terminal/path.ts'
 import { interruptSignal, pause, withProgress } from '../terminal/progress.ts'
 import { sanitiseLine } from '../terminal/sanitise.ts'
+import { mailboxRows } from './mailbox.ts'
 import { settled } from './messages.ts'
 import { relayWords } from './relay.ts'
 
@@ -123,7 +124,9 @@ export function info(context: Context): Promise<ExitCode> {
         ...(facts.relayOnly ? [[text('info.relay-only'), text('info.relay-only-on')]] : []),
         ...(facts.publicUrl === undefined ? [] : [[text('info.public-url'), sanitiseLine(facts.publicUrl)]]),
         ...relayRows(context, facts.relays),
+        ...mailboxRows(context, facts.mailboxes),
         ...(facts.serving?.relay === undefined ? [] : [[text('up.serves'), facts.serving.relay.address]]),
+        ...(facts.serving?.mailbox === undefined ? [] : [[text('up.serves-mailbox'), facts.serving.mailbox.address]]),
         [text('info.connected'), String(facts.connectedPeers)],
         [text('info.queued'), String(facts.queuedMessages)],
         [text('info.uptime'), formatDuration(text.language, facts.uptimeMs)],

@@ -156,7 +156,7 @@ export function handOutWords({ text }: Pick<Context, 'text'>, address: string): 
 }
 
 /** Whether only this machine or its network reaches the host of a URL (RFC 1918, RFC 4193, RFC 3927, loopback). */
-function isPrivateUrl(url: string): boolean {
+export function isPrivateUrl(url: string): boolean {
   const host = /^wss?:\/\/(\[[^\]]*\]|[^/:]*)/.exec(url)?.[1] ?? ''
   return /^(localhost$|127\.|10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|\[(::1\]|f[cd]|fe80))/i.test(host)
 }

@@ -1,6 +1,13 @@
 import type { PeerId } from '@miaou/core'
 import type { Connectivity, NetworkInfo, OverlayInfo, PortMapping } from '@miaou/host-node'
-import type { Connectivity as ConnectivityShape, DiagnosisPart, Diagnostic, DiagnosticCode, Relay } from '@miaou/sdk'
+import type {
+  Connectivity as ConnectivityShape,
+  DiagnosisPart,
+  Diagnostic,
+  DiagnosticCode,
+  Mailbox,
+  Relay,
+} from '@miaou/sdk'
 import { createText } from '@miaou/text'
 import type { PeerHandle } from '../peer-handle.ts'
 import { shortId } from '../terminal/format.ts'
@@ -68,11 +75,11 @@ async function checkHome(peer: PeerHandle): Promise<readonly Diagnostic[]> {
 
 async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
   // What relays offer is among the servers that are asked.
-  await settleRelays(peer)
+  await settleServices(peer)
   const [connectivity, overlay] = await Promise.all([peer.network.connectivity(), checkOverlay(peer)])
   const info = peer.network.info()
-  const { relays, relayOnly, serving } = await reachInfo(info)
-  const { relay } = serving ?? {}
+  const { relays, mailboxes, relayOnly, serving } = await reachInfo(info)
+  const { relay, mailbox } = serving ?? {}
   return [
     ...checkNames(connectivity),
     ...(await checkServers(connectivity)),
@@ -80,6 +87,7 @@ async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
     checkMapping(info.portMapping),
     ...checkRelays(relays, relayOnly),
     ...relays.flatMap(checkClock),
+    ...checkMailboxes(mailboxes),
     ...(relay === undefined
       ? []
       : [
@@ -89,12 +97,23 @@ async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
             circuits: relay.circuits,
           }),
         ]),
+    ...(mailbox === undefined
+      ? []
+      : [
+          found('serving', 'ok', 'serving-mailbox', {
+            mailbox: mailbox.address,
+            count: mailbox.envelopes,
+            boxes: mailbox.boxes,
+          }),
+        ]),
     overlay,
   ]
 }
 
-async function settleRelays({ network }: PeerHandle): Promise<void> {
-  const isTrying = () => network.relays().some(({ state }) => state === 'connecting' || state === 'connected')
+/** Relays and mailboxes: the latter are linked through the former. */
+async function settleServices({ network }: PeerHandle): Promise<void> {
+  const isTrying = () =>
+    [...network.relays(), ...network.mailboxes()].some(({ state }) => state === 'connecting' || state === 'connected')
   for (let waitedMs = 0; isTrying() && waitedMs < joiningMs; waitedMs += joiningStepMs) await pause(joiningStepMs)
 }
 
@@ -194,6 +213,26 @@ function checkRelay({ relay, state, latencyMs, error: detail = '?' }: Relay): Di
       return found('relay', 'failed', 'relay-refused', { relay, detail }, timed(latencyMs))
     case 'unreachable':
       return found('relay', 'failed', 'relay-unreachable', { relay, detail })
+  }
+}
+
+function checkMailboxes(mailboxes: readonly Mailbox[]): readonly Diagnostic[] {
+  return mailboxes.length === 0 ? [found('mailbox', 'not-configured', 'mailbox-none')] : mailboxes.map(checkMailbox)
+}
+
+function checkMailbox({ mailbox, state, stock, latencyMs, error: detail = '?' }: Mailbox): Diagnostic {
+  switch (state) {
+    case 'registered': {
+      const { tokens = 0, waiting = 0 } = stock ?? {}
+      return found('mailbox', 'ok', 'mailbox-registered', { mailbox, count: waiting, tokens }, timed(latencyMs))
+    }
+    case 'connected':
+    case 'connecting':
+      return found('mailbox', 'warning', 'mailbox-connecting', { mailbox }, timed(latencyMs))
+    case 'refused':
+      return found('mailbox', 'failed', 'mailbox-refused', { mailbox, detail }, timed(latencyMs))
+    case 'unreachable':
+      return found('mailbox', 'failed', 'mailbox-unreachable', { mailbox, detail })
   }
 }
 

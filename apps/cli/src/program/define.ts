@@ -141,6 +141,7 @@ export function listenOptions(given: Given): PeerOptions {
 function addReachOptions(command: Command, text: Text): void {
   command
     .option('--relay <address>', text('help.relay-address'), repeated)
+    .option('--mailbox <address>', text('help.mailbox-address'), repeated)
     .option('--relay-only', text('help.relay-only'))
     .option('--serve <service,…>', text('help.serve'), parseWords)
     .option('--public-url <url>', text('help.public-url'))
@@ -157,11 +158,9 @@ function reachOptions(given: Given): PeerOptions {
   const serve = given.texts('serve')
   for (const service of serve ?? []) checkService(service)
   if (given.flag('relayOnly')) {
-    const conflict = serve?.includes('relay')
-      ? '--serve relay'
-      : given.text('publicUrl') === undefined
-        ? undefined
-        : '--public-url'
+    const service = serve?.[0]
+    const publicUrl = given.text('publicUrl') === undefined ? undefined : '--public-url'
+    const conflict = service === undefined ? publicUrl : `--serve ${service}`
     if (conflict !== undefined) throw new MiaouError('options-conflict', { first: '--relay-only', second: conflict })
   }
   if (given.flag('behindProxy') && cert !== undefined) {
@@ -170,7 +169,8 @@ function reachOptions(given: Given): PeerOptions {
   return {
     ...optional('relayAddresses', given.texts('relay')),
     ...(given.flag('relayOnly') ? { relayOnly: true } : {}),
-    ...(serve?.includes('relay') ? { serve: { relay: {} } } : {}),
+    ...optional('mailboxAddresses', given.texts('mailbox')),
+    ...serveOption(serve),
     ...optional('publicUrl', given.text('publicUrl')),
     ...(cert === undefined || key === undefined ? {} : { tls: { cert: resolve(cert), key: resolve(key) } }),
     ...(given.flag('behindProxy') ? { behindProxy: true } : {}),
@@ -179,11 +179,21 @@ function reachOptions(given: Given): PeerOptions {
   }
 }
 
+function serveOption(services: readonly string[] = []): Pick<PeerOptions, 'serve'> {
+  if (services.length === 0) return {}
+  return {
+    serve: {
+      ...(services.includes('relay') ? { relay: {} } : {}),
+      ...(services.includes('mailbox') ? { mailbox: {} } : {}),
+    },
+  }
+}
+
 /** What other versions will serve: named so that nobody takes it for a typing mistake. */
-const laterServices: readonly string[] = ['mailbox', 'directory', 'turn', 'sfu']
+const laterServices: readonly string[] = ['directory', 'turn', 'sfu']
 
 function checkService(service: string): void {
-  if (service === 'relay') return
+  if (service === 'relay' || service === 'mailbox') return
   throw new MiaouError(laterServices.includes(service) ? 'not-served-yet' : 'cannot-serve', { service })
 }
 

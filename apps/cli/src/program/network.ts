@@ -12,7 +12,7 @@ import {
 
 /** Row I04: waits before each new look at the network, s. */
 const connectRetrySeconds = [1, 2, 3]
-/** How long a relay has to answer a command that started the peer itself, s (own choice). */
+/** How long a relay or a mailbox has to answer a command that started the peer itself, s (own choice). */
 const relayWaitSeconds = 10
 
 export function defineNetwork({ define, program, text }: Group): void {
@@ -130,6 +130,43 @@ export function defineRelay({ define, program, text }: Group): void {
     parent,
     examples: ['miaou relay info', 'miaou relay info --json'],
   })
+}
+
+export function defineMailbox({ define, program, text }: Group): void {
+  const parent = program.command('mailbox').description(text('help.mailbox'))
+  const seconds = (given: Given) => given.number('wait') ?? relayWaitSeconds
+  define(
+    'list',
+    'help.mailbox-list',
+    async (context, _words, given) =>
+      (await import('../commands/mailbox.ts')).listMailboxes(context, seconds(given) * 1_000),
+    {
+      parent,
+      options: (command) => command.option('--wait <seconds>', text('help.mailbox-wait'), parseSeconds),
+      examples: ['miaou mailbox list'],
+    },
+  )
+  define(
+    'add <mailbox>',
+    'help.mailbox-add',
+    async (context, [mailbox = '']) => (await import('../commands/mailbox.ts')).addMailbox(context, mailbox),
+    { parent, examples: ['miaou mailbox add 22-characters-as-given@wss://mail.example.org'] },
+  )
+  define(
+    'remove <mailbox>',
+    'help.mailbox-remove',
+    async (context, [mailbox = '']) => (await import('../commands/mailbox.ts')).removeMailbox(context, mailbox),
+    { parent, examples: ['miaou mailbox remove 22-characters-as-given'] },
+  )
+  define(
+    'info',
+    'help.mailbox-info',
+    async (context) => (await import('../commands/mailbox.ts')).mailboxInfo(context),
+    {
+      parent,
+      examples: ['miaou mailbox info', 'miaou mailbox info --json'],
+    },
+  )
 }
 
 function target(peer: string, given: Given): string {

@@ -34,21 +34,34 @@ export function definePeople(group: Group): void {
     },
   )
   define('settings [setting] [value]', 'help.settings', runSettings, {
-    examples: ['miaou settings', 'miaou settings typing off', 'miaou settings discoverable contacts'],
+    examples: [
+      'miaou settings',
+      'miaou settings typing off',
+      'miaou settings discoverable contacts',
+      'miaou settings jitterMs 500',
+      'miaou settings coverTraffic low',
+    ],
   })
   define('contacts [action] [who] [name]', 'help.contacts', runContacts, {
     options: (command) =>
       command
         .option('--as <name>', text('help.as'))
+        .option('--note <text>', text('help.note'))
+        .option('--reason <text>', text('help.report-reason'))
+        .option('--out <file>', text('help.report-out'))
         .option('--yes', text('help.yes'))
         .option('--undo', text('help.undo')),
     examples: [
       'miaou contacts',
       'miaou contacts add miaou:invite/… --as Bob',
+      'miaou contacts add miaou:invite/… --note "Bob, from the choir"',
+      'miaou contacts requests',
       'miaou contacts accept Bob',
       'miaou contacts verify Bob [--yes | --undo]',
+      'miaou contacts trust Bob [--yes]',
       'miaou contacts block Bob',
       'miaou contacts unblock Bob',
+      'miaou contacts report Bob --reason "insults" --out report.json',
       'miaou contacts rename Bob Robert',
       'miaou contacts remove Bob',
     ],
@@ -96,14 +109,25 @@ async function runContacts(
 ): Promise<ExitCode> {
   const contacts = await import('../commands/contacts.ts')
   if (action === '' || action === 'list') return contacts.listContacts(context)
+  if (action === 'requests') return (await import('../commands/requests.ts')).listRequests(context)
   if (who === '') throw new MiaouError('bad-request', { detail: `contacts ${action} …` })
   switch (action) {
     case 'add':
-      return contacts.addContact(context, who, given.text('as'))
+      return contacts.addContact(context, who, {
+        ...optional('as', given.text('as')),
+        ...optional('note', given.text('note')),
+      })
     case 'accept':
       return contacts.acceptContact(context, who)
     case 'verify':
       return contacts.verifyContact(context, who, { yes: given.flag('yes'), undo: given.flag('undo') })
+    case 'trust':
+      return (await import('../commands/requests.ts')).trustContact(context, who, { yes: given.flag('yes') })
+    case 'report':
+      return (await import('../commands/requests.ts')).reportContact(context, who, {
+        ...optional('reason', given.text('reason')),
+        ...optional('out', given.text('out')),
+      })
     case 'block':
       return contacts.blockContact(context, who, true)
     case 'unblock':

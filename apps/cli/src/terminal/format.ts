@@ -15,19 +15,46 @@ const marks: Readonly<Record<MessageState, string>> = {
   cancelled: '–',
 }
 
-/** `✓✓ delivered`, with the reason where it says more. */
-export function formatState({ text, out }: Context, message: Message): string {
-  const { state, reason } = message
+/** `✓✓ delivered`, with the reason and the next try where they say more. */
+export function formatState(context: Context, message: Message): string {
+  const { text, out } = context
+  const { state } = message
   const isBad = state === 'refused' || state === 'expired'
   const style = isBad ? out.styles.bad : state === 'delivered' || state === 'read' ? out.styles.good : out.styles.soft
-  const words = style(`${marks[state]} ${text.state(state)}`)
-  const isObvious = state === 'delivered' || state === 'read' || reason === undefined || reason === state
-  return isObvious ? words : `${words} (${text.reason(reason)})`
+  const words = style(`${marks[state]} ${heldWords(context, message) ?? text.state(state)}`)
+  const why = reasonWords(context, message)
+  return why === undefined ? words : `${words} (${why})`
 }
+
+/** `held by 2 mailboxes until 27 November 14:00`, the first of them to give up; undefined while nobody is known to. */
+function heldWords(context: Context, { state, heldBy = [] }: Message): string | undefined {
+  if (state !== 'held' || heldBy.length === 0) return undefined
+  const when = formatMoment(context, Math.min(...heldBy.map(({ until }) => until)))
+  return context.text('held.by', { count: heldBy.length, when })
+}
+
+/** Of a message that a mailbox holds everybody knows why it waits. */
+const obviousWhileHeld: ReadonlySet<Message['reason']> = new Set(['recipient-offline', 'awaiting-receipt'])
+
+/** Why a message is where it is, and when it is tried again; undefined where the state says it all. */
+function reasonWords(context: Context, { state, reason, nextTryAt }: Message): string | undefined {
+  const { text, io } = context
+  if (state === 'delivered' || state === 'read') return undefined
+  const isObvious = reason === undefined || reason === state || (state === 'held' && obviousWhileHeld.has(reason))
+  const why = isObvious ? undefined : text.reason(reason)
+  const isWaiting = state === 'queued' || state === 'sent'
+  if (!isWaiting || nextTryAt === undefined || nextTryAt <= io.now()) return why
+  const when = formatWhen(context, nextTryAt)
+  return why === undefined ? text('waiting.next-try', { when }) : text('waiting.reason-next-try', { reason: why, when })
+}
+
+/** Not sent again by itself: the person must look first. */
+const stopped: ReadonlySet<Message['reason']> = new Set(['key-changed', 'device-list-fork'])
 
 /** Where a message that waits goes from here, as one sentence. */
 export function formatOutlook({ text, io }: Context, message: Message): string | undefined {
-  if (message.state !== 'queued' || message.expiresAt === undefined) return undefined
+  if (message.state === 'held') return text('held.next')
+  if (message.state !== 'queued' || message.expiresAt === undefined || stopped.has(message.reason)) return undefined
   const now = io.now()
   return text('send.until', { day: formatDay(text.language, message.expiresAt, io.timeZoneOffset(now), now) })
 }
@@ -36,6 +63,12 @@ export function formatOutlook({ text, io }: Context, message: Message): string |
 export function formatWhen({ io }: Context, ms: number): string {
   const offset = io.timeZoneOffset(ms)
   return isSameDay(ms, io.now(), offset) ? formatTime(ms, offset) : formatTimestamp(ms, offset)
+}
+
+/** `27 November 14:05`. */
+export function formatMoment({ text, io }: Context, ms: number): string {
+  const offset = io.timeZoneOffset(ms)
+  return `${formatDay(text.language, ms, offset, io.now())} ${formatTime(ms, offset)}`
 }
 
 /** A message as a listing shows it; further lines of its text are set under the first. */

@@ -71,7 +71,7 @@ function eventWords(context: Context, { at, event }: MiaouEvent, names: Names, s
       return `${text('live.state', { name: names.account(event.message.contact) })} ${formatState(context, event.message)}`
     case 'contact-changed':
       if (event.contact.state !== 'request') return undefined
-      return text('live.request', { name: sanitiseLine(event.contact.name) })
+      return requestWords(context, event.contact)
     case 'invite-used':
       return text('live.invite-used', { name: names.account(event.account) })
     case 'notice':
@@ -86,7 +86,14 @@ function eventWords(context: Context, { at, event }: MiaouEvent, names: Names, s
   }
 }
 
-function noticeWords(text: Text, { notice, account }: NoticeNews, names: Names): string {
+/** With what they said of themselves, where they did. */
+function requestWords({ text }: Context, { name, note }: Contact): string {
+  const words = text('live.request', { name: sanitiseLine(name) })
+  return note === undefined || note === '' ? words : `${words}\n  ${text('contacts.note', { note })}`
+}
+
+/** One quiet line about sessions, keys and copies. */
+export function noticeWords(text: Text, { notice, account }: NoticeNews, names: Names): string {
   const name = account === undefined ? undefined : names.account(account)
   switch (notice) {
     case 'copy-detected':

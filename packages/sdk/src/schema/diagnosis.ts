@@ -61,7 +61,6 @@ export const diagnosticCodes = {
   'relay-none-only': [],
   'serving-relay': ['relay', 'count', 'circuits'],
   'mailbox-registered': ['mailbox', 'count', 'tokens'],
-  'mailbox-low': ['mailbox', 'tokens'],
   'mailbox-connecting': ['mailbox'],
   'mailbox-refused': ['mailbox', 'detail'],
   'mailbox-unreachable': ['mailbox', 'detail'],

@@ -80,7 +80,6 @@ export const diagnosis = {
     one: '{mailbox} keeps messages for you: {count} waiting, {tokens} tokens left for contacts',
     other: '{mailbox} keeps messages for you: {count} waiting, {tokens} tokens left for contacts',
   },
-  'check.mailbox-low': '{mailbox} keeps messages for you, but contacts have only {tokens} tokens left there',
   'check.mailbox-connecting': 'connecting with {mailbox} …',
   'check.mailbox-refused': '{mailbox} does not take us: {detail}',
   'check.mailbox-unreachable': '{mailbox} does not answer: {detail}',
@@ -151,7 +150,6 @@ export const diagnosis = {
   'advice.relay-none':
     'Without a relay you talk with who can reach you directly. Ask a friend who runs one, or run your own: docs/relay.md.',
   'advice.relay-none-only': 'Add a relay: miaou relay add … Or do without --relay-only.',
-  'advice.mailbox-low': 'Nothing is to be done: Miaou gives the mailbox new ones while it runs here.',
   'advice.mailbox-refused': 'Ask its owner, or add another mailbox: miaou mailbox add …',
   'advice.mailbox-unreachable': 'It is tried again by itself. If it stays: ask its owner, or add another mailbox.',
   'advice.mailbox-none':

@@ -5,8 +5,8 @@ export const mailboxes = {
     other: 'held by {count} mailboxes until {when}',
   },
   'held.next': 'It is delivered as soon as they are online, whether or not Miaou runs here.',
-  'state.next-try': 'next try {when}',
-  'time.day-at': '{day} {time}',
+  'waiting.next-try': 'next try {when}',
+  'waiting.reason-next-try': '{reason}; next try {when}',
 
   'notice.session-renewed': 'Session with {name} renewed; nothing is lost.',
   'notice.contact-restored':
@@ -29,7 +29,6 @@ export const mailboxes = {
   'trust.done': 'Messages to {name} go out again.',
   'trust.not': 'Nothing is sent to {name} until the numbers were compared.',
   'trust.how': 'When they are the same: miaou contacts trust {name} --yes',
-  'report.done': '{name} is blocked: nothing from them reaches you, and they are not told.',
   'report.proves-nothing':
     'What follows is your word against theirs: messages are deniable, so this report proves nothing. Give it to whom you trust.',
   'report.written':
@@ -38,6 +37,10 @@ export const mailboxes = {
     one: '{count} message of theirs',
     other: 'Their last {count} messages',
   },
+
+  'chat.key-changed': 'A key of {name} changed: nothing is sent until you looked: /trust',
+  'chat.trust-how': 'The same? Type: /trust yes',
+  'chat.report-how': 'To have it in a file, for whom you trust: miaou contacts report {name} --out <file>',
 
   'settings.jitter': 'most milliseconds a message waits at random before it goes out (0 to 10000)',
   'settings.cover': 'messages about nothing hide real ones, at the cost of data: off, low, high',

@@ -82,7 +82,6 @@ export const diagnosis: Readonly<Record<keyof typeof english, Phrase>> = {
     one: '{mailbox} garde des messages pour toi : {count} en attente, {tokens} jetons restent à tes contacts',
     other: '{mailbox} garde des messages pour toi : {count} en attente, {tokens} jetons restent à tes contacts',
   },
-  'check.mailbox-low': '{mailbox} garde des messages pour toi, mais il n’y reste que {tokens} jetons à tes contacts',
   'check.mailbox-connecting': 'connexion avec {mailbox} …',
   'check.mailbox-refused': '{mailbox} ne nous prend pas : {detail}',
   'check.mailbox-unreachable': '{mailbox} ne répond pas : {detail}',
@@ -157,7 +156,6 @@ export const diagnosis: Readonly<Record<keyof typeof english, Phrase>> = {
   'advice.relay-none':
     'Sans relais, tu parles avec qui peut te joindre directement. Demande à un ami qui en fait tourner un, ou fais tourner le tien : docs/relay.md.',
   'advice.relay-none-only': 'Ajoute un relais : miaou relay add … Ou passe-toi de --relay-only.',
-  'advice.mailbox-low': 'Rien à faire : Miaou en donne de nouveaux à la boîte tant qu’il tourne ici.',
   'advice.mailbox-refused': 'Demande à qui la fait tourner, ou ajoute une autre boîte : miaou mailbox add …',
   'advice.mailbox-unreachable':
     'Nouvel essai tout seul. Si cela reste : demande à qui la fait tourner, ou ajoute une autre boîte.',

@@ -7,8 +7,8 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
     other: 'gardé par {count} boîtes aux lettres jusqu’au {when}',
   },
   'held.next': 'Il arrive dès que l’autre est en ligne, que Miaou tourne ici ou non.',
-  'state.next-try': 'prochain essai {when}',
-  'time.day-at': '{day} {time}',
+  'waiting.next-try': 'prochain essai {when}',
+  'waiting.reason-next-try': '{reason} ; prochain essai {when}',
 
   'notice.session-renewed': 'Session avec {name} renouvelée ; rien n’est perdu.',
   'notice.contact-restored':
@@ -31,7 +31,6 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
   'trust.done': 'Les messages à {name} partent à nouveau.',
   'trust.not': 'Rien n’est envoyé à {name} tant que les numéros n’ont pas été comparés.',
   'trust.how': 'S’ils sont pareils : miaou contacts trust {name} --yes',
-  'report.done': '{name} est bloqué : plus rien ne te parvient de sa part, sans qu’on le lui dise.',
   'report.proves-nothing':
     'Ce qui suit est ta parole contre la sienne : les messages sont niables, ce signalement ne prouve donc rien. Donne-le à qui tu fais confiance.',
   'report.written':
@@ -40,6 +39,11 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
     one: '{count} message de sa part',
     other: 'Ses {count} derniers messages',
   },
+
+  'chat.key-changed': 'Une clé de {name} a changé : rien ne part avant que tu aies regardé : /trust',
+  'chat.trust-how': 'Les mêmes ? Tape : /trust oui',
+  'chat.report-how':
+    'Pour l’avoir dans un fichier, pour qui a ta confiance : miaou contacts report {name} --out <fichier>',
 
   'settings.jitter': 'millisecondes, au plus, qu’un message attend au hasard avant de partir (0 à 10000)',
   'settings.cover': 'des messages vides cachent les vrais, au prix de données : off, low, high',
