@@ -152,6 +152,7 @@ async function createRelay(
     keyring,
     log,
     websocket: { channel },
+    ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
     quotas,
     stunPort,
     turn: quotas.turn ?? [],

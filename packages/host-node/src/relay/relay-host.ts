@@ -8,10 +8,12 @@ import {
   type RelayServiceInput,
   type RelayServiceOutput,
   type RelayServiceView,
+  type TransportEvent,
 } from '@miaou/network'
-import { type RelayAddress, type RelayIceServer, relayIdOf } from '@miaou/protocol'
+import { type RelayAddress, type RelayIceServer, relayIdOf, wayScope } from '@miaou/protocol'
 import { createNodeCrypto } from '../crypto/node-crypto.ts'
 import { OverlayLoop } from '../overlay/overlay-loop.ts'
+import { mailboxSubprotocol } from '../peer/mailbox-use.ts'
 import type { RelayQuotas } from '../peer/reach-settings.ts'
 import { relaySubprotocol } from '../peer/relay-use.ts'
 import type { WebSocketChannel, WebSocketChannelLimits, WebSocketTransport } from '../websocket/websocket-transport.ts'
@@ -27,6 +29,11 @@ export interface RelayHostOptions {
   readonly log: Log
   /** Whose listener takes the clients. */
   readonly websocket: Pick<WebSocketTransport, 'channel'>
+  /**
+   * Where others dial this relay, when it was told. One that is public leads its clients to public services only, whatever
+   * their own address: that of a proxy that is not trusted looks like this machine's.
+   */
+  readonly publicUrl?: string
   /** 0 or absent: the default. */
   readonly quotas?: RelayQuotas
   /** UDP port of the STUN answerer on this host; absent or 0: none is told. */
@@ -54,12 +61,16 @@ export class RelayHost {
   readonly #loop: OverlayLoop<RelayServiceInput, RelayServiceOutput>
   readonly #memory = new YoungMemory()
   #channel: WebSocketChannel | undefined
+  /** To services that clients ask for. */
+  #services: WebSocketChannel | undefined
+  /** Pipes of `#services`. */
+  readonly #servicePipes = new Set<PipeId>()
   #nextPipe = 1
   #isBroken = false
 
   constructor(options: RelayHostOptions) {
     this.#options = options
-    const { crypto, random, clock, keyring, quotas = {}, limits, onCrash } = options
+    const { crypto, random, clock, keyring, quotas = {}, limits, publicUrl, onCrash } = options
     const identity = relayServiceIdentity(crypto, keyring)
     this.relayId = relayIdOf(peerIdToKey(identity.peerId), (bytes) => crypto.sha256(bytes))
     this.#service = new RelayService({
@@ -68,6 +79,10 @@ export class RelayHost {
       identity,
       limits: { ...limitsOf(quotas), ...limits },
       iceServers: (now) => this.#iceServers(now),
+      services: {
+        nextPipe: () => this.#takePipe(),
+        ...(publicUrl === undefined ? {} : { nearest: wayScope(publicUrl) }),
+      },
     })
     this.#loop = new OverlayLoop({
       engine: this.#service,
@@ -75,7 +90,7 @@ export class RelayHost {
       perform: (output) => this.#perform(output),
       onCrash: (error) => {
         this.#isBroken = true
-        void this.#channel?.stop()
+        void this.#stopChannels()
         onCrash(error)
       },
     })
@@ -94,19 +109,13 @@ export class RelayHost {
   /** Takes clients from now on; before or after the listener starts. */
   start(): void {
     const { websocket, channelLimits, log } = this.#options
-    this.#channel = websocket.channel({
-      subprotocol: relaySubprotocol,
-      accepts: true,
-      host: {
-        emit: (event) => {
-          this.#loop.push({ type: 'transport', event })
-          if (event.type === 'message') this.#memory.used(event.bytes.length)
-        },
-        nextPipe: () => this.#nextPipe++ as PipeId,
-      },
-      onDrained: (pipe) => this.#loop.push({ type: 'drained', pipe }),
+    const shared = {
+      host: { emit: (event: TransportEvent) => this.#heard(event), nextPipe: () => this.#takePipe() },
+      onDrained: (pipe: PipeId) => this.#loop.push({ type: 'drained', pipe }),
       ...(channelLimits === undefined ? {} : { limits: channelLimits }),
-    })
+    }
+    this.#channel = websocket.channel({ ...shared, subprotocol: relaySubprotocol, accepts: true })
+    this.#services = websocket.channel({ ...shared, subprotocol: mailboxSubprotocol, accepts: false })
     log.write('info', 'relay-started', {})
   }
 
@@ -116,8 +125,7 @@ export class RelayHost {
     this.#loop.push({ type: 'stop' })
     this.#loop.drain()
     this.#loop.stop()
-    await this.#channel.stop()
-    this.#channel = undefined
+    await this.#stopChannels()
     this.#options.log.write('info', 'relay-stopped', {})
   }
 
@@ -125,9 +133,34 @@ export class RelayHost {
     return { ...this.#service.view(), counters: this.#service.counters() }
   }
 
+  #takePipe(): PipeId {
+    return this.#nextPipe++ as PipeId
+  }
+
+  #heard(event: TransportEvent): void {
+    if (event.type === 'closed') this.#servicePipes.delete(event.pipe)
+    this.#loop.push({ type: 'transport', event })
+    if (event.type === 'message') this.#memory.used(event.bytes.length)
+  }
+
   #perform(output: RelayServiceOutput): void {
-    if (output.type === 'write') this.#channel?.send(output.pipe, output.channel, output.bytes)
-    else this.#channel?.close(output.pipe)
+    const { pipe } = output
+    if (output.type === 'service-dial') {
+      this.#servicePipes.add(pipe)
+      this.#services?.dial(pipe, output.url, output.nearest)
+      return
+    }
+    const channel = this.#servicePipes.has(pipe) ? this.#services : this.#channel
+    if (output.type === 'write') channel?.send(pipe, output.channel, output.bytes)
+    else channel?.close(pipe)
+  }
+
+  async #stopChannels(): Promise<void> {
+    const channels = [this.#channel, this.#services]
+    this.#channel = undefined
+    this.#services = undefined
+    await Promise.all(channels.map((channel) => channel?.stop()))
+    this.#servicePipes.clear()
   }
 
   #iceServers({ wall }: Now): readonly RelayIceServer[] {
