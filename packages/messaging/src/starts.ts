@@ -16,8 +16,8 @@ const dayMs = 86_400_000
 // Own choices, guesses: a copy is told of at each link until one of the two is put away, and each time costs new sessions.
 const renewalsBurst = 3
 const renewalRefillMs = 600_000
-const staleBurst = 2
-const staleRefillMs = 600_000
+const staleBurst = 8
+const staleRefillMs = 60_000
 
 /**
  * By how much a mailbox, which proves nothing, may make the counter leap at most. Own choice: a liar needs years to use up
@@ -145,9 +145,10 @@ export class Starts {
     if (this.#stale.size >= this.#context.limits.ratesMax) this.#stale.clear()
     this.#stale.add(device.id)
     journal.noticeOnce('contact-restored', contact.account, dayMs)
+    // First, so that the bundle they are asked for holds none of the keys that they throw away.
+    announceTo(device.peerId)
     sessions.renew(device)
     lanes.restart(device)
-    announceTo(device.peerId)
   }
 
   #isCopy(seen: number, teller: Contact | undefined): void {
@@ -163,9 +164,9 @@ export class Starts {
     // The later life may have used any of them: none is accepted again.
     prekeys.deleteOneTime()
     sessions.renewAll()
-    for (const device of [...lanes.linked()]) lanes.restart(device)
     onPrekeysDropped()
     announceAll()
+    for (const device of [...lanes.linked()]) lanes.restart(device)
   }
 
   #read(): StartMark | undefined {
