@@ -8,6 +8,7 @@ import {
   NoiseHandshake,
   type NoiseOptions,
   safetyNumber,
+  sealMessage,
 } from '../src/index.ts'
 import { hex } from './published.ts'
 
@@ -21,6 +22,7 @@ export const frozenVectors: Readonly<Record<string, (crypto: Crypto) => unknown>
   'channel-keys.json': channelKeys,
   'safety-number.json': safetyNumbers,
   'recovery.json': recovery,
+  'sealed.json': sealedMessages,
 }
 
 /** 32 bytes counting up from `first`. */
@@ -103,4 +105,30 @@ function recovery(crypto: Crypto): unknown {
       locator: bytesToHex(locator),
     }
   })
+}
+
+/** `drawn`: what the random generator gave, 64 bytes for the encapsulation and then the padding. */
+function sealedMessages(crypto: Crypto): unknown {
+  const seed = counting(0x30)
+  const { publicKey } = crypto.xwingKeyPair(seed)
+  const keyId = 0x0102_0304
+  const cases = ['', 'Miaou ! 🐈', 'x'.repeat(257)].map((text) => {
+    const drawn: Uint8Array[] = []
+    const random = {
+      bytes: (size: number): Uint8Array => {
+        const bytes = crypto.hkdfSha256(seed, counting(drawn.length), textToBytes(text), size)
+        // The generator's own array is wiped after use.
+        drawn.push(bytes.slice())
+        return bytes
+      },
+    }
+    const sealed = sealMessage({ crypto, random, publicKey, keyId, content: textToBytes(text) })
+    if (!sealed.ok) throw new Error('our own key was refused')
+    return {
+      content: bytesToHex(textToBytes(text)),
+      drawn: drawn.map(bytesToHex),
+      sealed: bytesToHex(sealed.value),
+    }
+  })
+  return { suite: 'X-Wing, HKDF-SHA256, ChaCha20-Poly1305', seed: bytesToHex(seed), keyId, cases }
 }
