@@ -11,6 +11,7 @@ import type { PipeId } from '../ports.ts'
 import { CircuitPace } from './circuit-pace.ts'
 import type { CircuitsLimits } from './circuits-limits.ts'
 import type { RelayLink } from './circuits-link.ts'
+import type { ServiceDial } from './circuits-services.ts'
 
 /** A smaller window could hold up a small chunk while less is owed than is worth a credit. */
 export const circuitWindowMin: number = 2 * circuitChunkSizeSmall
@@ -27,8 +28,10 @@ export type CircuitFault = 'flow-control' | 'too-large'
 export class CircuitPipe {
   readonly pipe: PipeId
   readonly direction: 'in' | 'out'
-  /** As dialled; of one that came in: the relay it came through. */
+  /** As dialled, also of a service; of one that came in: the relay it came through. */
   readonly address: string
+  /** Of a way to a service: what became of it so far. */
+  readonly service: ServiceDial | undefined
   /** 16 bytes, of one that was dialled. */
   readonly reservation: Uint8Array | undefined
   readonly startedAt: number
@@ -55,13 +58,16 @@ export class CircuitPipe {
   #partsSize = 0
 
   constructor(
-    options: Pick<CircuitPipe, 'pipe' | 'direction' | 'address' | 'reservation' | 'startedAt' | 'endBy'>,
+    options: Pick<CircuitPipe, 'pipe' | 'direction' | 'address' | 'reservation' | 'startedAt' | 'endBy'> & {
+      readonly service?: ServiceDial
+    },
     limits: CircuitsLimits,
   ) {
     this.pipe = options.pipe
     this.direction = options.direction
     this.address = options.address
     this.reservation = options.reservation
+    this.service = options.service
     this.startedAt = options.startedAt
     this.endBy = options.endBy
     this.#limits = limits

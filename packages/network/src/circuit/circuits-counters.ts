@@ -12,6 +12,8 @@ export type CircuitsCounter =
   | 'message-too-large'
   | 'incoming-refused'
   | 'dials-refused'
+  | 'services-elsewhere'
+  | 'services-failed'
   | 'queue-overflow'
   | 'reservations-refused'
   | 'ice-servers-refused'

@@ -33,6 +33,10 @@ export interface CircuitsLimits {
   readonly dialTimeoutMs: number
   /** From a request to the relay's answer. */
   readonly answerTimeoutMs: number
+  /** From the request for a service to the relay's answer; then another relay is asked. */
+  readonly serviceAnswerTimeoutMs: number
+  /** From the dial of a service to its opening, through whichever relay. */
+  readonly serviceDialTimeoutMs: number
   /** How long a circuit that was closed may still send what waited. */
   readonly closeTimeoutMs: number
   /** A link with a relay that nobody uses is closed after it. */
@@ -100,6 +104,10 @@ export const defaultCircuitsLimits: CircuitsLimits = {
   dialTimeoutMs: 10_000,
   // Guess: one round trip, over a bad mobile network.
   answerTimeoutMs: 5_000,
+  // Own choice: `relay.serviceDialMs`, and a round trip over a bad mobile network.
+  serviceAnswerTimeoutMs: 7_000,
+  // Own choice: three relays, of which one is slow.
+  serviceDialTimeoutMs: 20_000,
   // Guess: as the transports wait for the last words of a pipe.
   closeTimeoutMs: 2_000,
   // Guess: a contact that answers does so within it.

@@ -36,6 +36,8 @@ export interface RelayLinkOwner {
   /** The last word; its circuits are closed by then. */
   linkEnded(now: Now, link: RelayLink, detail: string): void
   answered(now: Now, link: RelayLink, request: RelayRequest, answer: Answer): void
+  /** A request for a service was not answered in time. */
+  serviceUnanswered(link: RelayLink): void
   incoming(now: Now, link: RelayLink, message: Extract<RelayMessage, { type: 'incoming' }>): void
   pong(now: Now, link: RelayLink, latencyMs: number): void
   filler(now: Now, link: RelayLink, size: number): void
@@ -58,7 +60,8 @@ export class RelayLink {
   readonly #watch: SilenceWatch
   readonly #circuits = new Map<number, CircuitPipe>()
   readonly #requests = new Map<number, RelayRequest>()
-  readonly #endedMeasures = new Set<number>()
+  /** Requests whose answer is not waited for any more; one may come. */
+  readonly #endedRequests = new Set<number>()
   #link: Link | undefined
   #nextRequest = 1
   #faults = 0
@@ -146,11 +149,10 @@ export class RelayLink {
 
   /** No answer to a measurement is waited for any more; one may come. */
   dropMeasures(): void {
-    this.#endedMeasures.clear()
     for (const [number, { type }] of this.#requests) {
       if (type !== 'measure') continue
       this.#requests.delete(number)
-      this.#endedMeasures.add(number)
+      this.#endedRequests.add(number)
     }
   }
 
@@ -241,7 +243,7 @@ export class RelayLink {
     const { openTimeoutMs } = this.#state.settings.limits
     if (this.#link === undefined) return this.startedAt + openTimeoutMs
     const silence = this.isUp ? this.#watch.deadline(this.#rtt, this.#backlog()) : Number.POSITIVE_INFINITY
-    return Math.min(this.#link.deadline(), this.#requestDeadline(), silence)
+    return Math.min(this.#link.deadline(), this.#requestDeadline(), this.#serviceDeadline(), silence)
   }
 
   wake(now: Now): void {
@@ -254,6 +256,7 @@ export class RelayLink {
     // The ping of an idle link asks for an answer, too.
     if (outputs.some(({ type }) => type === 'write')) this.#watch.sent(now.mono)
     this.#take(now, outputs)
+    this.#dropServices(now)
     if (now.mono >= this.#requestDeadline()) this.close(now, 'silent', 'it did not answer a request')
     while (this.isUp) {
       const due = this.#watch.wake(now.mono, this.#rtt, this.#backlog())
@@ -281,13 +284,42 @@ export class RelayLink {
   #requestDeadline(): number {
     if (this.#requests.size === 0) return Number.POSITIVE_INFINITY
     const { limits } = this.#state.settings
-    // It may stand behind a window of data.
-    const slowMs = (this.#backlog() * 1_000) / limits.slowBytesPerSecond
-    for (const { type, sentAt } of this.#requests.values()) {
-      // A measurement has its own, longer time and never ends the link.
-      if (type !== 'measure') return sentAt + limits.answerTimeoutMs + slowMs
+    for (const request of this.#requests.values()) {
+      // A measurement, and what the relay itself must wait for, have their own, longer time and never end the link.
+      if (request.type === 'measure' || isForService(request)) continue
+      return request.sentAt + limits.answerTimeoutMs + this.#slowMs()
     }
     return Number.POSITIVE_INFINITY
+  }
+
+  /** An answer may stand behind a window of data. */
+  #slowMs(): number {
+    return (this.#backlog() * 1_000) / this.#state.settings.limits.slowBytesPerSecond
+  }
+
+  /** Of the oldest request for a service. */
+  #serviceDeadline(): number {
+    for (const request of this.#requests.values()) {
+      if (!isForService(request)) continue
+      return request.sentAt + this.#serviceAnswerMs()
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  #serviceAnswerMs(): number {
+    return this.#state.settings.limits.serviceAnswerTimeoutMs + this.#slowMs()
+  }
+
+  /** Services that were not answered for in time are asked of another relay. */
+  #dropServices(now: Now): void {
+    const answerMs = this.#serviceAnswerMs()
+    for (const [number, request] of this.#requests) {
+      if (!isForService(request) || now.mono < request.sentAt + answerMs) continue
+      this.#requests.delete(number)
+      this.#endedRequests.add(number)
+      this.#owner.serviceUnanswered(this)
+      this.#state.circuitClosed(request.circuit, { type: 'broken', detail: 'the relay does not answer' })
+    }
   }
 
   #open(now: Now, { channels, padded }: Extract<TransportEvent, { type: 'opened' }>): void {
@@ -404,7 +436,10 @@ export class RelayLink {
 
   #takeAnswer(now: Now, answer: Answer): void {
     // The filler itself has told its end.
-    if (this.#endedMeasures.delete(answer.request)) return
+    if (this.#endedRequests.delete(answer.request)) {
+      if (answer.type === 'opened') this.closeCircuit(now, answer.circuit, 'bye')
+      return
+    }
     const request = this.#requests.get(answer.request)
     const isFitting = request !== undefined && (answer.type === 'refused' || answerTypes[request.type] === answer.type)
     if (request !== undefined && isFitting) {
@@ -510,6 +545,10 @@ export class RelayLink {
 /** Whether a window that a relay tells can be used. */
 export function isUsableWindow(window: number): boolean {
   return window >= circuitWindowMin
+}
+
+function isForService(request: RelayRequest): request is Extract<RelayRequest, { type: 'open' }> {
+  return request.type === 'open' && request.circuit.service !== undefined
 }
 
 const answerTypes = { reserve: 'reserved', open: 'opened', measure: 'measured' } as const

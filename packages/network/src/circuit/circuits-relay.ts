@@ -60,6 +60,8 @@ export class KnownRelay implements RelayLinkOwner {
   #idleSince: number | undefined
   #error: string | undefined
   #isRefused = false
+  // It does not offer ways to services, as far as this link has shown.
+  #isServiceless = false
   #terms: RelayTerms | undefined
   #clockOffsetMs: number | undefined
   #observed: string | undefined
@@ -83,6 +85,18 @@ export class KnownRelay implements RelayLinkOwner {
     const reservation = this.#reservation
     if (reservation === undefined || this.rank === undefined || !this.#isHeld(now)) return undefined
     return { relay: { url: reservation.link.url, relayId: this.relayId }, reservation: this.#reservationId }
+  }
+
+  /** Where it is reached, or tried first. */
+  get url(): string {
+    return this.#link?.url ?? this.#urls()[0] ?? ''
+  }
+
+  /** Whether it can be asked for a service: `ready` now, `soon` while its link is made; undefined: not at all. */
+  serviceStanding(now: Now): 'ready' | 'soon' | undefined {
+    if (this.#isServiceless) return undefined
+    if (this.isReserved && this.#link?.isSuspect === false) return 'ready'
+    return this.occupies(now) && (this.#link !== undefined || this.#isHeld(now)) ? 'soon' : undefined
   }
 
   get iceServers(): readonly IceServerUrl[] {
@@ -298,6 +312,7 @@ export class KnownRelay implements RelayLinkOwner {
       old?.end(now, 'a new link with it answers, the old one does not')
     }
     this.#goodUrl = link.url
+    this.#isServiceless = false
     this.#triedUrls.clear()
     if (!this.#isRefused) this.#error = undefined
     if (this.isChosen) this.#reserve(now, link)
@@ -362,8 +377,12 @@ export class KnownRelay implements RelayLinkOwner {
       if (answer.type === 'reserved') this.#reserved(now, link, request.sentAt, answer)
       else if (answer.type === 'refused') this.#refused(now, answer)
     } else if (request.type === 'open') {
+      const { service } = request.circuit
       if (answer.type === 'opened') this.#opened(now, link, request.circuit, answer)
-      else if (answer.type === 'refused') {
+      else if (answer.type === 'refused' && service !== undefined) {
+        if (answer.reason === 'not-offered') this.#isServiceless = true
+        this.#state.circuitClosed(request.circuit, service.refused(answer.reason))
+      } else if (answer.type === 'refused') {
         const detail = `the relay refuses: ${answer.reason}`
         this.#state.circuitClosed(request.circuit, { type: 'unreachable', detail })
       }
@@ -373,6 +392,11 @@ export class KnownRelay implements RelayLinkOwner {
       this.#measurement?.fail(`the relay refuses: ${answer.reason}`)
     }
     this.#state.isChanged = true
+  }
+
+  serviceUnanswered(link: RelayLink): void {
+    // One of a version that does not know what it was asked says nothing.
+    if (link === this.#link) this.#isServiceless = true
   }
 
   incoming(now: Now, link: RelayLink, { circuit: number, window }: Message<'incoming'>): void {
@@ -496,13 +520,13 @@ export class KnownRelay implements RelayLinkOwner {
   }
 
   #openCircuit(now: Now, link: RelayLink, circuit: CircuitPipe): void {
-    const { reservation } = circuit
-    if (reservation === undefined) return
+    const { reservation, service, address: url } = circuit
     this.#idleSince = undefined
     circuit.state = 'asked'
     circuit.link = link
-    const request = { type: 'open', sentAt: now.mono, circuit } as const
-    link.ask(now, request, (request) => ({ type: 'open', request, reservation }))
+    const asked = { type: 'open', sentAt: now.mono, circuit } as const
+    if (service !== undefined) link.ask(now, asked, (request) => ({ type: 'open-service', request, url }))
+    else if (reservation !== undefined) link.ask(now, asked, (request) => ({ type: 'open', request, reservation }))
   }
 
   #opened(now: Now, link: RelayLink, circuit: CircuitPipe, { circuit: number, window }: Message<'opened'>): void {

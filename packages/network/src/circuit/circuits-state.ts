@@ -27,6 +27,8 @@ export class CircuitsState {
   readonly circuits: Map<PipeId, CircuitPipe> = new Map()
   /** Circuits that must be open or flushed by some time. */
   readonly timed: Set<CircuitPipe> = new Set()
+  /** Ways to services that the relay which was asked does not make: another one is asked. */
+  readonly unplaced: Set<CircuitPipe> = new Set()
   /** Links with relays, by the pipe that carries them. */
   readonly links: Map<PipeId, RelayLink> = new Map()
   outputs: CircuitsOutput[] = []
@@ -59,10 +61,19 @@ export class CircuitsState {
     this.emit({ type: 'event', event: { type: 'path', pipe, path: { kind: 'relayed', via } } })
   }
 
-  /** The last event of a circuit. */
+  /** The last event of a circuit; a way to a service is tried elsewhere before that. */
   circuitClosed(circuit: CircuitPipe, error?: TransportError): void {
-    if (!this.circuits.delete(circuit.pipe)) return
+    if (!this.circuits.has(circuit.pipe)) return
     this.isChanged = true
+    if (error !== undefined && this.#isForAnother(circuit, error)) {
+      circuit.service?.failed(error)
+      circuit.state = 'waiting'
+      circuit.link = undefined
+      this.unplaced.add(circuit)
+      return
+    }
+    this.circuits.delete(circuit.pipe)
+    this.unplaced.delete(circuit)
     this.timed.delete(circuit)
     circuit.clear()
     circuit.link?.forget(circuit)
@@ -71,5 +82,12 @@ export class CircuitsState {
       type: 'event',
       event: error === undefined ? { type: 'closed', pipe } : { type: 'closed', pipe, error },
     })
+  }
+
+  /** Whether another relay may do what this one did not. */
+  #isForAnother({ state, service }: CircuitPipe, { type }: TransportError): boolean {
+    const isOpening = state === 'waiting' || state === 'asked'
+    const isOfRelay = type === 'broken' || type === 'unreachable' || type === 'too-many-pipes'
+    return isOpening && isOfRelay && service !== undefined && !service.isGivenUp
   }
 }

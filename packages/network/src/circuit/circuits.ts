@@ -14,6 +14,7 @@ import type { ChannelIndex, PipeId, TransportEvent } from '../ports.ts'
 import { CircuitPipe } from './circuit-pipe.ts'
 import { type CircuitsLimits, defaultCircuitsLimits, defaultRelayLinkLimits } from './circuits-limits.ts'
 import { KnownRelay, relayKey } from './circuits-relay.ts'
+import { placeServices, ServiceDial } from './circuits-services.ts'
 import { CircuitsState } from './circuits-state.ts'
 import type { CircuitsEngine, CircuitsInput, CircuitsOutput, RelayView } from './interface.ts'
 
@@ -117,6 +118,9 @@ export class Circuits implements CircuitsEngine {
       case 'dial':
         this.#dial(now, input.pipe, input.address)
         return
+      case 'dial-service':
+        this.#dialService(now, input.pipe, input.url)
+        return
       case 'write':
         this.#write(now, input.pipe, input.channel, input.bytes)
         return
@@ -142,7 +146,7 @@ export class Circuits implements CircuitsEngine {
   #refuse(input: CircuitsInput): void {
     if (input.type === 'transport' && input.event.type === 'opened') {
       this.#state.emit({ type: 'close', pipe: input.event.pipe })
-    } else if (input.type === 'dial') {
+    } else if (input.type === 'dial' || input.type === 'dial-service') {
       const error = { type: 'unavailable', detail: 'stopped' } as const
       this.#state.emit({ type: 'event', event: { type: 'closed', pipe: input.pipe, error } })
     } else if (input.type === 'measure') {
@@ -209,8 +213,9 @@ export class Circuits implements CircuitsEngine {
 
   /** Keeps as many reservations as are wanted, and tells of what changed. */
   #arrange(now: Now): void {
-    this.#state.isChanged = false
     const wanted = this.#wanted()
+    placeServices(now, this.#state, wanted)
+    this.#state.isChanged = false
     let places = this.#freePlaces()
     for (const relay of wanted) {
       if (places <= 0) break
@@ -289,6 +294,28 @@ export class Circuits implements CircuitsEngine {
     }
     if (isAdmitted) relay.addUrl(url)
     relay.dial(now, circuit)
+  }
+
+  #dialService(now: Now, pipe: PipeId, url: string): void {
+    const { limits } = this.#state.settings
+    const times = { startedAt: now.mono, endBy: now.mono + limits.serviceDialTimeoutMs }
+    const service = new ServiceDial(url)
+    const circuit = new CircuitPipe(
+      { pipe, direction: 'out', address: url, reservation: undefined, service, ...times },
+      limits,
+    )
+    const isFull = this.#state.circuits.size >= limits.circuitsMax
+    this.#state.addCircuit(circuit)
+    if (!isRelayUrl(url)) {
+      this.#state.count('bad-address')
+      this.#state.circuitClosed(circuit, { type: 'bad-address', address: url.slice(0, 256) })
+    } else if (isFull) {
+      service.isGivenUp = true
+      this.#state.count('dials-refused')
+      this.#state.circuitClosed(circuit, { type: 'too-many-pipes', pipesMax: limits.circuitsMax })
+    } else {
+      this.#state.unplaced.add(circuit)
+    }
   }
 
   #write(now: Now, pipe: PipeId, channel: ChannelIndex, bytes: Uint8Array): void {
