@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import type { ContactReport } from '@miaou/sdk'
 import { MiaouError } from '@miaou/sdk/client'
 import type { Context } from '../context.ts'
@@ -66,8 +66,7 @@ export interface ReportOptions {
 export function reportContact(context: Context, who: string, options: ReportOptions): Promise<ExitCode> {
   return withSession(context, async ({ client }) => {
     const { out, text } = context
-    const report = await client.contacts.report(who, options.reason)
-    if (options.out !== undefined) writeReport(options.out, report)
+    const report = await withNewFile(options.out, () => client.contacts.report(who, options.reason))
     out.object(report)
     out.line(text('contacts.now-blocked', { name: report.name }))
     if (options.out !== undefined) out.line(text('report.written', { file: options.out }))
@@ -76,11 +75,24 @@ export function reportContact(context: Context, who: string, options: ReportOpti
   })
 }
 
-function writeReport(file: string, report: ContactReport): void {
+/** Has the file before anything is done, so that nobody is blocked whose report could not be kept. */
+async function withNewFile(file: string | undefined, report: () => Promise<ContactReport>): Promise<ContactReport> {
+  if (file === undefined) return report()
+  let descriptor: number
   try {
-    writeFileSync(file, `${JSON.stringify(report, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+    descriptor = openSync(file, 'wx', 0o600)
   } catch (cause) {
     throw new MiaouError('bad-request', { detail: cause instanceof Error ? cause.message : file }, { cause })
+  }
+  try {
+    const made = await report()
+    writeFileSync(descriptor, `${JSON.stringify(made, undefined, 2)}\n`)
+    return made
+  } catch (error) {
+    rmSync(file, { force: true })
+    throw error
+  } finally {
+    closeSync(descriptor)
   }
 }
 

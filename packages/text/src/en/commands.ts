@@ -169,7 +169,9 @@ export const commands = {
 /invite            a link and QR code for one more person
 /add <invite>      open an invite (or just paste it)
 /accept  /block    answer a request
+/report <reason>   block, and have a report made of it
 /verify            compare the safety number
+/trust             write again after a key of theirs changed
 /rename <name>     your own name for them
 /history [count]   earlier messages
 /id                who you are
