@@ -1,19 +1,19 @@
 import { type AccountId, bytesToHex, equalBytes, hexToBytes, keyToAccountId, type PeerId } from '@miaou/core'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
+import type { History } from './history.ts'
 import type { Notice } from './interface.ts'
 import type { Journal } from './journal.ts'
 import type { Lanes } from './lanes.ts'
 import type { Contact, Device } from './model.ts'
-import type { Outbox } from './outbox.ts'
 import type { Sessions } from './sessions.ts'
 import type { SettingsTable } from './settings.ts'
 
 export interface ChangedKeysParts {
   readonly contacts: Contacts
   readonly sessions: Sessions
-  readonly outbox: Outbox
   readonly lanes: Lanes
+  readonly history: History
   readonly settings: SettingsTable
   readonly journal: Journal
   readonly onContactsChanged: () => void
@@ -86,6 +86,13 @@ export class ChangedKeys {
     return outcome
   }
 
+  /** Whether a device that shows this account is known under another, and that is not settled. */
+  isQuestioned(peerId: PeerId, account: AccountId): boolean {
+    const isOther = ({ contact }: Device): boolean =>
+      contact.account !== account && this.pendingAccountKey(contact) !== undefined
+    return this.#parts.contacts.devicesOf(peerId).some(isOther)
+  }
+
   /** The account key that a contact's device shows now, if it is another than the contact's. */
   pendingAccountKey(contact: Contact): Uint8Array | undefined {
     const shown = this.#parts.settings.read(accountKeyName(contact))
@@ -96,7 +103,7 @@ export class ChangedKeys {
   trust(contact: Contact): void {
     const { contacts, sessions, lanes, settings } = this.#parts
     const accountKey = this.pendingAccountKey(contact)
-    if (accountKey && contacts.byAccount(keyToAccountId(accountKey)) === undefined) this.#rekey(contact, accountKey)
+    if (accountKey) this.#rekey(contact, accountKey)
     for (const device of contact.devices) {
       const shown = settings.read(sessionKeyName(device))
       if (shown === undefined) continue
@@ -134,6 +141,7 @@ export class ChangedKeys {
   #rekey(contact: Contact, accountKey: Uint8Array): void {
     const { contacts, sessions, lanes, journal } = this.#parts
     const before: AccountId = contact.account
+    if (!this.#makeRoom(contact, keyToAccountId(accountKey))) return
     for (const device of contact.devices) {
       lanes.detach(device)
       // What a session binds names the account.
@@ -147,6 +155,21 @@ export class ChangedKeys {
     contact.forked = false
     contacts.rekey(contact, accountKey)
     journal.contactRemoved(before)
+  }
+
+  /** What the account did here before its device was known is the same person's. False: they are somebody else to us. */
+  #makeRoom(contact: Contact, account: AccountId): boolean {
+    const { contacts, lanes, history } = this.#parts
+    const other = contacts.byAccount(account)
+    if (other === undefined) return true
+    if (other.state === 'contact' || other.state === 'blocked') return false
+    this.#context.store.run('UPDATE OR IGNORE messages SET contact = ? WHERE contact = ?', [contact.id, other.id])
+    contact.messageCount += other.messageCount
+    contact.unreadCount += other.unreadCount
+    for (const device of other.devices) lanes.detach(device)
+    history.removeAll(other)
+    contacts.remove(other)
+    return true
   }
 }
 

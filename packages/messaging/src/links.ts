@@ -43,6 +43,8 @@ export interface Link {
   name: string
   /** Of its start, as its last announcement told; not verified. */
   startMark: SignedStartMark | undefined
+  /** We know this device under another account, and the person here has not looked yet: nothing is taken from it. */
+  isQuestioned: boolean
   /** Our announcement was sent in a transaction that held. */
   isGreeted: boolean
 }
@@ -114,6 +116,7 @@ export class Links {
       list: undefined,
       name: '',
       startMark: undefined,
+      isQuestioned: false,
       isGreeted: false,
     })
     const link = this.#byPeer.get(peerId)
@@ -266,10 +269,21 @@ export class Links {
     for (const { peerId } of [...contact.devices]) {
       const link = this.#byPeer.get(peerId)
       if (link?.account !== contact.account) continue
+      link.isQuestioned = this.#parts.changedKeys.isQuestioned(peerId, contact.account)
       this.attach(link)
       const device = this.deviceOf(link)
       if (device?.lane && link.startMark) this.#parts.starts.see(device, link.startMark)
     }
+  }
+
+  /** The same, with what the person calls themselves, as announcements tell both. */
+  adoptFrom(contact: Contact, list: DeviceList, name: string): void {
+    if (contact.name !== name) {
+      contact.name = name
+      this.#parts.contacts.save(contact)
+      if (contact.state !== 'stranger') this.#parts.journal.contactChanged(contact.id, contactView(contact))
+    }
+    this.adopt(contact, list)
   }
 
   #greet(link: Link): void {
@@ -314,15 +328,10 @@ export class Links {
     link.list = list.value
     link.name = name
     link.startMark = startMark
-    this.#parts.changedKeys.showAccount(link.peerId, accountKey)
+    link.isQuestioned = this.#parts.changedKeys.showAccount(link.peerId, accountKey) === 'changed'
     const contact = this.#parts.contacts.byAccount(link.account)
     if (!contact || contact.state === 'blocked') return
-    if (contact.name !== name) {
-      contact.name = name
-      this.#parts.contacts.save(contact)
-      if (contact.state !== 'stranger') this.#parts.journal.contactChanged(contact.id, contactView(contact))
-    }
-    this.adopt(contact, list.value)
+    this.adoptFrom(contact, list.value, name)
     if (laterMark && contact.state === 'contact') this.#parts.starts.hear(contact, laterMark)
   }
 }

@@ -220,7 +220,8 @@ export class Sessions {
     const { header, idBytes, associatedData, decrypted } = answered
     const { generation } = header
     const before = this.sending(device)
-    this.#noteRenewal(device, before !== undefined && generation > before.generation)
+    // Of two that start at once neither has seen the other's: who starts anew after that has lost what there was.
+    this.#noteRenewal(device, before !== undefined && (before.confirmed || generation > before.generation))
     const session = this.#insert(device, {
       idBytes,
       generation,

@@ -146,7 +146,8 @@ export class Starts {
     this.#stale.add(device.id)
     journal.noticeOnce('contact-restored', contact.account, dayMs)
     // First, so that the bundle they are asked for holds none of the keys that they throw away.
-    announceTo(device.peerId)
+    if (device.lane) announceTo(device.peerId)
+    else lanes.oweHello(device)
     sessions.renew(device)
     lanes.restart(device)
   }
@@ -166,6 +167,9 @@ export class Starts {
     sessions.renewAll()
     onPrekeysDropped()
     announceAll()
+    for (const device of teller?.devices ?? []) {
+      if (!device.lane && device.state === 'listed') lanes.oweHello(device)
+    }
     for (const device of [...lanes.linked()]) lanes.restart(device)
   }
 

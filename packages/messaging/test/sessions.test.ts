@@ -25,6 +25,10 @@ function count(home: Home, table: string): unknown {
   return home.store.get(`SELECT count(*) AS count FROM ${table}`)?.['count']
 }
 
+function renewals(home: Home): number {
+  return home.events.filter(({ event }) => event.type === 'notice' && event.notice === 'session-renewed').length
+}
+
 function loseSessions(home: Home): void {
   home.store.transaction(() => home.store.run('DELETE FROM sessions'))
   home.restart()
@@ -165,5 +169,75 @@ describe('sessions', () => {
     }
     expect(queries).toBe(1)
     expect(dropsOf(bob)).toMatchObject({ 'unknown-session': 50 })
+  })
+
+  test('[Q66] a first session, and two that start at once, are no news', () => {
+    const town = new Town()
+    const [alice, bob] = [town.add('Alice'), town.add('Bob')]
+    town.link(alice, bob)
+    unwrap(alice.ask<'contact-add-peer'>({ type: 'contact-add-peer', peerId: bob.peerId }))
+    const fromAlice = alice.last
+    unwrap(bob.ask<'contact-add-peer'>({ type: 'contact-add-peer', peerId: alice.peerId }))
+    const fromBob = bob.last
+    town.carry(alice, fromAlice)
+    town.carry(bob, fromBob)
+    sendText(town, alice, bob, 'a')
+    sendText(town, bob, alice, 'b')
+    town.pass(60_000)
+    expect([renewals(alice), renewals(bob)]).toEqual([0, 0])
+  })
+
+  test.each([
+    ['the one who writes', true, false],
+    ['the one who is written to', false, true],
+    ['both', true, true],
+  ] as const)(
+    '[Q66] lost by %s: healed, with one quiet line at either side, however often within an hour',
+    (_, atAlice, atBob) => {
+      const { town, alice, bob } = friends()
+      const lose = (word: string): void => {
+        town.unlink(alice, bob)
+        if (atAlice) loseSessions(alice)
+        if (atBob) loseSessions(bob)
+        town.link(alice, bob)
+        sendText(town, alice, bob, `a ${word}`)
+        sendText(town, bob, alice, `b ${word}`)
+        town.pass(60_000)
+      }
+      lose('1')
+      expect([renewals(alice), renewals(bob)]).toEqual([1, 1])
+      lose('2')
+      expect([renewals(alice), renewals(bob)]).toEqual([1, 1])
+      town.pass(3_600_000)
+      lose('3')
+      expect([renewals(alice), renewals(bob)]).toEqual([2, 2])
+      for (const [home, other] of [
+        [alice, bob],
+        [bob, alice],
+      ] as const) {
+        expect(texts(home, other).sort()).toEqual(['a 1', 'a 2', 'a 3', 'b 1', 'b 2', 'b 3'])
+        expect(messagesOf(home, other).every(({ state }) => state === 'delivered')).toBe(true)
+      }
+    },
+  )
+
+  test('[Q67] the start of a session that is gone, replayed, opens nothing and is no reason for a new one', () => {
+    const { town, alice, bob } = friends()
+    const first = town.sent.find(({ from, frameType }) => from === bob && frameType === frameTypes.directMessage)
+    sendText(town, alice, bob, 'one')
+    loseSessions(alice)
+    town.link(alice, bob)
+    town.pass(60_000)
+    const sessions = count(alice, 'sessions')
+    const drops = dropsOf(alice)['session-replayed'] ?? 0
+    let queries = 0
+    for (let turn = 0; turn < 5; turn++) {
+      const payload = first?.payload ?? new Uint8Array()
+      const outputs = alice.batch({ type: 'frame', peerId: bob.peerId, frameType: frameTypes.directMessage, payload })
+      queries += sentTypes(outputs).filter((type) => type === frameTypes.peerQuery).length
+    }
+    expect(queries).toBe(0)
+    expect(count(alice, 'sessions')).toBe(sessions)
+    expect(dropsOf(alice)['session-replayed']).toBe(drops + 5)
   })
 })
