@@ -228,7 +228,11 @@ export class Contacts {
 
   /** Forgets a device: only one that an invite claimed wrongly. */
   removeDevice(device: Device): void {
-    this.#context.store.run('DELETE FROM devices WHERE id = ?', [device.id])
+    const { store } = this.#context
+    store.run('DELETE FROM devices WHERE id = ?', [device.id])
+    for (const table of ['owed_receipts', 'holdings', 'deposit_counters']) {
+      store.run(`DELETE FROM ${table} WHERE device = ?`, [device.id])
+    }
     this.#devicesById.delete(device.id)
     const index = device.contact.devices.indexOf(device)
     if (index >= 0) device.contact.devices.splice(index, 1)

@@ -39,7 +39,7 @@ export class Context {
   readonly drops: Drops = new Map()
   now: Now = { mono: 0, wall: 0 }
   /** Devices for which something to be left in mailboxes may have changed in this batch. */
-  readonly touched = new Set<Device>()
+  readonly touched: Set<Device> = new Set()
   #outputs: MessagingOutput[] = []
 
   constructor(

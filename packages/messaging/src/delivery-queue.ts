@@ -74,6 +74,10 @@ export interface DeliveryQueue {
   hold(key: DeliveryKey): boolean
   /** No mailbox holds it any more: `sent`, when it was `held`. */
   unhold(key: DeliveryKey): void
+  /** The same for all deliveries to a device. */
+  unholdDevice(device: number): void
+  /** Whether a device has pending deliveries that no mailbox holds. */
+  hasUnheld(device: number): boolean
   /**
    * Id of the nearest message before `message` that is pending with the device and was not refused, 16 bytes: until it is
    * there, a later one must not be shown.
@@ -194,6 +198,15 @@ export class SqlDeliveryQueue implements DeliveryQueue {
 
   unhold({ message, device }: DeliveryKey): void {
     this.#store.run('UPDATE deliveries SET state = 1 WHERE message = ? AND device = ? AND state = 2', [message, device])
+  }
+
+  unholdDevice(device: number): void {
+    this.#store.run('UPDATE deliveries SET state = 1 WHERE device = ? AND state <= 2 AND state = 2', [device])
+  }
+
+  hasUnheld(device: number): boolean {
+    const sql = 'SELECT 1 FROM deliveries WHERE device = ? AND state <= 2 AND state < 2 LIMIT 1'
+    return this.#store.get(sql, [device]) !== undefined
   }
 
   previous({ message, device }: DeliveryKey): Uint8Array | undefined {

@@ -1,4 +1,4 @@
-import { bytesToHex } from '@miaou/core'
+import { bytesToHex, equalBytes } from '@miaou/core'
 import { depositToken, inviteDepositSecret } from '@miaou/protocol'
 import type { Context } from './context.ts'
 import type { Holdings } from './holdings.ts'
@@ -34,7 +34,7 @@ export class DepositTokens {
     const spent = this.#spentOf(device)
     const key = bytesToHex(box)
     spent.set(key, (spent.get(key) ?? 0) + 1)
-    return depositToken(this.#context.crypto, source.secret, box, this.#next(source.row, box))
+    return depositToken(this.#context.crypto, source.secret, box, this.#next(device.id, box))
   }
 
   /** How many are left for a box, as far as can be known here. */
@@ -56,19 +56,16 @@ export class DepositTokens {
     return this.#sourceOf(device)?.window ?? 0
   }
 
-  /** Deposits by tokens of the old secret are over: the device gave a new one. */
-  secretChanged(device: Device): void {
-    this.#context.store.run('DELETE FROM deposit_counters WHERE device = ?', [device.id])
-    this.#spent.delete(device.id)
-  }
-
-  /** Tokens of the secret it gave us; before that, of the invite that named it, which are counted apart. */
-  #sourceOf(device: Device): { readonly secret: Uint8Array; readonly row: number; readonly window: number } | undefined {
+  /** The secret it gave us; until then that of the invite that named it, which is worth fewer. */
+  #sourceOf({
+    depositSecret: secret,
+    contact,
+  }: Device): { readonly secret: Uint8Array; readonly window: number } | undefined {
     const { limits, crypto } = this.#context
-    if (device.depositSecret) return { secret: device.depositSecret, row: device.id, window: limits.tokensAhead }
-    const { inviteToken } = device.contact
-    if (!inviteToken) return undefined
-    return { secret: inviteDepositSecret(crypto, inviteToken), row: -device.id, window: limits.tokensPerInviteUse }
+    if (!secret) return undefined
+    const { inviteToken } = contact
+    const isInvite = inviteToken !== undefined && equalBytes(secret, inviteDepositSecret(crypto, inviteToken))
+    return { secret, window: isInvite ? limits.tokensPerInviteUse : limits.tokensAhead }
   }
 
   #spentOf(device: Device): Map<string, number> {

@@ -4,12 +4,13 @@ import { deliveryCodes, isFurther, messageCodes } from './codes.ts'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
 import { type DeliveryQueue, rowToOutgoing } from './delivery-queue.ts'
+import type { Holdings, PostView } from './holdings.ts'
 import type { CommandError } from './interface.ts'
 import type { Contact, Device, OutgoingMessage } from './model.ts'
 import { bytesOf, numberOf, textOf } from './row.ts'
 import { buildSearchQuery } from './search-query.ts'
 import type { SqlRow, SqlValue } from './store.ts'
-import type { DeliveryView, MessageState, MessageView, StateReason } from './views.ts'
+import type { DeliveryView, HolderView, MessageState, MessageView, StateReason } from './views.ts'
 
 // Row G18: twenty unless asked; the API's own bound is 200.
 const limitDefault = 20
@@ -28,11 +29,13 @@ export class History {
   readonly #context: Context
   readonly #contacts: Contacts
   readonly #queue: DeliveryQueue
+  readonly #holdings: Holdings
 
-  constructor(context: Context, contacts: Contacts, queue: DeliveryQueue) {
+  constructor(context: Context, contacts: Contacts, queue: DeliveryQueue, holdings: Holdings) {
     this.#context = context
     this.#contacts = contacts
     this.#queue = queue
+    this.#holdings = holdings
   }
 
   at(position: number): MessageView | undefined {
@@ -123,6 +126,9 @@ export class History {
           reason: delivery.reason,
           attempts: delivery.attempts,
           nextTryAt: inFlight ? this.#context.toWall(inFlight.dueAt) : delivery.nextTryAt,
+          post: this.#holdings.viewOf(device.id),
+          heldBy:
+            delivery.state === 'held' ? this.#holdings.viewsOf({ message: message.position, device: device.id }) : [],
         }),
       )
     }
@@ -169,6 +175,7 @@ export class History {
        SELECT 'delete', position, text FROM messages WHERE contact = ? AND position <= ?`,
       bounds,
     )
+    this.#holdings.dropUpTo(contact.id, position)
     this.#queue.dropUpTo(contact.id, position)
     store.run('DELETE FROM messages WHERE contact = ? AND position <= ?', bounds)
   }
@@ -179,19 +186,23 @@ export interface DeliveryFacts {
   readonly reason: StateReason | undefined
   readonly attempts: number
   readonly nextTryAt: number | undefined
+  /** What its mailboxes keep it from; of a device that is not linked. */
+  readonly post?: PostView | undefined
+  readonly heldBy?: readonly HolderView[]
 }
 
 /** A delivery as shown: the reason of one that waits in general is derived from what is true now. */
 export function deliveryView(context: Context, device: Device, facts: DeliveryFacts): DeliveryView {
   const isPending = deliveryCodes[facts.state] <= deliveryCodes.held
   const reason = isPending ? pendingReason(device, facts) : facts.reason
-  const nextTryAt = isPending && device.lane !== undefined ? facts.nextTryAt : undefined
+  const nextTryAt = isPending ? (device.lane === undefined ? facts.post?.nextTryAt : facts.nextTryAt) : undefined
   return {
     peerId: device.peerId,
     state: facts.state,
     ...(reason === undefined ? {} : { reason }),
     attempts: facts.attempts,
     ...(nextTryAt === undefined ? {} : { nextTryAt: Math.max(nextTryAt, context.now.wall) }),
+    ...(facts.heldBy === undefined || facts.heldBy.length === 0 ? {} : { heldBy: facts.heldBy }),
   }
 }
 
@@ -200,7 +211,9 @@ function pendingReason(device: Device, facts: DeliveryFacts): StateReason | unde
   if (device.contact.changed !== undefined) return 'key-changed'
   if (device.contact.state === 'blocked') return 'blocked'
   if (facts.reason !== undefined) return facts.reason
-  if (device.lane === undefined) return 'recipient-offline'
+  if (device.lane === undefined) {
+    return facts.state === 'held' ? 'recipient-offline' : (facts.post?.reason ?? 'recipient-offline')
+  }
   if (facts.state === 'sent') return 'awaiting-receipt'
   return device.lane.isParked ? 'request-pending' : undefined
 }
@@ -225,6 +238,7 @@ export function composeOutgoing(
     state,
     ...(reason === undefined ? {} : { reason }),
     ...(best?.nextTryAt === undefined ? {} : { nextTryAt: best.nextTryAt }),
+    ...(best?.heldBy === undefined ? {} : { heldBy: best.heldBy }),
     expiresAt: message.expiresAt,
     deliveries,
     position: message.position,

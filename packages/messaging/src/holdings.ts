@@ -79,11 +79,11 @@ export class Holdings {
   }
 
   /** Up to `limit` different tokens that paid in a box, each with the latest end of what it paid for. */
-  tokens(device: number, box: Uint8Array, limit: number, offset: number): { token: Uint8Array; until: number }[] {
+  tokens(device: number, box: Uint8Array, limit: number): { token: Uint8Array; until: number }[] {
     const rows = this.#store.all(
       `SELECT token, max(until) AS until FROM holdings WHERE device = ? AND box = ? AND token IS NOT NULL
-       GROUP BY token ORDER BY min(message) LIMIT ? OFFSET ?`,
-      [device, box, limit, offset],
+       GROUP BY token ORDER BY min(message) LIMIT ?`,
+      [device, box, limit],
     )
     return rows.map((row) => ({ token: bytesOf(row, 'token'), until: numberOf(row, 'until') }))
   }

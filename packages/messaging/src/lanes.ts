@@ -9,10 +9,12 @@ import {
 } from '@miaou/protocol'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
+import type { Hellos } from './hellos.ts'
+import { type Holdings, helloPosition } from './holdings.ts'
 import type { Contact, Device, Lane, Session } from './model.ts'
 import { isOpen, type Outbox, rescan } from './outbox.ts'
+import type { Parcels } from './parcels.ts'
 import type { Sessions } from './sessions.ts'
-import type { SettingsTable } from './settings.ts'
 
 /** A receipt for no message: it opens a session whose start is all there is to say (spec/messaging, "Sessions"). */
 const noMessage = new Uint8Array(16)
@@ -23,19 +25,30 @@ export class Lanes {
   readonly #contacts: Contacts
   readonly #sessions: Sessions
   readonly #outbox: Outbox
-  readonly #settings: SettingsTable
+  readonly #parcels: Parcels
+  readonly #holdings: Holdings
+  readonly #hellos: Hellos
   readonly #open = new Set<Device>()
   #requestId = 0
 
   constructor(
     context: Context,
-    parts: { contacts: Contacts; sessions: Sessions; outbox: Outbox; settings: SettingsTable },
+    parts: {
+      contacts: Contacts
+      sessions: Sessions
+      outbox: Outbox
+      parcels: Parcels
+      holdings: Holdings
+      hellos: Hellos
+    },
   ) {
     this.#context = context
     this.#contacts = parts.contacts
     this.#sessions = parts.sessions
     this.#outbox = parts.outbox
-    this.#settings = parts.settings
+    this.#parcels = parts.parcels
+    this.#holdings = parts.holdings
+    this.#hellos = parts.hellos
   }
 
   /** Forgets all lanes; the links make new ones. */
@@ -54,6 +67,7 @@ export class Lanes {
       dueAt: Number.POSITIVE_INFINITY,
       scannedTo: 0,
       hasMore: true,
+      gateAt: this.#context.now.mono,
       rescanAt: Number.POSITIVE_INFINITY,
       isParked: false,
       probe: undefined,
@@ -66,10 +80,12 @@ export class Lanes {
       wasPresent: false,
     }
     this.#open.add(device)
+    this.#context.touch(device)
     this.pump(device)
   }
 
   detach(device: Device): void {
+    if (device.lane) this.#parcels.unlinked(device)
     device.lane = undefined
     this.#open.delete(device)
   }
@@ -123,6 +139,8 @@ export class Lanes {
   oweHello(device: Device): void {
     device.helloId = this.#context.random.bytes(16)
     this.#contacts.saveDevice(device)
+    this.#holdings.drop({ message: helloPosition, device: device.id })
+    this.#context.touch(device)
     if (!device.lane) return
     device.lane.helloAt = this.#context.now.mono
     device.lane.helloTries = 0
@@ -134,6 +152,7 @@ export class Lanes {
     if (isAccepted) {
       device.helloId = undefined
       this.#contacts.saveDevice(device)
+      this.#holdings.drop({ message: helloPosition, device: device.id })
     } else if (device.lane) {
       // They will say hello themselves when they accept us; the next link asks again.
       device.lane.helloAt = Number.POSITIVE_INFINITY
@@ -159,9 +178,13 @@ export class Lanes {
   restart(device: Device): void {
     const { now, limits } = this.#context
     const { lane } = device
-    if (!lane || lane.wantsRestart || now.mono < device.restartAt) return
+    if (lane?.wantsRestart || now.mono < device.restartAt) return
     device.restartAt = now.mono + Math.min(limits.restartWaitMs * 2 ** device.restarts, limits.restartWaitMsMax)
     device.restarts += 1
+    if (!lane) {
+      this.#parcels.restart(device)
+      return
+    }
     lane.wantsRestart = true
     this.#query(device, lane)
   }
@@ -207,6 +230,7 @@ export class Lanes {
   /** Another device's new session replaced the one we sent in: what is on its way is sent again in it. */
   replaced(device: Device): void {
     if (device.lane) this.#outbox.restart(device.lane)
+    else this.#parcels.replaced(device)
     this.pump(device)
   }
 
@@ -220,19 +244,10 @@ export class Lanes {
 
   #hello(device: Device, lane: Lane, session: Session): void {
     const { now, limits } = this.#context
-    const { contact, helloId } = device
-    if (!helloId || !contact.ownHintKey) return
-    const plaintext = encodeContent({
-      messageId: helloId,
-      sentAt: Math.round(now.wall),
-      body: {
-        type: 'hello',
-        name: this.#settings.selfName(),
-        hintKey: contact.ownHintKey,
-        ...(contact.inviteToken && { inviteToken: contact.inviteToken }),
-        accepted: true,
-      },
-    })
+    const { helloId } = device
+    const body = this.#hellos.bodyFor(device)
+    if (!helloId || !body) return
+    const plaintext = encodeContent({ messageId: helloId, sentAt: Math.round(now.wall), body })
     this.#context.send(device.peerId, frameTypes.directMessage, this.#sessions.seal(session, plaintext))
     const waitMs = limits.directRetriesMs[lane.helloTries]
     const backoffMs = limits.backoffStepMs * 2 ** Math.min(lane.helloTries, limits.backoffAttemptsMax)
@@ -267,6 +282,7 @@ export class Lanes {
     // Without a session, or to one who must not be written to, nothing of this could be sent.
     const hasSession = device.sessions !== undefined && this.#sessions.sending(device) !== undefined
     if (!isOpen(device) || !hasSession) return Number.POSITIVE_INFINITY
-    return Math.min(lane.dueAt, lane.rescanAt, device.helloId ? lane.helloAt : Number.POSITIVE_INFINITY)
+    const gateAt = lane.hasMore && lane.gateAt > this.#context.now.mono ? lane.gateAt : Number.POSITIVE_INFINITY
+    return Math.min(gateAt, lane.dueAt, lane.rescanAt, device.helloId ? lane.helloAt : Number.POSITIVE_INFINITY)
   }
 }

@@ -1,13 +1,17 @@
 import type { Jitter, Now, PeerId, Random } from '@miaou/core'
 import { type Crypto, defaultSkippedLimits } from '@miaou/crypto'
 import { frameTypes } from '@miaou/protocol'
+import { Boxes } from './boxes.ts'
 import { ChangedKeys } from './changed-keys.ts'
 import { Commands } from './commands.ts'
 import { Contacts, contactView } from './contacts.ts'
 import { Context, type MessagingIdentity } from './context.ts'
 import { SqlDeliveryQueue } from './delivery-queue.ts'
+import { DepositTokens } from './deposit-tokens.ts'
 import { addressesOf, takeDeviceWays } from './device-ways.ts'
+import { Hellos } from './hellos.ts'
 import { History } from './history.ts'
+import { Holdings } from './holdings.ts'
 import { Inbox } from './inbox.ts'
 import type { MessagingCommand, MessagingInput, MessagingOutput, WantedPeer } from './interface.ts'
 import { Introductions } from './introductions.ts'
@@ -15,7 +19,11 @@ import { Journal } from './journal.ts'
 import { Lanes } from './lanes.ts'
 import { defaultMessagingLimits, type MessagingLimits } from './limits.ts'
 import { Links } from './links.ts'
+import { MailInbox } from './mail-inbox.ts'
 import { Outbox } from './outbox.ts'
+import { OwedReceipts } from './owed-receipts.ts'
+import { Packing } from './packing.ts'
+import { Parcels } from './parcels.ts'
 import { Prekeys } from './prekeys.ts'
 import { Receipts } from './receipts.ts'
 import { Sessions } from './sessions.ts'
@@ -55,12 +63,18 @@ export class Messaging {
   readonly #prekeys: Prekeys
   readonly #sessions: Sessions
   readonly #outbox: Outbox
+  readonly #tokens: DepositTokens
+  readonly #owed: OwedReceipts
+  readonly #hellos: Hellos
+  readonly #parcels: Parcels
   readonly #lanes: Lanes
   readonly #receipts: Receipts
   readonly #links: Links
   readonly #starts: Starts
   readonly #introductions: Introductions
   readonly #inbox: Inbox
+  readonly #boxes: Boxes
+  readonly #mailInbox: MailInbox
   readonly #commands: Commands
   #isLoaded = false
   #isChanged = true
@@ -74,7 +88,8 @@ export class Messaging {
     const contacts = new Contacts(context)
     const settings = new SettingsTable(context)
     const queue = new SqlDeliveryQueue(options.store)
-    const history = new History(context, contacts, queue)
+    const holdings = new Holdings(options.store)
+    const history = new History(context, contacts, queue, holdings)
     const journal = new Journal(context, {
       messageAt: (position) => history.at(position),
       contactById: (id) => {
@@ -85,24 +100,49 @@ export class Messaging {
     })
     const prekeys = new Prekeys(context)
     const sessions = new Sessions(context, { prekeys, settings, journal })
-    const outbox = new Outbox(context, { contacts, sessions, history, journal, queue })
-    const lanes = new Lanes(context, { contacts, sessions, outbox, settings })
-    const receipts = new Receipts(context, sessions, settings)
+    const outbox = new Outbox(context, { contacts, sessions, history, journal, queue, holdings, settings })
+    const owed = new OwedReceipts(context)
+    const tokens = new DepositTokens(context, holdings)
+    const hellos = new Hellos(context, { contacts, settings, prekeys, starts: () => this.#starts })
+    const packing = new Packing(context, {
+      sessions,
+      hello: (device) => hellos.bodyFor(device),
+      announcement: (device) => this.#links.announcementFor(device),
+    })
+    const parcels = new Parcels(context, {
+      contacts,
+      sessions,
+      outbox,
+      holdings,
+      tokens,
+      owed,
+      packing,
+      settings,
+      adopt: (contact, list, name) => this.#links.adoptFrom(contact, list, name),
+      showSessionKey: (device, sessionKey) => changedKeys.show(device, sessionKey),
+    })
+    const lanes = new Lanes(context, { contacts, sessions, outbox, parcels, holdings, hellos })
+    const receipts = new Receipts(context, sessions, settings, owed)
+    const boxes = new Boxes(context, { contacts, prekeys, settings })
     const onContactsChanged = (): void => {
       this.#isChanged = true
     }
     const common = { contacts, lanes, settings, journal, onContactsChanged }
-    const changedKeys = new ChangedKeys(context, { ...common, sessions, outbox })
+    const changedKeys = new ChangedKeys(context, { ...common, sessions, history })
     const starts = new Starts(context, {
       ...common,
       sessions,
       prekeys,
       announceAll: () => this.#links.announce(),
       announceTo: (peerId) => this.#links.announceTo(peerId),
-      onPrekeysDropped: () => undefined,
+      onPrekeysDropped: () => boxes.renewBundles(),
     })
     const links = new Links(context, { ...common, outbox, prekeys, receipts, changedKeys, starts })
-    const introductions = new Introductions(context, common)
+    const introductions = new Introductions(context, {
+      ...common,
+      hellos,
+      onInvitesChanged: () => boxes.contactsChanged(),
+    })
     const inbox = new Inbox(context, {
       ...common,
       sessions,
@@ -111,19 +151,27 @@ export class Messaging {
       receipts,
       history,
       introductions,
+      starts,
     })
+    const mailInbox = new MailInbox(context, { ...common, prekeys, inbox, boxes, links, changedKeys, starts })
     this.#contacts = contacts
     this.#settings = settings
     this.#journal = journal
     this.#prekeys = prekeys
     this.#sessions = sessions
     this.#outbox = outbox
+    this.#tokens = tokens
+    this.#owed = owed
+    this.#hellos = hellos
+    this.#parcels = parcels
     this.#lanes = lanes
     this.#receipts = receipts
     this.#links = links
     this.#starts = starts
     this.#introductions = introductions
     this.#inbox = inbox
+    this.#boxes = boxes
+    this.#mailInbox = mailInbox
     this.#commands = new Commands(context, {
       ...common,
       links,
@@ -131,8 +179,9 @@ export class Messaging {
       inbox,
       history,
       introductions,
+      hellos,
       changedKeys,
-      onTokensRevoked: () => undefined,
+      onTokensRevoked: () => boxes.tokensRevoked(),
     })
   }
 
@@ -153,10 +202,29 @@ export class Messaging {
         this.#command(input.id, input.command)
         break
       case 'device-ways':
-        if (takeDeviceWays(this.#contacts, input)) this.#isChanged = true
+        if (takeDeviceWays(this.#context, this.#contacts, input)) this.#isChanged = true
+        for (const device of this.#contacts.devicesOf(input.peerId)) this.#context.touch(device)
+        break
+      case 'deposited':
+        this.#parcels.deposited(input.id, input.result)
+        break
+      case 'checked':
+        this.#parcels.checked(input.id, input.statuses)
+        break
+      case 'bundle':
+        this.#parcels.bundle(input.id, input.bytes)
+        break
+      case 'own-record':
+        this.#introductions.ownRecord(input.record)
         break
       case 'stale-start':
         this.#starts.stale(input.seen)
+        break
+      case 'boxes':
+        this.#boxes.own(input.boxes)
+        break
+      case 'fetched':
+        this.#mailInbox.fetched(input.box, input.envelopes)
         break
       case 'wake':
         this.#wake()
@@ -173,10 +241,15 @@ export class Messaging {
     this.#begin(now)
     this.#receipts.flush()
     this.#starts.flush()
+    this.#parcels.flush()
     this.#sessions.flush()
     this.#contacts.flush()
     this.#journal.flush()
-    if (this.#isChanged) this.#tellNetwork()
+    if (this.#isChanged) {
+      this.#boxes.contactsChanged()
+      this.#tellNetwork()
+    }
+    this.#boxes.flush()
     return this.#context.takeOutputs()
   }
 
@@ -187,7 +260,12 @@ export class Messaging {
     this.#sessions.reset()
     this.#prekeys.reset()
     this.#settings.reset()
+    this.#boxes.reset()
     this.#lanes.reset()
+    this.#tokens.reset()
+    this.#owed.reset()
+    this.#parcels.reset()
+    this.#context.touched.clear()
     this.#links.forgetGreetings()
     this.#isLoaded = false
     this.#isChanged = true
@@ -197,7 +275,14 @@ export class Messaging {
   /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
   deadline(): number {
     if (!this.#isLoaded) return this.#retryAt
-    return Math.min(this.#lanes.deadline(), this.#outbox.deadline(), this.#maintenanceAt)
+    return Math.min(
+      this.#lanes.deadline(),
+      this.#parcels.deadline(),
+      this.#outbox.deadline(),
+      this.#inbox.deadline(),
+      this.#boxes.deadline(),
+      this.#maintenanceAt,
+    )
   }
 
   /** Contacts, requests and blocked accounts as last committed or handled; empty before the first input. */
@@ -224,6 +309,7 @@ export class Messaging {
     this.#journal.load()
     this.#starts.load()
     this.#outbox.load()
+    this.#parcels.load()
     this.#inbox.load()
     this.#isLoaded = true
     this.#maintenanceAt = this.#context.now.mono
@@ -236,10 +322,13 @@ export class Messaging {
       this.#prekeys.maintain()
       this.#sessions.maintain(defaultSkippedLimits.lifetimeMs)
       this.#introductions.maintain()
+      this.#boxes.maintain()
       this.#maintenanceAt = now.mono + maintenanceMs
     }
+    this.#inbox.wake()
     this.#outbox.expire()
     this.#lanes.wake()
+    this.#parcels.wake()
   }
 
   #frame(input: Extract<MessagingInput, { type: 'frame' }>): void {
@@ -251,6 +340,11 @@ export class Messaging {
     }
     if (this.#links.isRefused(link)) {
       this.#context.drop('blocked')
+      return
+    }
+    const isContent = frameType === frameTypes.directMessage || frameType === frameTypes.deliveryReceipt
+    if (isContent && link.isQuestioned) {
+      this.#context.drop('account-key-changed')
       return
     }
     switch (frameType) {

@@ -1,15 +1,18 @@
 import type { MessageId } from '@miaou/core'
 import { bytesToMessageId, textToBytes } from '@miaou/core'
-import { encodeContent, frameTypes, type ReceiptStatus, type RefusalReason } from '@miaou/protocol'
+import { frameTypes, type ReceiptStatus, type RefusalReason } from '@miaou/protocol'
 import { deliveryCodes, messageCodes, type StoredReason } from './codes.ts'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
-import type { DeliveryQueue } from './delivery-queue.ts'
+import type { DeliveryQueue, QueuedDelivery } from './delivery-queue.ts'
 import { composeOutgoing, type DeliveryFacts, deliveryView, type History } from './history.ts'
+import type { Holdings } from './holdings.ts'
 import type { Journal } from './journal.ts'
 import type { Contact, Device, InFlight, Lane, OutgoingMessage, Session } from './model.ts'
+import { encodeText } from './packing.ts'
 import { numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
+import type { SettingsTable } from './settings.ts'
 import type { SqlRow } from './store.ts'
 import type { MessageState, MessageView } from './views.ts'
 
@@ -28,12 +31,22 @@ export class Outbox {
   readonly #history: History
   readonly #journal: Journal
   readonly #queue: DeliveryQueue
+  readonly #holdings: Holdings
+  readonly #settings: SettingsTable
   #pendingCount = 0
   #expiryAt = Number.POSITIVE_INFINITY
 
   constructor(
     context: Context,
-    parts: { contacts: Contacts; sessions: Sessions; history: History; journal: Journal; queue: DeliveryQueue },
+    parts: {
+      contacts: Contacts
+      sessions: Sessions
+      history: History
+      journal: Journal
+      queue: DeliveryQueue
+      holdings: Holdings
+      settings: SettingsTable
+    },
   ) {
     this.#context = context
     this.#contacts = parts.contacts
@@ -41,6 +54,8 @@ export class Outbox {
     this.#history = parts.history
     this.#journal = parts.journal
     this.#queue = parts.queue
+    this.#holdings = parts.holdings
+    this.#settings = parts.settings
   }
 
   load(): void {
@@ -65,6 +80,7 @@ export class Outbox {
       backoffStepMs: Math.round(limits.backoffStepMs * (1 + limits.backoffSpread)),
       backoffAttemptsMax: limits.backoffAttemptsMax,
     })
+    this.#holdings.clamp(Math.round(now.wall + limits.expiryMs + limits.clockSkewMs))
     this.#expiryAt = this.#pendingCount === 0 ? Number.POSITIVE_INFINITY : now.mono
   }
 
@@ -92,21 +108,75 @@ export class Outbox {
   addDevice(device: Device): void {
     this.#pendingCount += this.#queue.addForDevice(device.id, device.contact.id, this.#context.now.wall)
     if (device.lane) device.lane.hasMore = true
+    else this.#context.touch(device)
   }
 
   /** What was on its way to a device that is no longer one of theirs. */
   dropDevice(device: Device): void {
     this.#pendingCount -= this.#queue.dropDevice(device.id)
+    this.#holdings.dropDevice(device.id)
   }
 
   /** Forgets the count of what a removed person's devices were still to get. */
   recount(): void {
     this.#pendingCount = this.#queue.countPending()
+    this.#holdings.load()
   }
 
   /** Whether anything waits for a device. */
   hasWaiting(device: Device): boolean {
     return this.#queue.hasWaiting(device.id)
+  }
+
+  /** Whether something waits for a device that no mailbox holds. */
+  hasUnheld(device: Device): boolean {
+    return this.#queue.hasUnheld(device.id)
+  }
+
+  /** Id of the message to a device before this one that has no receipt yet. */
+  previous(device: Device, message: OutgoingMessage): Uint8Array | undefined {
+    return this.#queue.previous({ message: message.position, device: device.id })
+  }
+
+  /** These go out to mailboxes now. */
+  handedOver(device: Device, deliveries: readonly QueuedDelivery[]): void {
+    for (const { message, attempts } of deliveries) {
+      this.#queue.markSent({ message: message.position, device: device.id }, attempts + 1)
+      this.#tell(device.contact, message)
+    }
+  }
+
+  /** A mailbox has it on disk. False when it is no longer pending: then that is nothing. */
+  held(device: Device, message: OutgoingMessage): boolean {
+    if (!this.#queue.hold({ message: message.position, device: device.id })) return false
+    this.#tell(device.contact, message)
+    return true
+  }
+
+  /** No mailbox took it. What had been on its way by other means before stays so. */
+  notHeld(device: Device, { message, state }: QueuedDelivery): void {
+    const key = { message: message.position, device: device.id }
+    if (state === 'queued' && this.#holdings.of(key).length === 0) this.#queue.requeue(key)
+    this.#tell(device.contact, message)
+  }
+
+  /** A mailbox does not hold it any longer; others may. */
+  lost(device: Device, position: number): void {
+    const key = { message: position, device: device.id }
+    if (this.#holdings.of(key).length > 0) return
+    this.#queue.unhold(key)
+    this.#journal.messageChanged(position, () => this.#history.at(position))
+  }
+
+  /** No mailbox holds anything that a device can open. */
+  lostAll(device: Device): void {
+    this.#queue.unholdDevice(device.id)
+    this.tellWaiting(device)
+  }
+
+  /** Why they wait has changed: told for the first of them, the others show it when they are looked at. */
+  tellWaiting(device: Device): void {
+    for (const { message } of this.#queue.waiting(device.id, 0, scanRows)) this.#tell(device.contact, message)
   }
 
   /** Sends what is due on a lane: first again what got no receipt, then what waits, in order. */
@@ -130,10 +200,15 @@ export class Outbox {
   release(device: Device): void {
     this.#queue.release(device.id, 'request-pending')
     if (device.lane) rescan(device.lane)
+    else this.#context.touch(device)
   }
 
   /** A receipt of one device for some of our messages. Ids we do not know are nothing. */
   settle(device: Device, status: ReceiptStatus, reason: RefusalReason | undefined, ids: readonly Uint8Array[]): void {
+    if (status === 'missing') {
+      for (const idBytes of ids) this.#repeat(device, idBytes)
+      return
+    }
     for (const idBytes of ids) {
       const id = bytesToMessageId(idBytes)
       const entry = device.lane?.inFlight.get(id)
@@ -147,6 +222,7 @@ export class Outbox {
     const before = this.#history.view(row)
     if (before.state !== 'queued') return { ok: false, view: before }
     this.#pendingCount -= this.#queue.cancel(before.position)
+    this.#holdings.dropMessage(before.position)
     return { ok: true, view: this.#retell(row) }
   }
 
@@ -165,12 +241,15 @@ export class Outbox {
       before.position,
     ])
     this.#queue.restart(before.position)
+    this.#holdings.dropMessage(before.position)
     this.recount()
     this.#expiryAt = Math.min(this.#expiryAt, this.#context.toMono(sentAt + limits.expiryMs))
-    for (const { lane } of contact.devices) {
-      if (!lane) continue
-      this.#takeOut(lane, before.id)
-      rescan(lane)
+    for (const device of contact.devices) {
+      const { lane } = device
+      if (lane) {
+        this.#takeOut(lane, before.id)
+        rescan(lane)
+      } else this.#context.touch(device)
     }
     return { ok: true, view: this.#retell(row) }
   }
@@ -207,6 +286,7 @@ export class Outbox {
       !lane.hasMore &&
       !lane.isParked &&
       (device.helloId === undefined || lane.helloTries > 0) &&
+      !this.#holdBack(lane) &&
       this.#sessions.sending(device)
     const size = textToBytes(message.text).length
     if (lane && session && this.#hasRoom(lane, size)) {
@@ -219,6 +299,35 @@ export class Outbox {
     }
     if (lane && !lane.isParked) lane.hasMore = true
     this.#queue.add(key, 'queued')
+    if (!lane) this.#context.touch(device)
+  }
+
+  /** The first of a burst waits a little at random, and what comes meanwhile goes with it: true while it does. */
+  #holdBack(lane: Lane): boolean {
+    const { jitterMs } = this.#settings.get()
+    const { now, jitter } = this.#context
+    if (jitterMs === 0) return false
+    if (lane.gateAt <= now.mono) lane.gateAt = now.mono + jitter.next() * jitterMs
+    return lane.gateAt > now.mono
+  }
+
+  /** They miss a message that came before one they have: it goes out again now, whoever holds it. */
+  #repeat(device: Device, idBytes: Uint8Array): void {
+    const found = this.#queue.find(device.id, device.contact.id, idBytes)
+    if (!found || deliveryCodes[found.state] > deliveryCodes.held) return
+    const key = { message: found.message.position, device: device.id }
+    this.#holdings.drop(key)
+    this.#queue.unhold(key)
+    this.#queue.release(device.id, 'request-pending')
+    const { lane } = device
+    const entry = lane?.inFlight.get(found.message.id)
+    if (lane && entry) {
+      entry.dueAt = this.#context.now.mono
+      entry.order = 0
+      lane.dueAt = this.#context.now.mono
+    } else if (lane) rescan(lane)
+    else this.#context.touch(device)
+    this.#tell(device.contact, found.message)
   }
 
   #hasRoom(lane: Lane, size: number): boolean {
@@ -256,6 +365,7 @@ export class Outbox {
 
   #scan(device: Device, lane: Lane, session: Session): void {
     const { now } = this.#context
+    if (lane.gateAt > now.mono) return
     while (lane.hasMore && !lane.isParked) {
       let count = 0
       for (const delivery of this.#queue.waiting(device.id, lane.scannedTo, scanRows)) {
@@ -298,11 +408,7 @@ export class Outbox {
   }
 
   #transmit(device: Device, session: Session, message: OutgoingMessage): void {
-    const plaintext = encodeContent({
-      messageId: message.idBytes,
-      sentAt: message.sentAt,
-      body: { type: 'text', text: message.text, receiptRequested: true },
-    })
+    const plaintext = encodeText(message, this.previous(device, message))
     this.#context.send(device.peerId, frameTypes.directMessage, this.#sessions.seal(session, plaintext))
   }
 
@@ -325,10 +431,11 @@ export class Outbox {
   /** Monotonic ms of the next send: 1, 2, 3 s after the first sends on a link, then the outbox's backoff. */
   #retryAt(tries: number, attempts: number): number {
     const { now, limits } = this.#context
-    return now.mono + (limits.directRetriesMs[tries - 1] ?? this.#backoffMs(attempts))
+    return now.mono + (limits.directRetriesMs[tries - 1] ?? this.backoffMs(attempts))
   }
 
-  #backoffMs(attempts: number): number {
+  /** Of the outbox, with its spread, ms. */
+  backoffMs(attempts: number): number {
     const { limits, jitter } = this.#context
     const spread = 1 + limits.backoffSpread * (2 * jitter.next() - 1)
     return Math.round(limits.backoffStepMs * 2 ** Math.min(attempts, limits.backoffAttemptsMax) * spread)
@@ -356,7 +463,9 @@ export class Outbox {
     const isRead = status === 'read' && (isNews || facts.state === 'delivered')
     if (!isNews && !isRead) return
     const state = status === 'read' ? 'read' : 'delivered'
-    this.#queue.settle({ message: message.position, device: device.id }, state, undefined)
+    const key = { message: message.position, device: device.id }
+    this.#queue.settle(key, state, undefined)
+    this.#holdings.drop(key)
     if (isPending) this.#pendingCount -= 1
     const { lane } = device
     if (lane) {
@@ -387,14 +496,15 @@ export class Outbox {
       if (refusals >= limits.refusalsMax) {
         this.#end(device.id, message, 'refused', 'refused-too-often')
       } else {
-        const waitMs = this.#backoffMs(isParked ? facts.attempts : refusals)
+        const waitMs = this.backoffMs(isParked ? facts.attempts : refusals)
         const key = { message: message.position, device: device.id }
         const nextTryAt = Math.round(now.wall + waitMs)
+        this.#holdings.drop(key)
         this.#queue.postpone(key, isParked ? 'request-pending' : 'unsupported', refusals, nextTryAt)
         if (lane) {
           if (isParked) lane.isParked = true
           lane.rescanAt = Math.min(lane.rescanAt, now.mono + waitMs)
-        }
+        } else this.#context.touch(device)
       }
     }
     this.#tell(device.contact, message)
@@ -402,6 +512,7 @@ export class Outbox {
 
   #end(device: number, message: OutgoingMessage, state: 'refused' | 'expired', reason: StoredReason): void {
     this.#queue.settle({ message: message.position, device }, state, reason)
+    this.#holdings.drop({ message: message.position, device })
     this.#pendingCount -= 1
   }
 
@@ -424,7 +535,8 @@ export class Outbox {
   #view(contact: Contact, message: OutgoingMessage): MessageView {
     const [device] = contact.devices
     const entry = contact.devices.length === 1 ? device?.lane?.inFlight.get(message.id) : undefined
-    if (!device || !entry) return this.#history.outgoingView(contact, message)
+    if (!device || !entry || this.#holdings.of({ message: message.position, device: device.id }).length > 0)
+      return this.#history.outgoingView(contact, message)
     const nextTryAt = this.#context.toWall(entry.dueAt)
     const facts: DeliveryFacts = { state: 'sent', reason: undefined, attempts: entry.attempts, nextTryAt }
     return composeOutgoing(this.#context, contact, message, [deliveryView(this.#context, device, facts)])

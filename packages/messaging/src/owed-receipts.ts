@@ -20,8 +20,12 @@ export interface OwedBatch {
   readonly readTo: number
 }
 
-const statusNames = new Map(Object.entries(receiptStatuses).map(([name, code]) => [code, name as ReceiptStatus]))
-const reasonNames = new Map(Object.entries(refusalReasons).map(([name, code]) => [code, name as RefusalReason]))
+const statusNames: ReadonlyMap<number, ReceiptStatus> = new Map(
+  Object.entries(receiptStatuses).map(([name, code]) => [code, name as ReceiptStatus]),
+)
+const reasonNames: ReadonlyMap<number, RefusalReason> = new Map(
+  Object.entries(refusalReasons).map(([name, code]) => [code, name as RefusalReason]),
+)
 
 /** Receipts for devices that are not linked: kept until a mailbox has them or a link has told them. */
 export class OwedReceipts {
@@ -48,7 +52,13 @@ export class OwedReceipts {
       const { changes } = store.run(
         `INSERT INTO owed_receipts (device, message_id, status, reason, at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (device, message_id, status) DO NOTHING`,
-        [device.id, id, receiptStatuses[status], reason === undefined ? 0 : refusalReasons[reason], Math.round(now.wall)],
+        [
+          device.id,
+          id,
+          receiptStatuses[status],
+          reason === undefined ? 0 : refusalReasons[reason],
+          Math.round(now.wall),
+        ],
       )
       count += changes
     }

@@ -3,6 +3,7 @@ import { encodeContent, frameTypes, type ReceiptStatus, type RefusalReason, rece
 import { messageCodes } from './codes.ts'
 import type { Context } from './context.ts'
 import type { Contact, Device, Lane } from './model.ts'
+import type { OwedReceipts } from './owed-receipts.ts'
 import { bytesOf, numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
 import type { SettingsTable } from './settings.ts'
@@ -26,12 +27,14 @@ export class Receipts {
   readonly #context: Context
   readonly #sessions: Sessions
   readonly #settings: SettingsTable
+  readonly #stored: OwedReceipts
   readonly #owed = new Map<PeerId, Map<string, Owed>>()
 
-  constructor(context: Context, sessions: Sessions, settings: SettingsTable) {
+  constructor(context: Context, sessions: Sessions, settings: SettingsTable, stored: OwedReceipts) {
     this.#context = context
     this.#sessions = sessions
     this.#settings = settings
+    this.#stored = stored
   }
 
   reset(): void {
@@ -53,10 +56,24 @@ export class Receipts {
    * tells it again.
    */
   addReads(contact: Contact, device?: Device): void {
+    for (const sender of contact.devices) {
+      if (sender.lane && (!device || sender === device) && this.#sessions.sending(sender)) this.#tellStored(sender)
+    }
     if (!this.#settings.get().readReceipts || contact.state !== 'contact') return
     for (const sender of contact.devices) {
       if (sender.lane && (!device || sender === device) && this.#sessions.sending(sender)) {
         this.#tellReads(sender, sender.lane)
+      } else if (!sender.lane) this.#context.touch(sender)
+    }
+  }
+
+  /** What was to be left in a mailbox goes on the link. */
+  #tellStored(device: Device): void {
+    for (let batches = this.#stored.take(device); batches.length > 0; batches = this.#stored.take(device)) {
+      for (const batch of batches) {
+        const { status, reason, messageIds } = batch.body
+        for (const id of messageIds) this.add(device, status, id, reason)
+        this.#stored.done(device, batch)
       }
     }
   }
@@ -99,8 +116,12 @@ export class Receipts {
 
   #send({ device, status, reason, ids }: Owed): void {
     const { random, now } = this.#context
+    if (!device.lane) {
+      this.#stored.add(device, status, reason, ids)
+      return
+    }
     const session = this.#sessions.sending(device)
-    if (!session || !device.lane) return
+    if (!session) return
     for (let at = 0; at < ids.length; at += receiptIdsMax) {
       const plaintext = encodeContent({
         messageId: random.bytes(16),

@@ -1,0 +1,63 @@
+import type { BoxAddress } from '@miaou/protocol'
+
+/** One mailbox of a device, as it answered last. */
+export interface BoxTry {
+  readonly address: BoxAddress
+  failures: number
+  /** Monotonic ms. */
+  retryAt: number
+  reason: 'mailboxes-unreachable' | 'mailboxes-full' | undefined
+  /** All before this position have their copies. */
+  scannedTo: number
+  inFlight: number
+}
+
+/** What is under way to a device that is not linked. Memory only: after a crash unanswered deposits are made again. */
+export interface Post {
+  /** Monotonic ms before which nothing goes out. */
+  readyAt: number
+  /** Monotonic ms of the last deposit. */
+  lastAt: number
+  /** Nothing was left to be deposited when last looked at. */
+  isIdle: boolean
+  /** Id of the `fetch-bundle` that was not answered yet. */
+  fetching: number | undefined
+  fetchAt: number
+  fetchTries: number
+  hasNoPrekeys: boolean
+  wantsRestart: boolean
+  /** The session was made anew: something must be said in it even where nothing waits. */
+  mustSpeak: boolean
+  readonly boxes: Map<string, BoxTry>
+  inFlight: number
+  /** Monotonic ms of the next look at what mailboxes hold. */
+  checkAt: number
+  checkTries: number
+  /** Monotonic ms at which a message that waits for its acceptance is tried again. */
+  rescanAt: number
+  /** Tokens whose deposits were taken and not answered: monotonic ms since when. */
+  readonly takenSince: Map<string, number>
+  /** Monotonic ms of the next thing to do. */
+  dueAt: number
+}
+
+export function createPost(mono: number, readyAt: number): Post {
+  return {
+    readyAt,
+    lastAt: Number.NEGATIVE_INFINITY,
+    isIdle: false,
+    fetching: undefined,
+    fetchAt: mono,
+    fetchTries: 0,
+    hasNoPrekeys: false,
+    wantsRestart: false,
+    mustSpeak: false,
+    boxes: new Map(),
+    inFlight: 0,
+    checkAt: Number.POSITIVE_INFINITY,
+    checkTries: 0,
+    rescanAt: Number.POSITIVE_INFINITY,
+    takenSince: new Map(),
+    dueAt: Number.POSITIVE_INFINITY,
+  }
+}

@@ -1,0 +1,54 @@
+import { equalBytes } from '@miaou/core'
+import {
+  type DeviceList,
+  decodePeerAnnouncement,
+  openBundle,
+  type SignedPrekeyBundle,
+  verifyCertificate,
+  verifyDeviceList,
+  verifyPrekeyBundle,
+} from '@miaou/protocol'
+import type { Context } from './context.ts'
+import type { Device } from './model.ts'
+
+export interface VerifiedDocument {
+  readonly bundle: SignedPrekeyBundle
+  readonly list: DeviceList
+  readonly name: string
+}
+
+/**
+ * What a device laid down for those who find it away, from a mailbox or the overlay: opened with the locator key it gave,
+ * all of it bound to the device and its account. Undefined, and counted, for anything else.
+ */
+export function readPrekeyDocument(context: Context, device: Device, bytes: Uint8Array): VerifiedDocument | undefined {
+  const { crypto } = context
+  const { contact, locatorKey } = device
+  const reject = (reason: string): undefined => {
+    context.drop(reason)
+    return undefined
+  }
+  if (!locatorKey) return reject('bundle-no-locator')
+  const opened = openBundle(crypto, locatorKey, device.key, bytes)
+  if (!opened.ok) return reject(`bundle-${opened.error.type}`)
+  const bundle = verifyPrekeyBundle(crypto, opened.value.bundle, device.key)
+  if (!bundle.ok) return reject(`bundle-${bundle.error.type}`)
+  const certificate = verifyCertificate(crypto, opened.value.certificate)
+  const isBound =
+    certificate.ok &&
+    certificate.value.kind === 'device' &&
+    equalBytes(certificate.value.deviceKey, device.key) &&
+    equalBytes(certificate.value.accountKey, contact.accountKey) &&
+    equalBytes(certificate.value.sessionKey, bundle.value.sessionKey)
+  if (!isBound) return reject('bundle-certificate')
+  const announcement = decodePeerAnnouncement(opened.value.announcement)
+  if (!announcement.ok || !equalBytes(announcement.value.accountKey, contact.accountKey)) {
+    return reject('bundle-announcement')
+  }
+  const { deviceList, name } = announcement.value
+  const list = verifyDeviceList(crypto, contact.accountKey, deviceList)
+  if (!list.ok) return reject(`device-list-${list.error.type}`)
+  const isListed = list.value.devices.some((each) => equalBytes(each.deviceKey, device.key) && !each.revoked)
+  if (!isListed) return reject('unlisted-device')
+  return { bundle: bundle.value, list: list.value, name }
+}
