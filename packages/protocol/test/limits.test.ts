@@ -13,6 +13,7 @@ import {
   invitePrefix,
   nextHopLayerSizeMax,
   nextHopTag,
+  type PeerAnnouncement,
   parseInvite,
 } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
@@ -51,6 +52,35 @@ describe('codes and counts at their limits', () => {
 
   test('[P1] a flag that is not known is refused', () => {
     expect(decodePrekeyBundle((prekeyBundles[0] as Uint8Array).with(2, 8))).toEqual(malformed('prekey bundle'))
+  })
+
+  test('[M12] marks of an announcement: whole or malformed', () => {
+    const bytes = encodePeerAnnouncement(samples.announcements[2] as PeerAnnouncement)
+    expect(decodePeerAnnouncement(bytes)).toEqual({ ok: true, value: samples.announcements[2] })
+    const plain = encodePeerAnnouncement(samples.announcements[1] as PeerAnnouncement)
+    for (const tag of [1, 2]) {
+      for (const size of [87, 88, 89]) {
+        // 88 zeros are no mark: starts count from 1.
+        const block = Uint8Array.of(0, 4 + size, 0, tag, 0, size, ...new Uint8Array(size))
+        const marked = Uint8Array.from([...plain.slice(0, -2), ...block])
+        expect(decodePeerAnnouncement(marked)).toEqual(malformed('peer announcement'))
+      }
+    }
+  })
+
+  test('[P5] the number of a sealing key stands with a sealing key only, in 4 bytes', () => {
+    const [without, , numbered] = prekeyBundles as readonly Uint8Array[]
+    const extended = (bundle: Uint8Array, size: number) => {
+      const block = Uint8Array.of(0, 4 + size, 0, 1, 0, size, ...new Uint8Array(size))
+      return decodePrekeyBundle(Uint8Array.from([...bundle.slice(0, -66), ...block, ...new Uint8Array(64)]))
+    }
+    expect(decodePrekeyBundle(numbered as Uint8Array)).toMatchObject({
+      value: { value: { sealingKeyId: 0xffff_fffd } },
+    })
+    expect(extended(without as Uint8Array, 4)).toEqual(malformed('prekey bundle'))
+    const bare = prekeyBundles[1] as Uint8Array
+    expect(extended(bare, 4)).toMatchObject({ ok: true, value: { value: { sealingKeyId: 0 } } })
+    for (const size of [0, 3, 5]) expect(extended(bare, size)).toEqual(malformed('prekey bundle'))
   })
 
   test('[M12] an announcement has at most 64 entries', () => {

@@ -1,6 +1,8 @@
+import { ByteWriter } from '@miaou/core'
 import {
   type Content,
   contentBodySizeMax,
+  contentExtensionTags,
   contentTags,
   decodeContent,
   decodeDisconnect,
@@ -11,15 +13,19 @@ import {
   decodePeerResponse,
   decodeStatus,
   decodeTyping,
+  deviceRecordSizeMax,
   encodeContent,
   encodeEnvelope,
   encodePeerAnnouncement,
   encodePeerResponse,
   envelopeSizeMax,
   isName,
+  isNote,
   nextHopTag,
+  noteLengthMax,
   receiptIdsMax,
   responseBodySizeMax,
+  sealingKeySize,
   textSizeMax,
 } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
@@ -114,6 +120,13 @@ describe('envelopes', () => {
   })
 })
 
+/** A content with one extension, whatever is in it. */
+function extended(value: Content, tag: number, bytes: Uint8Array): Uint8Array {
+  const head = encodeContent(value).slice(0, -2)
+  const block = new ByteWriter(64).u16(tag).bytes16(bytes).finish()
+  return new ByteWriter(64).bytes(head).bytes16(block).finish()
+}
+
 describe('content', () => {
   test('[M16] a text of 32,768 bytes fits, one byte more does not', () => {
     const largest = encodeContent(text('a'.repeat(textSizeMax)))
@@ -154,6 +167,92 @@ describe('content', () => {
     const value = content({ type: 'unknown', tag: 200 })
     expect(decodeContent(unknown)).toEqual({ ok: true, value })
     expect(Object.values(contentTags)).not.toContain(200)
+  })
+
+  test('[M17] a receipt may ask for messages again', () => {
+    const receipt = content({ type: 'receipt', status: 'missing', messageIds: ids(1) })
+    const bytes = encodeContent(receipt)
+    expect(decodeContent(bytes)).toEqual({ ok: true, value: receipt })
+    // With a reason it is none: only a refusal has one.
+    expect(decodeContent(bytes.with(bodyAt + 1, 1)).ok).toBe(false)
+    expect(decodeContent(bytes.with(bodyAt, 5)).ok).toBe(false)
+  })
+
+  test('[M19] a content may name the one before it, by 16 bytes', () => {
+    const after = new Uint8Array(16).fill(9)
+    expect(decodeContent(encodeContent({ ...text('abc'), after }))).toEqual({
+      ok: true,
+      value: { ...text('abc'), after },
+    })
+    expect(() => encodeContent({ ...text('abc'), after: new Uint8Array(15) })).toThrow()
+    for (const size of [0, 15, 17]) {
+      expect(decodeContent(extended(text('abc'), contentExtensionTags.after, new Uint8Array(size)))).toEqual({
+        ok: false,
+        error: { type: 'malformed', what: 'content' },
+      })
+    }
+  })
+
+  test('[M20] cover of any size up to the largest body, whatever its bytes are', () => {
+    const cover = (size: number) => content({ type: 'cover', size })
+    for (const size of [0, 1, contentBodySizeMax]) {
+      expect(decodeContent(encodeContent(cover(size)))).toEqual({ ok: true, value: cover(size) })
+    }
+    expect(() => encodeContent(cover(contentBodySizeMax + 1))).toThrow()
+    expect(decodeContent(encodeContent(cover(5)).with(bodyAt + 2, 77))).toEqual({ ok: true, value: cover(5) })
+  })
+
+  test('[M18] a hello with every part, each as large as it gets, fits', () => {
+    const mark = { counter: Number.MAX_SAFE_INTEGER, nonce: new Uint8Array(16), signature: new Uint8Array(64) }
+    const value = content({
+      type: 'hello',
+      name: 'n'.repeat(64),
+      hintKey: new Uint8Array(32),
+      inviteToken: new Uint8Array(16),
+      accepted: true,
+      depositSecret: new Uint8Array(32),
+      locatorKey: new Uint8Array(32),
+      deviceRecord: new Uint8Array(deviceRecordSizeMax),
+      sealingKey: { id: 0xffff_ffff, key: new Uint8Array(sealingKeySize) },
+      note: '🐈'.repeat(noteLengthMax),
+      startMark: mark,
+      laterMark: mark,
+    })
+    const bytes = encodeContent({ ...value, after: new Uint8Array(16) })
+    expect(decodeContent(bytes)).toEqual({ ok: true, value: { ...value, after: new Uint8Array(16) } })
+  })
+
+  const hello = content({ type: 'hello', name: 'Zoé', hintKey: new Uint8Array(32), accepted: false })
+  const tags = contentExtensionTags
+
+  test.each([
+    ['depositSecret', tags.depositSecret, [31, 33]],
+    ['locatorKey', tags.locatorKey, [31, 33]],
+    ['deviceRecord', tags.deviceRecord, [0, deviceRecordSizeMax + 1]],
+    ['sealingKey', tags.sealingKey, [0, 4, sealingKeySize, sealingKeySize + 5]],
+    ['note', tags.note, [0, noteLengthMax + 1]],
+    ['startMark', tags.startMark, [0, 87, 88, 89]],
+    ['laterMark', tags.laterMark, [0, 87, 88, 89]],
+  ] as const)(
+    '[M18] a %s that breaks its rule makes the hello malformed, and says nothing in a text',
+    (_, tag, sizes) => {
+      // 88 zeros are no mark either: starts count from 1.
+      for (const size of sizes) {
+        const bytes = new Uint8Array(size)
+        expect(decodeContent(extended(hello, tag, bytes)), String(size)).toEqual({
+          ok: false,
+          error: { type: 'malformed', what: 'content hello' },
+        })
+        expect(decodeContent(extended(text('abc'), tag, bytes))).toEqual({ ok: true, value: text('abc') })
+      }
+    },
+  )
+
+  test('[M18] a note has 1 to 280 characters of well-formed text', () => {
+    expect(isNote('x'.repeat(noteLengthMax))).toBe(true)
+    for (const note of ['', 'x'.repeat(noteLengthMax + 1), 'a\ud800']) expect(isNote(note)).toBe(false)
+    expect(decodeContent(extended(hello, tags.note, Uint8Array.of(0xc0))).ok).toBe(false)
+    expect(() => encodeContent(content({ ...hello.body, note: '' } as Content['body']))).toThrow()
   })
 
   test('[M14] a body of 57,344 bytes fits, one byte more does not', () => {

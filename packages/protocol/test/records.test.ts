@@ -1,6 +1,8 @@
 import { ByteReader, bytesToHex, concatBytes, equalBytes } from '@miaou/core'
 import { signLabelled } from '@miaou/crypto'
 import {
+  boxEntryKind,
+  boxToEntry,
   contactServicesMax,
   contactWaysSizeMax,
   type DeviceRecord,
@@ -13,11 +15,14 @@ import {
   encodeContactWays,
   encodeOverlayClient,
   encodeWay,
+  entryToBox,
   formatCircuitAddress,
   isRecordFresh,
   isServiceFresh,
   isWay,
   isWayWithin,
+  mailboxIdOf,
+  mailboxOfService,
   nearestRelayScope,
   openDeviceRecord,
   readWay,
@@ -42,7 +47,7 @@ import {
 } from '@miaou/protocol'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createRecordSamples } from '../../../testkit/src/fuzz/record-samples.ts'
+import { createRecordSamples, sampleBox } from '../../../testkit/src/fuzz/record-samples.ts'
 import { sampleTime } from '../../../testkit/src/fuzz/samples.ts'
 import { libsodium } from './backends.ts'
 
@@ -277,6 +282,71 @@ describe('[W1] device records', () => {
   })
 })
 
+describe('[W1] mailboxes of a device record', () => {
+  const box = sampleBox(libsodium, 1, 'wss://mail.example.org')
+
+  test('a box comes back from its entry, at every form of URL', () => {
+    for (const url of ['wss://mail.example.org', 'ws://192.0.2.7:9999', 'ws://[2001:db8::7]:9999', 'ws://mail.lan:1']) {
+      const address = sampleBox(libsodium, 2, url)
+      const entry = boxToEntry(address)
+      expect(entry.kind).toBe(boxEntryKind)
+      expect(entryToBox(entry)).toEqual(address)
+    }
+    const longest = sampleBox(libsodium, 1, `wss://${'x'.repeat(122)}`)
+    expect(entryToBox(boxToEntry(longest))).toEqual(longest)
+  })
+
+  test('an entry of another kind, cut, longer, or with a way that is no socket is none', () => {
+    const { kind, bytes } = boxToEntry(box)
+    expect(entryToBox({ kind: kind + 1, bytes })).toBeUndefined()
+    for (let size = 0; size < bytes.length; size++)
+      expect(entryToBox({ kind, bytes: bytes.slice(0, size) })).toBe(undefined)
+    expect(entryToBox({ kind, bytes: concatBytes(bytes, Uint8Array.of(0)) })).toBeUndefined()
+    const to = concatBytes(box.box, box.mailbox.mailboxId)
+    expect(entryToBox({ kind, bytes: concatBytes(to, encodeWay(circuit('ws://192.0.2.1:9999'))) })).toBeUndefined()
+    expect(entryToBox({ kind, bytes: concatBytes(to, Uint8Array.of(99, 1, 0)) })).toBeUndefined()
+    const long = new TextEncoder().encode('x'.repeat(123))
+    expect(entryToBox({ kind, bytes: concatBytes(to, Uint8Array.of(3, 123), long) })).toBeUndefined()
+  })
+
+  test('mailboxes give room to the first way, and a record never grows too large', () => {
+    const mailboxes = [1, 2, 3, 4].map((n) => boxToEntry(sampleBox(libsodium, n, `wss://${'x'.repeat(120)}${n}`)))
+    const server = (n: number) => ({
+      publicKey: new Uint8Array(32).fill(n),
+      endpoint: { host: `2001:db8::${n}`, port: 9999 },
+    })
+    const overlayClient = { publicKey: new Uint8Array(32).fill(9), rendezvous: [server(1), server(2), server(3)] }
+    const ways = [1, 2].map((n) => circuit(`wss://${'x'.repeat(121)}${n}`, n))
+    const record = sign({ ways, mailboxes, overlayClient, bundleKey: new Uint8Array(32).fill(3) })
+    expect(record.length).toBeLessThanOrEqual(deviceRecordSizeMax)
+    const decoded = verifyDeviceRecord(libsodium, record, device.publicKey)
+    if (!decoded.ok) throw new Error('our own record')
+    expect(decoded.value.ways).toEqual(ways.slice(0, 1))
+    expect(decoded.value.mailboxes).toEqual(mailboxes.slice(0, decoded.value.mailboxes.length))
+    expect(decoded.value.mailboxes.length).toBeGreaterThan(0)
+    expect(decoded.value.mailboxes.length).toBeLessThan(4)
+    const few = [1, 2, 3, 4].map((n) => boxToEntry(sampleBox(libsodium, n, `wss://mail${n}.example.org`)))
+    expect(decodeDeviceRecord(sign({ ways, mailboxes: few }))).toMatchObject({ value: { value: { mailboxes: few } } })
+  })
+
+  test('the key of the own bundle: 32 bytes or malformed', () => {
+    const bundleKey = new Uint8Array(32).fill(3)
+    const verified = verifyDeviceRecord(libsodium, sign({ bundleKey }), device.publicKey)
+    expect(verified).toMatchObject({ ok: true, value: { bundleKey } })
+    expect(() => sign({ bundleKey: new Uint8Array(31) })).toThrow()
+    const body = signed.slice(0, -66)
+    for (const size of [0, 31, 33]) {
+      const bad = concatBytes(body, Uint8Array.of(0, 4 + size, 0, 2, 0, size), new Uint8Array(size))
+      expect(verifyDeviceRecord(libsodium, resigned('device-record', bad, device.secretKey), device.publicKey)).toEqual(
+        {
+          ok: false,
+          error: { type: 'malformed', what: 'device record' },
+        },
+      )
+    }
+  })
+})
+
 describe('[W5] sealed records', () => {
   const sealed = samples.sealedRecords[1] as Uint8Array
   const open = (bytes: Uint8Array, at = locator, key = device.publicKey) => {
@@ -399,6 +469,22 @@ describe('[W8] service records', () => {
     const expiresAtOffset = 2 + 1 + 32 + 8 + 8
     const longer = bytes.slice(0, -64).with(expiresAtOffset + 7, 0xff)
     expect(verifyServiceRecord(libsodium, resigned('service-record', longer, relay.secretKey)).ok).toBe(false)
+  })
+
+  test('one of a mailbox names its mailbox and is no relay; a kind that nobody knows is refused', () => {
+    const verified = verifyServiceRecord(libsodium, signedServiceRecords[2] as Uint8Array)
+    if (!verified.ok) throw new Error('the sample is signed')
+    const mailboxId = mailboxIdOf(relay.publicKey, (data) => libsodium.sha256(data))
+    const url = 'wss://mail.example.org'
+    expect(mailboxOfService(libsodium, verified.value, () => true)).toEqual({ url, mailboxId })
+    expect(mailboxOfService(libsodium, verified.value, () => false)).toBeUndefined()
+    expect(relayOfService(libsodium, verified.value, () => true)).toBeUndefined()
+    const ofRelay = verifyServiceRecord(libsodium, bytes)
+    expect(ofRelay.ok && mailboxOfService(libsodium, ofRelay.value, () => true)).toBeUndefined()
+    for (const kind of [0, 3]) {
+      const other = resigned('service-record', bytes.slice(0, -64).with(2, kind), relay.secretKey)
+      expect(verifyServiceRecord(libsodium, other)).toMatchObject({ error: { type: 'malformed' } })
+    }
   })
 
   test('are good until they expire', () => {

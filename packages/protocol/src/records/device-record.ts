@@ -64,7 +64,7 @@ export const deviceRecordTags = { overlayClient: 1, bundleKey: 2 } as const
 
 /**
  * A record signed by its device. Ways beyond the bounds are left out, the last ones first, and so are those that would
- * make it too large. `deviceSecretKey`: the 32-byte Ed25519 seed. Asserts what a caller of ours can get wrong.
+ * make it too large; mailboxes are left out, the last ones first, where the first way would not fit beside them. `deviceSecretKey`: the 32-byte Ed25519 seed. Asserts what a caller of ours can get wrong.
  */
 export function signDeviceRecord(
   crypto: Crypto,
@@ -72,26 +72,35 @@ export function signDeviceRecord(
   fields: Omit<DeviceRecord, 'deviceKey'>,
 ): Uint8Array {
   const { sequence, createdAt, overlayContact, overlayClient, bundleKey, mailboxes, services } = fields
+  assert((bundleKey?.length ?? 32) === 32, 'a key of the overlay has 32 bytes')
   const head = startStructure()
     .bytes(crypto.ed25519KeyPair(deviceSecretKey).publicKey)
     .u64(sequence)
     .u64(createdAt)
     .finish()
   const contact = overlayContact === undefined ? new Uint8Array(0) : encodeOverlayContact(overlayContact)
-  const tail = new ByteWriter(64).u8(contact.length).bytes(contact)
-  for (const entries of [mailboxes, services]) writeEntries(tail, entries)
   const extensions = [
     ...(overlayClient === undefined ? [] : [packClient(overlayClient)]),
     ...(bundleKey === undefined ? [] : [{ tag: deviceRecordTags.bundleKey, bytes: bundleKey }]),
   ]
   const extensionsSize = extensions.reduce((size, { bytes }) => size + 4 + bytes.length, 2)
   // Count of ways, extensions, signature.
-  const room = deviceRecordSizeMax - head.length - tail.size - 1 - extensionsSize - signatureSize
+  const roomBeside = (tail: Uint8Array): number =>
+    deviceRecordSizeMax - head.length - tail.length - 1 - extensionsSize - signatureSize
+  const [firstWay] = fields.ways
+  const firstSize = firstWay === undefined ? 0 : encodeWay(firstWay).length
+  let kept = mailboxes
+  let tail = encodeTail(contact, kept, services)
+  while (roomBeside(tail) < firstSize && kept.length > 0) {
+    kept = kept.slice(0, -1)
+    tail = encodeTail(contact, kept, services)
+  }
+  const room = roomBeside(tail)
   assert(room >= 0, 'a device record without ways fits')
   const ways = chooseWays(fields.ways, room)
   const writer = new ByteWriter(deviceRecordSizeMax).bytes(head).u8(ways.length)
   for (const way of ways) writer.bytes(way)
-  return finishSigned(crypto, label, writer.bytes(tail.finish()), deviceSecretKey, extensions)
+  return finishSigned(crypto, label, writer.bytes(tail), deviceSecretKey, extensions)
 }
 
 /** Takes a record apart without checking key or signature. Never throws. */
@@ -154,6 +163,16 @@ function chooseWays(ways: readonly string[], room: number): Uint8Array[] {
     chosen.push(bytes)
   }
   return chosen
+}
+
+function encodeTail(
+  contact: Uint8Array,
+  mailboxes: readonly RecordEntry[],
+  services: readonly RecordEntry[],
+): Uint8Array {
+  const tail = new ByteWriter(64).u8(contact.length).bytes(contact)
+  for (const entries of [mailboxes, services]) writeEntries(tail, entries)
+  return tail.finish()
 }
 
 function writeEntries(writer: ByteWriter, entries: readonly RecordEntry[]): void {
