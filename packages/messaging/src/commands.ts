@@ -1,11 +1,12 @@
 import type { AccountId, MessageId, PeerId, Result } from '@miaou/core'
 import { err, hexToBytes, keyToAccountId, ok, parseAccountId, parseMessageId, textToBytes } from '@miaou/core'
 import { safetyNumber } from '@miaou/crypto'
-import { isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
+import { inviteDepositSecret, isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
 import type { ChangedKeys } from './changed-keys.ts'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
 import { learnFromInvite } from './device-ways.ts'
+import type { Hellos } from './hellos.ts'
 import type { History } from './history.ts'
 import type { Inbox } from './inbox.ts'
 import type { CommandError, CommandResults, MessagingCommand } from './interface.ts'
@@ -27,6 +28,7 @@ export interface CommandParts {
   readonly inbox: Inbox
   readonly history: History
   readonly introductions: Introductions
+  readonly hellos: Hellos
   readonly settings: SettingsTable
   readonly journal: Journal
   readonly changedKeys: ChangedKeys
@@ -66,7 +68,7 @@ export class Commands {
       case 'contacts-list':
         return ok(contacts.shown().map(contactView))
       case 'contact-add-invite':
-        return this.#addInvite(command.invite, command.name)
+        return this.#addInvite(command.invite, command.name, command.note)
       case 'contact-add-peer':
         return this.#addPeer(command.peerId, command.name)
       case 'contact-accept':
@@ -165,11 +167,11 @@ export class Commands {
     return ok(this.#identity())
   }
 
-  #addInvite(text: string, name: string | undefined): CommandResult<ContactView> {
+  #addInvite(text: string, name: string | undefined, note: string | undefined): CommandResult<ContactView> {
     const { contacts, links } = this.#parts
     const invite = parseInvite(text, (bytes) => this.#context.crypto.sha256(bytes))
     if (!invite.ok) return invite
-    const { accountKey, deviceKey, addresses, locatorKey, token } = invite.value
+    const { accountKey, deviceKey, token } = invite.value
     const account = keyToAccountId(accountKey)
     const isAdmissible =
       this.#context.crypto.ed25519IsAdmissible(accountKey) && this.#context.crypto.ed25519IsAdmissible(deviceKey)
@@ -183,9 +185,12 @@ export class Commands {
     const device =
       contact.devices.find(({ key }) => key.every((byte, index) => byte === deviceKey[index])) ??
       contacts.addDevice(contact, deviceKey, 'claimed')
-    learnFromInvite(device, addresses, locatorKey)
+    const mayCount = contact.state !== 'contact' || contact.hintKey === undefined
+    const depositSecret = mayCount ? inviteDepositSecret(this.#context.crypto, token) : undefined
+    learnFromInvite(this.#context, device, invite.value, depositSecret)
     contacts.saveDevice(device)
-    if (contact.state !== 'contact' || contact.hintKey === undefined) contact.inviteToken = token
+    if (mayCount) contact.inviteToken = token
+    if (note !== undefined) this.#parts.hellos.setNote(contact, note)
     const link = links.get(device.peerId)
     if (link?.account === account && link.list) links.adopt(contact, link.list)
     this.#parts.introductions.befriend(contact)
@@ -273,6 +278,8 @@ export class Commands {
     for (const device of contact.devices) lanes.detach(device)
     this.#withdraw(contact)
     this.#parts.changedKeys.forget(contact)
+    this.#parts.hellos.forgetNote(contact)
+    inbox.removeAll(contact)
     history.removeAll(contact)
     contacts.remove(contact)
     outbox.recount()

@@ -1,14 +1,31 @@
 import { equalBytes } from '@miaou/core'
 import {
+  type AddressScope,
+  type BoxAddress,
   deviceRecordAddressesMax,
   deviceRecordCircuitsMax,
   deviceRecordUrlLengthMax,
+  entryToBox,
+  formatBoxAddress,
+  type Hello,
   isWay,
+  isWayWithin,
   recordEntriesMax,
+  verifyDeviceRecord,
 } from '@miaou/protocol'
 import type { Contacts } from './contacts.ts'
+import type { Context } from './context.ts'
 import type { MessagingInput } from './interface.ts'
 import type { Device } from './model.ts'
+
+/** What a device's record says, and with what came with it. */
+interface ToldWays {
+  readonly sequence: number
+  readonly addresses: readonly string[]
+  readonly mailboxes: readonly BoxAddress[]
+  readonly locatorKey?: Uint8Array | undefined
+  readonly bundleKey?: Uint8Array | undefined
+}
 
 /** Ways of one record kept: as many as it can hold. */
 export const deviceWaysMax: number = deviceRecordCircuitsMax + deviceRecordAddressesMax
@@ -20,12 +37,16 @@ export const deviceAddressesMax = 16
  * Takes in what a device said of how it is reached: its latest record wins, and a locator key counts whatever the record's
  * age, since only the device's own link tells one. True when something changed that others must hear of.
  */
-export function takeDeviceWays(contacts: Contacts, input: Extract<MessagingInput, { type: 'device-ways' }>): boolean {
+export function takeDeviceWays(
+  context: Context,
+  contacts: Contacts,
+  input: Extract<MessagingInput, { type: 'device-ways' }>,
+): boolean {
   let isNews = false
   // Two accounts may list one key: it speaks for itself in both.
   for (const device of contacts.devices()) {
     const isMeant = device.peerId === input.peerId && device.state !== 'revoked' && device.contact.state === 'contact'
-    if (isMeant && learn(contacts, device, input)) isNews = true
+    if (isMeant && learn(context, contacts, device, input)) isNews = true
   }
   return isNews
 }
@@ -35,16 +56,68 @@ export function addressesOf({ ways, addresses }: Device): readonly string[] {
   return [...new Set([...ways, ...addresses])].slice(0, deviceAddressesMax)
 }
 
-/** What an invite says of a device. */
-export function learnFromInvite(device: Device, addresses: readonly string[], locatorKey: Uint8Array): void {
-  device.addresses = [...new Set([...addresses, ...device.addresses])].slice(0, deviceWaysMax)
-  device.locatorKey = locatorKey
+/** What an invite says of a device; the caller saves it. `depositSecret`: of its token, where that one counts. */
+export function learnFromInvite(
+  context: Context,
+  device: Device,
+  invite: { readonly addresses: readonly string[]; readonly locatorKey: Uint8Array },
+  depositSecret: Uint8Array | undefined,
+): void {
+  device.addresses = [...new Set([...invite.addresses, ...device.addresses])].slice(0, deviceWaysMax)
+  device.locatorKey = invite.locatorKey
+  if (depositSecret) setDepositSecret(context, device, depositSecret)
+}
+
+/**
+ * What a device says of itself in a hello: how to leave messages for it. `nearest`: how near we are reached ourselves; a
+ * mailbox or way that is nearer would make us knock at our own doors, and its record then counts no further. True when
+ * something changed that others must hear of.
+ */
+export function learnFromHello(
+  context: Context,
+  contacts: Contacts,
+  device: Device,
+  hello: Hello,
+  nearest: AddressScope,
+): boolean {
+  const { depositSecret, sealingKey, locatorKey, deviceRecord } = hello
+  if (depositSecret) setDepositSecret(context, device, depositSecret)
+  if (sealingKey) device.sealingKey = { ...sealingKey, at: Math.round(context.now.wall) }
+  const record = deviceRecord && verifyDeviceRecord(context.crypto, deviceRecord, device.key)
+  if (record && !record.ok) context.drop(`hello-record-${record.error.type}`)
+  let isNews = false
+  if (record?.ok) {
+    const { sequence, ways, mailboxes: entries, bundleKey } = record.value
+    const isFor = (way: string): boolean => isWayWithin(way, nearest)
+    const boxes = entries.flatMap((entry) => entryToBox(entry) ?? [])
+    const addresses = ways.filter(isFor)
+    const mailboxes = boxes.filter(({ mailbox }) => isFor(mailbox.url))
+    const isWhole = addresses.length === ways.length && mailboxes.length === boxes.length
+    // What was left out may be told again by whoever is nearer to us, under the same number.
+    const { waysSequence } = device
+    isNews = learn(context, contacts, device, { sequence, addresses, mailboxes, bundleKey, locatorKey })
+    if (!isWhole) device.waysSequence = Math.min(device.waysSequence, Math.max(waysSequence, sequence - 1))
+  } else if (locatorKey && !(device.locatorKey && equalBytes(device.locatorKey, locatorKey))) {
+    device.locatorKey = locatorKey
+    isNews = true
+  }
+  contacts.saveDevice(device)
+  context.touch(device)
+  return isNews
+}
+
+/** Tokens are counted anew with each secret. */
+function setDepositSecret({ store }: Context, device: Device, secret: Uint8Array): void {
+  if (device.depositSecret && equalBytes(device.depositSecret, secret)) return
+  device.depositSecret = secret
+  store.run('DELETE FROM deposit_counters WHERE device = ?', [device.id])
 }
 
 function learn(
+  context: Context,
   contacts: Contacts,
   device: Device,
-  { sequence, addresses, locatorKey, mailboxes, bundleKey }: Extract<MessagingInput, { type: 'device-ways' }>,
+  { sequence, addresses, locatorKey, mailboxes, bundleKey }: ToldWays,
 ): boolean {
   const isNewKey =
     locatorKey !== undefined && (device.locatorKey === undefined || !equalBytes(locatorKey, device.locatorKey))
@@ -56,8 +129,11 @@ function learn(
     areNewWays = ways.join() !== device.ways.join()
     device.ways = ways
     device.waysSequence = sequence
-    device.mailboxes = mailboxes.slice(0, recordEntriesMax)
+    const boxes = mailboxes.slice(0, recordEntriesMax)
+    const areNewBoxes = boxes.map(formatBoxAddress).join() !== device.mailboxes.map(formatBoxAddress).join()
+    device.mailboxes = boxes
     device.bundleKey = bundleKey
+    if (areNewBoxes) context.touch(device)
   }
   if (isNewKey || isNewer) contacts.saveDevice(device)
   return isNewKey || areNewWays

@@ -1,7 +1,9 @@
 import { bytesToHex, equalBytes } from '@miaou/core'
-import { type ContentBody, encodeInvite, type Invite } from '@miaou/protocol'
+import { encodeInvite, type Hello, type Invite } from '@miaou/protocol'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
+import { learnFromHello } from './device-ways.ts'
+import type { Hellos } from './hellos.ts'
 import type { Journal } from './journal.ts'
 import type { Lanes } from './lanes.ts'
 import type { Contact, Device } from './model.ts'
@@ -13,7 +15,10 @@ export interface IntroductionParts {
   readonly lanes: Lanes
   readonly settings: SettingsTable
   readonly journal: Journal
+  readonly hellos: Hellos
   readonly onContactsChanged: () => void
+  /** An invite was made: who holds it may write to us through mailboxes. */
+  readonly onInvitesChanged: () => void
 }
 
 /** How two accounts become contacts: invites and hellos. */
@@ -38,10 +43,17 @@ export class Introductions {
   }
 
   /** True when the hello is taken; false when it must wait until the person here accepts. */
-  hello(device: Device, hello: Extract<ContentBody, { type: 'hello' }>): boolean {
+  hello(device: Device, hello: Hello): boolean {
     const { contact } = device
+    const { contacts, hellos, onContactsChanged } = this.#parts
+    // Also of who is none yet: an answer must be able to reach them.
+    const isNews = learnFromHello(this.#context, contacts, device, hello, hellos.nearest)
+    if (isNews && contact.state === 'contact') onContactsChanged()
     if (contact.state !== 'contact') {
-      if (!hello.inviteToken || !this.#redeem(hello.inviteToken)) return false
+      if (!hello.inviteToken || !this.#redeem(hello.inviteToken)) {
+        this.#request(contact, hello)
+        return false
+      }
       this.#parts.settings.write(inviteUsedName(contact), bytesToHex(hello.inviteToken))
       this.#learn(contact, hello)
       this.befriend(contact)
@@ -55,9 +67,27 @@ export class Introductions {
     return true
   }
 
+  /** Makes a request of a stranger: the caller saves it. False when there are as many as may be. */
+  takeRequest(contact: Contact): boolean {
+    if (this.#parts.contacts.count('request') >= this.#context.limits.requestsMax) {
+      this.#context.drop('too-many-requests')
+      return false
+    }
+    contact.state = 'request'
+    return true
+  }
+
+  /** Our record changed: contacts that are not linked must learn where to leave messages now. */
+  ownRecord(record: Uint8Array): void {
+    const { contacts, hellos, lanes } = this.#parts
+    if (!hellos.ownRecord(record)) return
+    for (const contact of contacts.shown()) if (contact.state === 'contact') lanes.oweHelloToAll(contact)
+  }
+
   /** A device's answer to our hello. */
   helloAnswered(device: Device, isAccepted: boolean): void {
     this.#parts.lanes.helloAnswered(device, isAccepted)
+    if (isAccepted) this.#parts.hellos.forgetNote(device.contact)
     if (!isAccepted || !device.contact.inviteToken) return
     device.contact.inviteToken = undefined
     this.#parts.contacts.save(device.contact)
@@ -76,6 +106,8 @@ export class Introductions {
       uses,
       Math.round(now.wall + limits.inviteLifetimeMs),
     ])
+    // Its tokens go to the boxes.
+    this.#parts.onInvitesChanged()
     const invite: Invite = {
       accountKey: identity.accountKey,
       deviceKey: identity.deviceKey.publicKey,
@@ -95,7 +127,17 @@ export class Introductions {
     store.run('UPDATE invites SET expires_at = ? WHERE expires_at > ?', [latest, latest])
   }
 
-  #learn(contact: Contact, hello: Extract<ContentBody, { type: 'hello' }>): boolean {
+  /** A hello with a note is a request of its own; the note of one that waits may be written anew. */
+  #request(contact: Contact, { note, name }: Hello): void {
+    if (note === undefined || contact.state === 'blocked') return
+    if (contact.state === 'stranger' ? !this.takeRequest(contact) : contact.note === note) return
+    contact.note = note
+    contact.name = name
+    this.#parts.contacts.save(contact)
+    this.#parts.journal.contactChanged(contact.id, contactView(contact))
+  }
+
+  #learn(contact: Contact, hello: Hello): boolean {
     const isKnown = contact.hintKey !== undefined && equalBytes(contact.hintKey, hello.hintKey)
     if (isKnown && contact.name === hello.name) return false
     contact.hintKey = hello.hintKey

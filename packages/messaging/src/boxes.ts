@@ -1,0 +1,522 @@
+import { bytesToHex, hexToBytes } from '@miaou/core'
+import type { BoxStock } from '@miaou/network'
+import {
+  type BoxAddress,
+  depositSecretSize,
+  depositToken,
+  encodePeerAnnouncement,
+  encodePrekeyDocument,
+  inviteDepositSecret,
+  prekeyAnnouncementSizeMax,
+  sealBundle,
+  tokenHash,
+} from '@miaou/protocol'
+import type { Contacts } from './contacts.ts'
+import type { Context } from './context.ts'
+import type { MessagingInput } from './interface.ts'
+import type { Device } from './model.ts'
+import type { Prekeys } from './prekeys.ts'
+import { bytesOf, maybeBytesOf, maybeNumberOf, numberOf } from './row.ts'
+import type { SettingsTable } from './settings.ts'
+
+export interface BoxParts {
+  readonly contacts: Contacts
+  readonly prekeys: Prekeys
+  readonly settings: SettingsTable
+}
+
+/** Whose tokens: a contact's device, or whoever holds an invite. */
+interface Holder {
+  readonly device: Device | undefined
+  readonly invite: Uint8Array | undefined
+  readonly secret: () => Uint8Array
+  /** Tokens that it has ahead of the highest used. */
+  readonly ahead: number
+  /** Numbers beyond which it gets none. */
+  readonly numbersMax: number
+}
+
+/** What is known of the tokens of one holder at one box. */
+interface Window {
+  readonly device: number | undefined
+  readonly invite: Uint8Array | undefined
+  /** Highest number given. */
+  top: number
+  count: number
+  /** Monotonic ms before which it is not extended for what came without a token. */
+  extendAt: number
+}
+
+interface OwnBox {
+  readonly id: Uint8Array
+  readonly name: string
+  address: BoxAddress
+  stock: BoxStock | undefined
+  /** Monotonic ms at which it was told. */
+  stockAt: number
+  readonly windows: Map<string, Window>
+  /** Rows of the table for this box. */
+  tokenCount: number
+  /** Hashes in the table of which the mailbox was not told. */
+  added: Uint8Array[]
+  /** Monotonic ms of the last supply. */
+  suppliedAt: number
+  /** Its stock must be looked at: at that time. */
+  lookAt: number
+  /** The last-resort bundle that it was given in this process. */
+  lastResort: string | undefined
+}
+
+// Boxes whose tokens are remembered although no mailbox is named for them now: who comes back finds its numbers again.
+const boxesMax = 8
+// Highest number of a token: what a u32 holds.
+const tokenNumberMax = 0xffff_ffff
+// Numbers passed over are given up that far behind the highest used: own choice, twice what may be on its way.
+const numbersBehind = 128
+// Of the tokens in a box, those of invites (own choice): a quarter.
+const inviteShare = 4
+// How many more a mailbox may have than we know of before all are replaced: own choice, some windows given up.
+const strayTokensMax = 512
+
+/**
+ * Our boxes at mailboxes: which delivery tokens and prekey bundles each must have, and what it lacks. Hashes of a contact
+ * are never told alone where it can be helped: they are mixed with those of all others, in random order.
+ */
+export class Boxes {
+  readonly #context: Context
+  readonly #parts: BoxParts
+  #boxes = new Map<string, OwnBox>()
+  #holdersAreStale = false
+  #holders: Map<string, Holder> | undefined
+  /** The last-resort document as last told to the network. */
+  #toldLastResort: string | undefined
+  #isLastResortDue = false
+
+  constructor(context: Context, parts: BoxParts) {
+    this.#context = context
+    this.#parts = parts
+  }
+
+  /** Forgets what a failed transaction undid; the boxes themselves stay, as the network named them. */
+  reset(): void {
+    for (const box of this.#boxes.values()) {
+      this.#loadWindows(box)
+      box.added = []
+      box.lookAt = this.#context.now.mono
+      box.suppliedAt = Number.NEGATIVE_INFINITY
+      box.lastResort = undefined
+    }
+    this.#holders = undefined
+    this.#toldLastResort = undefined
+  }
+
+  /** The boxes there are, whole list, best first. */
+  own(boxes: Extract<MessagingInput, { type: 'boxes' }>['boxes']): void {
+    const { mono } = this.#context.now
+    const known = this.#boxes
+    this.#boxes = new Map()
+    for (const { address, stock } of boxes) {
+      const name = bytesToHex(address.box)
+      const box = known.get(name) ?? this.#createBox(name, address)
+      const isNews = stock !== undefined && (box.stock === undefined || !isSameStock(stock, box.stock))
+      box.address = address
+      box.stock = stock
+      // A supply that is on its way is not in the stock yet.
+      if (isNews) box.stockAt = mono
+      if (isNews) box.lookAt = Math.max(mono, box.suppliedAt + this.#context.limits.supplyWaitMs)
+      this.#boxes.set(name, box)
+    }
+    this.#forgetOldBoxes()
+  }
+
+  /** Where messages for us can be left, best first. */
+  addresses(): readonly BoxAddress[] {
+    return [...this.#boxes.values()].map(({ address }) => address)
+  }
+
+  /** Somebody came, went or was blocked, or an invite was made: the boxes' tokens follow at the end of the batch. */
+  contactsChanged(): void {
+    this.#holdersAreStale = true
+  }
+
+  /** Rows of the table are gone, as somebody was blocked or removed: the mailboxes must forget those hashes. */
+  tokensRevoked(): void {
+    for (const row of this.#context.store.all('SELECT DISTINCT box FROM box_tokens')) {
+      this.#parts.settings.write(resetKey(bytesToHex(bytesOf(row, 'box'))), 'due')
+    }
+    for (const box of this.#boxes.values()) {
+      this.#parts.settings.write(resetKey(box.name), 'due')
+      this.#loadWindows(box)
+      // All there are go out with the reset.
+      box.added = []
+    }
+    this.#holdersAreStale = true
+  }
+
+  /** The documents' keys must not be used any more (`Prekeys.deleteOneTime`): the boxes get others. */
+  renewBundles(): void {
+    for (const { name } of this.#boxes.values()) this.#parts.settings.write(bundlesKey(name), '')
+    for (const box of this.#boxes.values()) box.lookAt = this.#context.now.mono
+  }
+
+  /** An envelope came that a token paid for, or none did: whose window goes on. */
+  paid(boxId: Uint8Array, hash: Uint8Array | undefined, sender: Device | undefined): void {
+    const box = this.#boxes.get(bytesToHex(boxId))
+    if (!box) return
+    if (hash === undefined) {
+      // A contact that has no token left, as it wrote more than we fetched in time.
+      const key = windowKey(sender?.id, undefined)
+      const ended = sender && box.windows.get(key)
+      if (!ended || this.#context.now.mono < ended.extendAt) return
+      ended.extendAt = this.#context.now.mono + this.#context.limits.supplyWaitMs
+      this.#extend(box, key, ended)
+      return
+    }
+    const { store } = this.#context
+    const row = store.get('SELECT device, invite, number FROM box_tokens WHERE box = ? AND hash = ?', [box.id, hash])
+    if (!row) return
+    const owner = maybeNumberOf(row, 'device')
+    if (owner !== undefined && sender && owner !== sender.id) this.#context.drop('token-of-another')
+    const key = windowKey(owner, maybeBytesOf(row, 'invite'))
+    const window = box.windows.get(key)
+    if (!window) return
+    const used = numberOf(row, 'number')
+    this.#refill(box, key, window, used)
+    this.#delete(box, window, 'number = ? OR number < ?', [used, used - numbersBehind])
+  }
+
+  /** Deletes tokens of what is no more, and asks for the bundles to be looked at: once an hour. */
+  maintain(): void {
+    this.#holdersAreStale = true
+    this.#isLastResortDue = true
+  }
+
+  /** Ends a batch: what the boxes lack goes out. */
+  flush(): void {
+    if (this.#holdersAreStale) {
+      this.#holdersAreStale = false
+      this.#holders = undefined
+      for (const box of this.#boxes.values()) this.#alignWindows(box)
+    }
+    for (const box of this.#boxes.values()) {
+      if (box.lookAt <= this.#context.now.mono) this.#look(box)
+      else if (box.added.length > 0 || this.#mustReset(box)) this.#supply(box, this.#mustReset(box))
+    }
+    if (this.#isLastResortDue || this.#toldLastResort !== undefined) this.#tellLastResort()
+  }
+
+  deadline(): number {
+    let deadline = Number.POSITIVE_INFINITY
+    for (const { lookAt, stock } of this.#boxes.values()) if (stock) deadline = Math.min(deadline, lookAt)
+    return deadline
+  }
+
+  #createBox(name: string, address: BoxAddress): OwnBox {
+    const box: OwnBox = {
+      id: address.box,
+      name,
+      address,
+      stock: undefined,
+      stockAt: Number.NEGATIVE_INFINITY,
+      windows: new Map(),
+      tokenCount: 0,
+      added: [],
+      suppliedAt: Number.NEGATIVE_INFINITY,
+      lookAt: Number.POSITIVE_INFINITY,
+      lastResort: undefined,
+    }
+    this.#loadWindows(box)
+    return box
+  }
+
+  #loadWindows(box: OwnBox): void {
+    box.windows.clear()
+    box.tokenCount = 0
+    const rows = this.#context.store.all(
+      'SELECT device, invite, max(number) AS top, count(*) AS count FROM box_tokens WHERE box = ? GROUP BY device, invite',
+      [box.id],
+    )
+    for (const row of rows) {
+      const [device, invite] = [maybeNumberOf(row, 'device'), maybeBytesOf(row, 'invite')]
+      const count = numberOf(row, 'count')
+      box.windows.set(windowKey(device, invite), { device, invite, top: numberOf(row, 'top'), count, extendAt: 0 })
+      box.tokenCount += count
+    }
+  }
+
+  #forgetOldBoxes(): void {
+    const { store } = this.#context
+    const rows = store.all('SELECT DISTINCT box FROM box_tokens')
+    if (rows.length <= boxesMax) return
+    for (const row of rows) {
+      const id = bytesOf(row, 'box')
+      if (!this.#boxes.has(bytesToHex(id))) store.run('DELETE FROM box_tokens WHERE box = ?', [id])
+    }
+  }
+
+  /** Compares what a mailbox has with what it should have. */
+  #look(box: OwnBox): void {
+    const { stock } = box
+    box.lookAt = Number.POSITIVE_INFINITY
+    if (!stock) return
+    const { settings } = this.#parts
+    const told = box.tokenCount - box.added.length
+    const isUpToDate = box.stockAt >= box.suppliedAt
+    if (isUpToDate && settings.read(resetKey(box.name)) === 'told') {
+      // It is done once the mailbox has no more than it was told; else the order to forget them was lost.
+      if (stock.tokens <= told) settings.remove(resetKey(box.name))
+      else settings.write(resetKey(box.name), 'due')
+    }
+    // Tokens that are neither there nor in envelopes that wait: the mailbox lost them, or they paid for what has expired.
+    const isLost = isUpToDate && stock.tokens + stock.waiting < told
+    if (isLost) {
+      this.#context.drop('box-tokens-lost')
+      for (const [key, window] of box.windows) this.#extend(box, key, window)
+    }
+    this.#alignWindows(box)
+    this.#supply(box, isLost || (isUpToDate && stock.tokens > told + strayTokensMax) || this.#mustReset(box))
+  }
+
+  /** A reset that was decided and not confirmed by a stock yet. */
+  #mustReset(box: OwnBox): boolean {
+    return this.#parts.settings.read(resetKey(box.name)) === 'due'
+  }
+
+  #supply(box: OwnBox, resetTokens: boolean): void {
+    const { stock } = box
+    if (!stock) return
+    const { prekeys, settings } = this.#parts
+    const { limits, now } = this.#context
+    const tokenHashes = resetTokens ? this.#allHashes(box) : box.added
+    const lockedBy = bytesToHex(settings.locatorKey())
+    const resetBundles = (settings.read(bundlesKey(box.name)) ?? lockedBy) !== lockedBy
+    const bundleCount = resetBundles ? 0 : stock.oneTimeBundles
+    const oneTimeBundles: Uint8Array[] = []
+    if (bundleCount < limits.boxBundlesMin && now.mono >= box.suppliedAt + limits.supplyWaitMs) {
+      while (bundleCount + oneTimeBundles.length < limits.boxBundlesMax) {
+        const bundle = prekeys.boxBundle()
+        if (!bundle) break
+        oneTimeBundles.push(this.#seal(bundle))
+      }
+    }
+    const lastResort = this.#lastResort()
+    const lastResortBundle =
+      !stock.hasLastResort || resetBundles || box.lastResort !== lastResort.version ? lastResort.bytes : undefined
+    if (!resetTokens && !resetBundles && !lastResortBundle && tokenHashes.length + oneTimeBundles.length === 0) return
+    if (resetTokens) settings.write(resetKey(box.name), 'told')
+    if (settings.read(bundlesKey(box.name)) !== lockedBy) settings.write(bundlesKey(box.name), lockedBy)
+    box.added = []
+    box.suppliedAt = now.mono
+    box.lastResort = lastResort.version
+    const supply = {
+      resetTokens,
+      tokenHashes: this.#shuffle(tokenHashes),
+      resetBundles,
+      oneTimeBundles,
+      lastResortBundle,
+    }
+    this.#context.output({ type: 'supply', box: box.id, supply })
+  }
+
+  /** Brings the windows in line with the holders there are. */
+  #alignWindows(box: OwnBox): void {
+    const holders = this.#knownHolders()
+    for (const [key, window] of box.windows) {
+      if (window.device === undefined || holders.has(key)) continue
+      // Who was blocked or removed must not be able to write on: the mailbox is told all others anew.
+      this.#delete(box, window, 'number >= 0', [])
+      box.windows.delete(key)
+      this.#parts.settings.write(resetKey(box.name), 'due')
+    }
+    for (const [key, { device, invite }] of holders) {
+      if (box.windows.has(key)) continue
+      const window: Window = { device: device?.id, invite, top: -1, count: 0, extendAt: 0 }
+      box.windows.set(key, window)
+      this.#refill(box, key, window, -1)
+      if (window.count === 0) box.windows.delete(key)
+    }
+  }
+
+  /** As many new tokens as a window has, behind its highest; the lowest of it go. */
+  #extend(box: OwnBox, key: string, window: Window): void {
+    this.#refill(box, key, window, window.top)
+    this.#delete(box, window, 'number < ?', [window.top - numbersBehind])
+  }
+
+  /** Gives tokens up to as many as may be ahead of `used`. */
+  #refill(box: OwnBox, key: string, window: Window, used: number): void {
+    const { store, crypto, limits } = this.#context
+    const holder = this.#knownHolders().get(key)
+    if (!holder) return
+    const target = Math.min(used + holder.ahead, holder.numbersMax)
+    if (target > window.top && box.tokenCount + target - window.top > limits.boxTokensMax) this.#trim(box)
+    while (window.top < target && box.tokenCount < limits.boxTokensMax) {
+      window.top += 1
+      const hash = tokenHash(crypto, depositToken(crypto, holder.secret(), box.id, window.top))
+      const { device = null, invite = null } = window
+      store.run('INSERT OR IGNORE INTO box_tokens (box, hash, device, invite, number) VALUES (?, ?, ?, ?, ?)', [
+        box.id,
+        hash,
+        device,
+        invite,
+        window.top,
+      ])
+      window.count += 1
+      box.tokenCount += 1
+      box.added.push(hash)
+    }
+  }
+
+  /** There are more contacts than when the windows were made: each gets as few as all can have. */
+  #trim(box: OwnBox): void {
+    for (const [key, window] of box.windows) {
+      const excess = window.count - (this.#knownHolders().get(key)?.ahead ?? 0)
+      if (excess <= 0) continue
+      window.top -= excess
+      this.#delete(box, window, 'number > ?', [window.top])
+      this.#parts.settings.write(resetKey(box.name), 'due')
+    }
+  }
+
+  #delete(box: OwnBox, window: Window, where: string, parameters: readonly number[]): void {
+    const { device, invite } = window
+    const [column, owner] = device === undefined ? ['invite', invite ?? null] : ['device', device]
+    const rows = this.#context.store.all(
+      `DELETE FROM box_tokens WHERE box = ? AND ${column} = ? AND (${where}) RETURNING hash`,
+      [box.id, owner, ...parameters],
+    )
+    window.count -= rows.length
+    box.tokenCount -= rows.length
+    if (box.added.length === 0) return
+    const gone = new Set(rows.map((row) => bytesToHex(bytesOf(row, 'hash'))))
+    box.added = box.added.filter((hash) => !gone.has(bytesToHex(hash)))
+  }
+
+  #allHashes(box: OwnBox): Uint8Array[] {
+    return this.#context.store
+      .all('SELECT hash FROM box_tokens WHERE box = ?', [box.id])
+      .map((row) => bytesOf(row, 'hash'))
+  }
+
+  /** By the key of their window: every device of a contact, and every open invite. */
+  #knownHolders(): Map<string, Holder> {
+    if (this.#holders) return this.#holders
+    const { store, crypto, limits, now } = this.#context
+    const { contacts } = this.#parts
+    const devices = [...contacts.devices()].filter(
+      ({ state, contact }) => state !== 'revoked' && contact.state === 'contact',
+    )
+    const invites = store.all('SELECT token, uses FROM invites WHERE expires_at > ?', [now.wall])
+    const perInviteMax = Math.floor(limits.boxTokensMax / inviteShare / Math.max(1, invites.length))
+    const perDeviceMax = Math.floor((limits.boxTokensMax * (1 - 1 / inviteShare)) / Math.max(1, devices.length))
+    const ahead = Math.max(1, Math.min(limits.tokensAhead, perDeviceMax))
+    const holders = new Map<string, Holder>()
+    for (const device of devices) {
+      const secret = (): Uint8Array => ownDepositSecret(this.#context, contacts, device)
+      holders.set(windowKey(device.id, undefined), {
+        device,
+        invite: undefined,
+        secret,
+        ahead,
+        numbersMax: tokenNumberMax,
+      })
+    }
+    for (const row of invites) {
+      const invite = bytesOf(row, 'token')
+      const secret = inviteDepositSecret(crypto, invite)
+      const numbersMax = numberOf(row, 'uses') * limits.tokensPerInviteUse - 1
+      const facts = { secret: () => secret, ahead: Math.min(limits.tokensAhead, perInviteMax), numbersMax }
+      holders.set(windowKey(undefined, invite), { device: undefined, invite, ...facts })
+    }
+    this.#holders = holders
+    return holders
+  }
+
+  /** Fisher and Yates: the order tells nothing of whose they are. */
+  #shuffle(hashes: readonly Uint8Array[]): Uint8Array[] {
+    const shuffled = [...hashes]
+    if (shuffled.length < 2) return shuffled
+    const bytes = this.#context.random.bytes(4 * shuffled.length)
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    for (let index = shuffled.length - 1; index > 0; index--) {
+      const other = view.getUint32(4 * index) % (index + 1)
+      const [a, b] = [shuffled[index], shuffled[other]]
+      if (a && b) {
+        shuffled[index] = b
+        shuffled[other] = a
+      }
+    }
+    return shuffled
+  }
+
+  /** A bundle, and all that one needs to check it, for whoever knows the locator key. */
+  #seal(bundle: Uint8Array): Uint8Array {
+    const { crypto, random, identity } = this.#context
+    const { accountKey, certificate, deviceKey } = identity
+    const { settings } = this.#parts
+    const announcement = encodePeerAnnouncement({
+      accountKey,
+      deviceList: identity.deviceList,
+      name: settings.selfName(),
+    })
+    const document = encodePrekeyDocument({
+      bundle,
+      certificate,
+      // An account with a long list tells it on the first link, or in its own first message.
+      announcement: announcement.length <= prekeyAnnouncementSizeMax ? announcement : new Uint8Array(0),
+    })
+    return sealBundle(crypto, random, settings.locatorKey(), deviceKey.publicKey, document)
+  }
+
+  #tellLastResort(): void {
+    this.#isLastResortDue = false
+    const { version, bytes } = this.#lastResort()
+    if (this.#toldLastResort === version) return
+    this.#toldLastResort = version
+    this.#context.output({ type: 'last-resort', bytes })
+  }
+
+  /** The same bytes as long as its keys are the same: where the overlay has them follows from what they are. */
+  #lastResort(): { readonly version: string; readonly bytes: Uint8Array } {
+    const { settings, prekeys } = this.#parts
+    const version = `${prekeys.lastResortVersion()} ${bytesToHex(settings.locatorKey())}`
+    const stored = settings.read('lastResort') === version ? settings.read('lastResortDocument') : undefined
+    const known = stored === undefined ? undefined : hexToBytes(stored)
+    if (known) return { version, bytes: known }
+    const bytes = this.#seal(prekeys.lastResort())
+    settings.write('lastResort', version)
+    settings.write('lastResortDocument', bytesToHex(bytes))
+    return { version, bytes }
+  }
+}
+
+/** What a contact's device makes its tokens for our boxes from: made when it is first needed. */
+export function ownDepositSecret({ random }: Context, contacts: Contacts, device: Device): Uint8Array {
+  if (device.ownDepositSecret) return device.ownDepositSecret
+  device.ownDepositSecret = random.bytes(depositSecretSize)
+  contacts.saveDevice(device)
+  return device.ownDepositSecret
+}
+
+function windowKey(device: number | undefined, invite: Uint8Array | undefined): string {
+  return device === undefined ? `invite ${invite ? bytesToHex(invite) : ''}` : `device ${device}`
+}
+
+/** The setting that says whether a mailbox must forget tokens: `due`, or `told` and not seen to be done. */
+function resetKey(box: string): string {
+  return `boxReset ${box}`
+}
+
+/** The setting that says by which locator key the bundles at a box are sealed. */
+function bundlesKey(box: string): string {
+  return `boxBundles ${box}`
+}
+
+function isSameStock(a: BoxStock, b: BoxStock): boolean {
+  return (
+    a.tokens === b.tokens &&
+    a.oneTimeBundles === b.oneTimeBundles &&
+    a.hasLastResort === b.hasLastResort &&
+    a.waiting === b.waiting
+  )
+}
