@@ -58,8 +58,9 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
     this.#state = state
     this.#mailbox = { url: mailbox.url, mailboxId: Uint8Array.from(mailbox.mailboxId) }
     this.#pseudonym = pseudonymFor(this.#mailbox.mailboxId)
-    this.box = boxIdOf(peerIdToKey(this.#pseudonym.peerId), (bytes) => crypto.sha256(bytes))
-    this.#window = new EnvelopeWindow(limits)
+    const sha256 = (bytes: Uint8Array): Uint8Array => crypto.sha256(bytes)
+    this.box = boxIdOf(peerIdToKey(this.#pseudonym.peerId), sha256)
+    this.#window = new EnvelopeWindow(limits, sha256)
   }
 
   get isRegistered(): boolean {
@@ -291,6 +292,7 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
   /** The link is gone, and what was known of the box with it. */
   #drop(): void {
     this.#link = undefined
+    this.#window.restart()
     this.#isRegistered = false
     this.#stock = undefined
     if (this.#supplies.length + this.#suppliesAsked > 0) this.#state.count('supplies-dropped')
@@ -304,7 +306,6 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
   #register(now: Now, link: MailboxLink<OwnRequest>): void {
     const start = this.#start
     if (start === undefined) return
-    this.#window.restart()
     link.ask(now, 'register', (request) => ({ type: 'register', request, start }))
   }
 

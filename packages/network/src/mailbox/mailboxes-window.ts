@@ -15,17 +15,20 @@ interface Handed {
  */
 export class EnvelopeWindow {
   readonly #limits: MailboxesLimits
-  #handed = new Map<number, Handed>()
-  #earlier = new Map<number, Handed>()
+  readonly #handed = new Map<number, Handed>()
+  readonly #sha256: (bytes: Uint8Array) => Uint8Array
+  // Digests of what earlier links handed on and nobody acknowledged, by id.
+  readonly #earlier = new Map<number, Uint8Array>()
   // Ids of this link, so that none comes twice; those under the floor are not looked at any more.
-  #seen = new Set<number>()
+  readonly #seen = new Set<number>()
   #floor = -1
   #bytes = 0
   #toAcknowledge: number[] = []
   #bytesToAcknowledge = 0
 
-  constructor(limits: MailboxesLimits) {
+  constructor(limits: MailboxesLimits, sha256: (bytes: Uint8Array) => Uint8Array) {
     this.#limits = limits
+    this.#sha256 = sha256
   }
 
   /** Envelopes that were handed on and that nobody has acknowledged. */
@@ -44,11 +47,15 @@ export class EnvelopeWindow {
     return this.#toAcknowledge.length * 2 >= envelopesMax || this.#bytesToAcknowledge * 2 >= envelopeBytesMax
   }
 
-  /** A new link: what is not acknowledged comes again on it. */
+  /** The link is gone: what is not acknowledged comes again on the next one. */
   restart(): void {
-    this.#earlier = this.#handed
-    this.#handed = new Map()
-    this.#seen = new Set()
+    for (const [id, { bytes }] of this.#handed) this.#earlier.set(id, this.#sha256(bytes))
+    for (const id of this.#earlier.keys()) {
+      if (this.#earlier.size <= 2 * this.#limits.envelopesMax) break
+      this.#earlier.delete(id)
+    }
+    this.#handed.clear()
+    this.#seen.clear()
     this.#floor = -1
     this.#bytes = 0
     this.#toAcknowledge = []
@@ -71,8 +78,8 @@ export class EnvelopeWindow {
       }
     }
     const earlier = this.#earlier.get(id)
-    const isSwapped = earlier !== undefined && !equalBytes(earlier.bytes, bytes)
-    this.#handed.set(id, { bytes, isAmbiguous: isSwapped || earlier?.isAmbiguous === true })
+    const isSwapped = earlier !== undefined && !equalBytes(earlier, this.#sha256(bytes))
+    this.#handed.set(id, { bytes, isAmbiguous: isSwapped })
     this.#bytes += bytes.length
     return isSwapped ? 'swapped' : 'ok'
   }
