@@ -7,6 +7,8 @@ export {
   untilPeers,
   untilSeen,
 } from './contracts/discovery.ts'
+export type { QueueHarness } from './contracts/message-queue.ts'
+export { describeMessageQueueContract, messageQueueFaults } from './contracts/message-queue.ts'
 export { freshPipe, RecordingHost, startRecorded } from './contracts/recording-host.ts'
 export type { StoreContractOptions, StoreHarness } from './contracts/store.ts'
 export { describeStoreContract } from './contracts/store.ts'
@@ -14,6 +16,7 @@ export type { SignalledTransportPair, TransportPair, TransportTraits } from './c
 export { describeSignalledTransportContract, describeTransportContract } from './contracts/transport.ts'
 export type { DiskFullReport } from './disk-full.ts'
 export { MemoryDiscovery, MemoryLan } from './memory-discovery.ts'
+export { MemoryMessageQueue } from './memory-message-queue.ts'
 export type { MemoryHubOptions, MemoryTransportOptions } from './memory-transport.ts'
 export {
   defaultMemoryHubOptions,

@@ -50,6 +50,7 @@ export class MemoryMessageQueue implements MessageQueue {
   #boxes = new Map<string, Box>()
   #clock: number | undefined
   #failures: QueueFailure[] = []
+  #isClosed = false
 
   constructor(limits: Partial<QueueLimits> = {}) {
     this.#limits = { ...defaultQueueLimits, ...limits }
@@ -61,12 +62,21 @@ export class MemoryMessageQueue implements MessageQueue {
 
   /** The same at once, for virtual time. */
   applyNow(operations: readonly QueueOperation[]): readonly QueueResult[] | QueueFailure {
+    if (this.#isClosed) return { type: 'failed', kind: 'failed', detail: 'it is closed' }
     return this.#failures.shift() ?? operations.map((operation) => this.#one(operation))
   }
 
   /** The next `count` groups fail, and nothing of them happens. */
   failNext(kind: QueueFailure['kind'], count = 1): void {
     for (let at = 0; at < count; at++) this.#failures.push({ type: 'failed', kind, detail: 'planted' })
+  }
+
+  /** What is kept, open again after a crash or a `close`. */
+  reopened(): MemoryMessageQueue {
+    const again = new MemoryMessageQueue(this.#limits)
+    again.#boxes = this.#boxes
+    again.#clock = this.#clock
+    return again
   }
 
   /** The disk of the mailbox is lost. */
@@ -83,7 +93,12 @@ export class MemoryMessageQueue implements MessageQueue {
     return { boxes: this.#boxes.size, envelopes, bytes }
   }
 
+  get isGone(): boolean {
+    return this.#isClosed
+  }
+
   close(): Promise<void> {
+    this.#isClosed = true
     return Promise.resolve()
   }
 

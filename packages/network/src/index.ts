@@ -56,6 +56,10 @@ export type {
   StartMark,
   TokenStatus,
 } from './mailbox/interface.ts'
+export type { MailboxServiceOptions, MailboxServiceView } from './mailbox/mailbox-service.ts'
+export { MailboxService } from './mailbox/mailbox-service.ts'
+export type { MailboxServiceLimits } from './mailbox/mailbox-service-limits.ts'
+export { defaultMailboxServiceLimits } from './mailbox/mailbox-service-limits.ts'
 export type { QueueLimits, QueueTotals } from './mailbox/mailbox-service-queue.ts'
 export { defaultQueueLimits, nextQueueClock, queueDeadline } from './mailbox/mailbox-service-queue.ts'
 export type { MailboxesOptions } from './mailbox/mailboxes.ts'

@@ -80,6 +80,11 @@ export class SqliteMessageQueue implements MessageQueue {
     return new Promise((resolve) => this.#waiting.set(call, resolve))
   }
 
+  /** Its thread ended, or it was closed. */
+  get isGone(): boolean {
+    return this.#gone !== undefined
+  }
+
   totals(): QueueTotals {
     return this.#totals
   }

@@ -36,8 +36,8 @@ export function createPseudonyms(
   return (relayId) => pseudonym(crypto, secret, concatBytes(pseudonymLabel, relayId))
 }
 
-/** The certificate has no date of its own: when a home was made is nobody's business. */
-function pseudonym(crypto: Crypto, secret: Uint8Array, info: Uint8Array): LinkIdentity {
+/** From 32 secret bytes. The certificate has no date of its own: when a home was made is nobody's business. */
+export function pseudonym(crypto: Crypto, secret: Uint8Array, info: Uint8Array): LinkIdentity {
   const seeds = crypto.hkdfSha256(secret, none, info, 64)
   const device = crypto.ed25519KeyPair(seeds.subarray(0, 32))
   const linkKey = crypto.x25519KeyPair(seeds.slice(32))

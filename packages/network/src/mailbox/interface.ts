@@ -227,5 +227,7 @@ export interface MessageQueue {
   apply(operations: readonly QueueOperation[]): Promise<readonly QueueResult[] | QueueFailure>
   /** As of the last answer. */
   totals(): QueueTotals
+  /** Closed, or broken for good: every further group fails. */
+  readonly isGone: boolean
   close(): Promise<void>
 }

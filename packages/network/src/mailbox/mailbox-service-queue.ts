@@ -1,3 +1,5 @@
+import { sealedBundleSizeMax } from '@miaou/protocol'
+
 /** What a queue keeps for the boxes of a mailbox, and for how long. spec/mailbox.md lists them. */
 export interface QueueLimits {
   readonly boxesMax: number
@@ -54,8 +56,7 @@ export const defaultQueueLimits: QueueLimits = {
   tokenCost: 64,
   // Own choice: twice what an owner keeps there.
   oneTimeBundlesMax: 64,
-  // Own choice: four times a bundle.
-  bundleBytesMax: 16_384,
+  bundleBytesMax: sealedBundleSizeMax,
   // Own choice: four times the bundles that can wait.
   givenMax: 256,
   // DECISIONS, "Messaging".
