@@ -6,6 +6,7 @@ import { ChangedKeys } from './changed-keys.ts'
 import { Commands } from './commands.ts'
 import { Contacts, contactView } from './contacts.ts'
 import { Context, type MessagingIdentity } from './context.ts'
+import { Cover } from './cover.ts'
 import { SqlDeliveryQueue } from './delivery-queue.ts'
 import { DepositTokens } from './deposit-tokens.ts'
 import { addressesOf, takeDeviceWays } from './device-ways.ts'
@@ -71,6 +72,7 @@ export class Messaging {
   readonly #receipts: Receipts
   readonly #links: Links
   readonly #starts: Starts
+  readonly #cover: Cover
   readonly #introductions: Introductions
   readonly #inbox: Inbox
   readonly #boxes: Boxes
@@ -106,7 +108,7 @@ export class Messaging {
     const hellos = new Hellos(context, { contacts, settings, prekeys, starts: () => this.#starts })
     const packing = new Packing(context, {
       sessions,
-      hello: (device) => hellos.bodyFor(device),
+      hello: (device) => hellos.body(device),
       announcement: (device) => this.#links.announcementFor(device),
     })
     const parcels = new Parcels(context, {
@@ -124,6 +126,12 @@ export class Messaging {
     const lanes = new Lanes(context, { contacts, sessions, outbox, parcels, holdings, hellos })
     const receipts = new Receipts(context, sessions, settings, owed)
     const boxes = new Boxes(context, { contacts, prekeys, settings })
+    this.#cover = new Cover(context, {
+      contacts,
+      settings,
+      canSpare: (device) => device.mailboxes.every(({ box }) => tokens.left(device, box) * 2 > tokens.windowOf(device)),
+      leave: (device, body) => parcels.leave(device, body),
+    })
     const onContactsChanged = (): void => {
       this.#isChanged = true
     }
@@ -281,6 +289,7 @@ export class Messaging {
       this.#outbox.deadline(),
       this.#inbox.deadline(),
       this.#boxes.deadline(),
+      this.#cover.deadline(),
       this.#maintenanceAt,
     )
   }
@@ -308,6 +317,7 @@ export class Messaging {
     this.#contacts.load()
     this.#journal.load()
     this.#starts.load()
+    this.#cover.load()
     this.#outbox.load()
     this.#parcels.load()
     this.#inbox.load()
@@ -329,6 +339,7 @@ export class Messaging {
     this.#outbox.expire()
     this.#lanes.wake()
     this.#parcels.wake()
+    this.#cover.wake()
   }
 
   #frame(input: Extract<MessagingInput, { type: 'frame' }>): void {

@@ -102,7 +102,7 @@ describe('a changed session key', () => {
     unwrap(town.ask<'contact-verify'>(alice, { type: 'contact-verify', account: bob.account, verified: true }))
     town.unlink(alice, bob)
     const waiting = sendText(town, alice, bob, 'while away')
-    expect(waiting).toMatchObject({ state: 'queued', reason: 'recipient-offline' })
+    expect(waiting).toMatchObject({ state: 'queued', reason: 'no-mailbox' })
     const fresh = replace(town, bob, withSessionKey(bob.party, 'new session key'))
     const since = town.sent.length
     town.link(alice, fresh)

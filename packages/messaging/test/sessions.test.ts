@@ -229,15 +229,16 @@ describe('sessions', () => {
     town.link(alice, bob)
     town.pass(60_000)
     const sessions = count(alice, 'sessions')
-    const drops = dropsOf(alice)['session-replayed'] ?? 0
     let queries = 0
     for (let turn = 0; turn < 5; turn++) {
+      // Bytes seen are known for a while; the start of a session for as long as its keys live.
+      if (turn === 1) alice.store.transaction(() => alice.store.run('DELETE FROM seen_messages'))
       const payload = first?.payload ?? new Uint8Array()
       const outputs = alice.batch({ type: 'frame', peerId: bob.peerId, frameType: frameTypes.directMessage, payload })
       queries += sentTypes(outputs).filter((type) => type === frameTypes.peerQuery).length
     }
     expect(queries).toBe(0)
     expect(count(alice, 'sessions')).toBe(sessions)
-    expect(dropsOf(alice)['session-replayed']).toBe(drops + 5)
+    expect(dropsOf(alice)).toMatchObject({ repeated: 1, 'session-replayed': 4 })
   })
 })
