@@ -1,5 +1,7 @@
 import { assert, type Now, peerIdToKey } from '@miaou/core'
 import {
+  type AddressScope,
+  type CircuitData,
   decodeCircuitData,
   decodeRelayMessage,
   encodeCircuitData,
@@ -15,7 +17,7 @@ import type { CloseReason } from '../src/interface.ts'
 import { Link, type LinkOutput } from '../src/link.ts'
 import type { LinkIdentity } from '../src/link-handshake.ts'
 import { defaultLinkLimits } from '../src/link-limits.ts'
-import type { PipeId } from '../src/ports.ts'
+import type { PipeId, TransportEvent } from '../src/ports.ts'
 import { crypto, SeededRandom, testIdentity, testPseudonym } from './identities.ts'
 
 /** One client of a relay, driven by hand. */
@@ -31,6 +33,8 @@ export class TestClient {
   /** Whether what the relay writes is read at once. */
   isReading = true
   readonly unread: Uint8Array[] = []
+  /** Takes every chunk beside its size being noted. */
+  onChunk: ((chunk: CircuitData) => void) | undefined
   readonly #town: TestRelay
   readonly #link: Link
   #lastRequest = 0
@@ -95,6 +99,19 @@ export class TestClient {
     return answer
   }
 
+  /** Asks for a service; undefined while it is being dialled. */
+  askService(url: string): { readonly request: number; readonly answer: () => RelayMessage | undefined } {
+    this.#lastRequest += 1
+    const request = this.#lastRequest
+    this.say({ type: 'open-service', request, url })
+    return { request, answer: () => this.said.find((each) => 'request' in each && each.request === request) }
+  }
+
+  /** One chunk, the last of its message or not. */
+  chunk(circuit: number, bytes: Uint8Array, isLast: boolean): void {
+    this.frame(frameTypes.circuitData, encodeCircuitData({ circuit, isLast, bytes }))
+  }
+
   data(circuit: number, size: number, fill = 7): void {
     const encoded = encodeCircuitData({ circuit, isLast: true, bytes: new Uint8Array(size).fill(fill) })
     this.frame(frameTypes.circuitData, encoded)
@@ -140,6 +157,7 @@ export class TestClient {
       assert(decoded.ok, 'the relay passes on what is well formed')
       const { circuit, bytes } = decoded.value
       this.received.set(circuit, [...(this.received.get(circuit) ?? []), bytes.length])
+      this.onChunk?.(decoded.value)
       this.#town.onData?.(this, circuit, bytes.length)
       return
     }
@@ -149,10 +167,55 @@ export class TestClient {
   }
 }
 
+/** A service that the relay dialled, driven by hand. */
+export class TestService {
+  readonly pipe: PipeId
+  readonly url: string
+  readonly nearest: AddressScope
+  readonly received: Uint8Array[] = []
+  /** The relay has closed it. */
+  isClosed = false
+  isReading = true
+  readonly #town: TestRelay
+
+  constructor(town: TestRelay, { pipe, url, nearest }: Extract<RelayServiceOutput, { type: 'service-dial' }>) {
+    this.#town = town
+    this.pipe = pipe
+    this.url = url
+    this.nearest = nearest
+  }
+
+  answer(): void {
+    const opened = { transport: 'websocket', direction: 'out', channels: 1, padded: true } as const
+    this.#event({ type: 'opened', pipe: this.pipe, remoteAddress: this.url, ...opened })
+  }
+
+  say(bytes: Uint8Array): void {
+    this.#event({ type: 'message', pipe: this.pipe, channel: 0, bytes })
+  }
+
+  close(isOrderly: boolean): void {
+    const error = { type: 'broken', detail: 'reset' } as const
+    this.#event({ type: 'closed', pipe: this.pipe, ...(isOrderly ? {} : { error }) })
+  }
+
+  read(): void {
+    this.#town.input({ type: 'drained', pipe: this.pipe })
+  }
+
+  #event(event: TransportEvent): void {
+    this.#town.input({ type: 'transport', event })
+  }
+}
+
 /** A relay in virtual time, with clients whose pipes take no time. */
 export class TestRelay {
   readonly service: RelayService
   readonly clients = new Map<PipeId, TestClient>()
+  /** Those that were dialled, first to last. */
+  readonly services: TestService[] = []
+  /** How a dial of a service ends; by default it opens at once. */
+  onDial: (service: TestService) => void = (service) => service.answer()
   onData: ((client: TestClient, circuit: number, size: number) => void) | undefined
   #mono = 0
   #lastPipe = 0
@@ -161,7 +224,8 @@ export class TestRelay {
 
   constructor(limits: Partial<RelayLimits> = {}, options: Partial<RelayServiceOptions> = {}) {
     const identity = testPseudonym(0)
-    this.service = new RelayService({ crypto, random: new SeededRandom(1), identity, limits, ...options })
+    const services = { nextPipe: () => this.#takePipe() }
+    this.service = new RelayService({ crypto, random: new SeededRandom(1), identity, limits, services, ...options })
   }
 
   get now(): Now {
@@ -175,8 +239,7 @@ export class TestRelay {
 
   /** Opens a pipe that says nothing. */
   open(remoteAddress = 'ws://127.0.0.1:1'): PipeId {
-    this.#lastPipe += 1
-    const pipe = this.#lastPipe as PipeId
+    const pipe = this.#takePipe()
     this.input({
       type: 'transport',
       event: {
@@ -194,8 +257,7 @@ export class TestRelay {
 
   /** A client with pseudonym number `seed`, its handshake done where the relay lets it. */
   connect(seed: number, remoteAddress?: string, identity: LinkIdentity = testPseudonym(seed)): TestClient {
-    this.#lastPipe += 1
-    const pipe = this.#lastPipe as PipeId
+    const pipe = this.#takePipe()
     const client = new TestClient(this, pipe, identity)
     this.clients.set(pipe, client)
     const address = remoteAddress ?? `ws://203.0.${seed >> 8}.${seed & 0xff || 1}:4000`
@@ -233,6 +295,20 @@ export class TestRelay {
     return { out: answer.circuit, in: incoming?.circuit ?? 0 }
   }
 
+  /** A way from a client to a service, open. */
+  way(client: TestClient, url = 'wss://mail.example.org'): { readonly service: TestService; readonly circuit: number } {
+    const { answer } = client.askService(url)
+    const opened = answer()
+    const service = this.services.at(-1)
+    assert(opened?.type === 'opened' && service !== undefined, `the way opens, not ${JSON.stringify(opened)}`)
+    return { service, circuit: opened.circuit }
+  }
+
+  #takePipe(): PipeId {
+    this.#lastPipe += 1
+    return this.#lastPipe as PipeId
+  }
+
   input(input: RelayServiceInput): void {
     this.#queue.push(input)
     if (this.#isBusy) return
@@ -256,6 +332,17 @@ export class TestRelay {
   }
 
   #perform(output: RelayServiceOutput): void {
+    if (output.type === 'service-dial') {
+      const service = new TestService(this, output)
+      this.services.push(service)
+      this.onDial(service)
+      return
+    }
+    const service = this.services.find(({ pipe }) => pipe === output.pipe)
+    if (service !== undefined) {
+      this.#performAt(service, output)
+      return
+    }
     const client = this.clients.get(output.pipe)
     if (client === undefined) return
     if (output.type === 'close') {
@@ -270,6 +357,16 @@ export class TestRelay {
     }
     client.receive(output.bytes)
     this.#queue.push({ type: 'drained', pipe: output.pipe })
+  }
+
+  #performAt(service: TestService, output: Extract<RelayServiceOutput, { type: 'write' | 'close' }>): void {
+    if (output.type === 'close') {
+      service.isClosed = true
+      this.#queue.push({ type: 'transport', event: { type: 'closed', pipe: service.pipe } })
+      return
+    }
+    service.received.push(output.bytes)
+    if (service.isReading) this.#queue.push({ type: 'drained', pipe: service.pipe })
   }
 }
 
