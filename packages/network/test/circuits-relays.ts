@@ -6,7 +6,8 @@ import { RelayDouble } from './relay-double.ts'
 export function addService(world: World, seed: number, options: Partial<RelayServiceOptions> = {}): WorldRelay {
   const identity = testPseudonym(seed)
   const random = new SeededRandom(seed)
-  return world.addRelay(identity, new RelayService({ crypto, random, identity, ...options }))
+  const services = { nextPipe: () => world.takePipe() }
+  return world.addRelay(identity, new RelayService({ crypto, random, identity, services, ...options }))
 }
 
 export function addDouble(world: World, seed: number): { readonly relay: WorldRelay; readonly double: RelayDouble } {

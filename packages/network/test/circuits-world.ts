@@ -42,6 +42,22 @@ interface WorldPipe {
   downAt: number
 }
 
+/** Where relays find services: what comes there is taken, and what is to be said handed out. */
+export interface WorldMailbox {
+  readonly url: string
+  isDown: boolean
+  /** Pipes that are open, by their number at the relay. */
+  readonly pipes: Map<PipeId, WorldMailboxPipe>
+  onOpen: (pipe: WorldMailboxPipe) => void
+}
+
+export interface WorldMailboxPipe {
+  readonly relay: WorldRelay
+  readonly pipe: PipeId
+  onMessage: (bytes: Uint8Array) => void
+  onClosed: () => void
+}
+
 export interface Received {
   readonly pipe: PipeId
   readonly bytes: Uint8Array
@@ -94,6 +110,7 @@ export class World {
   readonly peers: WorldPeer[] = []
   readonly relays: WorldRelay[] = []
   readonly pipes: WorldPipe[] = []
+  readonly mailboxes: WorldMailbox[] = []
   readonly #queue: { readonly at: number; readonly order: number; readonly run: () => void }[] = []
   #order = 0
   #nextPipe = 1
@@ -139,6 +156,30 @@ export class World {
     const relay = { address: { url, relayId }, engine, isSilent: false, isDown: false, dials: 0 }
     this.relays.push(relay)
     return relay
+  }
+
+  addMailbox(url: string): WorldMailbox {
+    const mailbox: WorldMailbox = { url, isDown: false, pipes: new Map(), onOpen: () => undefined }
+    this.mailboxes.push(mailbox)
+    return mailbox
+  }
+
+  dialService(peer: WorldPeer, url: string): PipeId {
+    const pipe = this.takePipe()
+    this.handle(peer, { type: 'dial-service', pipe, url })
+    return pipe
+  }
+
+  /** A mailbox says something on a pipe that a relay opened; `undefined`: it closes it. */
+  mailboxSays({ relay, pipe }: WorldMailboxPipe, bytes: Uint8Array | undefined): void {
+    this.at(this.delay, () => {
+      if (relay.isSilent || relay.isDown) return
+      const event =
+        bytes === undefined
+          ? ({ type: 'closed', pipe } as const)
+          : ({ type: 'message', pipe, channel: 0, bytes } as const)
+      this.relayHandle(relay, { type: 'transport', event })
+    })
   }
 
   handle(peer: WorldPeer, input: CircuitsInput): void {
@@ -214,11 +255,52 @@ export class World {
 
   relayHandle(relay: WorldRelay, input: RelayServiceInput): void {
     for (const output of relay.engine.handle(this.now, input)) {
+      if (output.type === 'service-dial') {
+        this.#dialMailbox(relay, output.pipe, output.url)
+        continue
+      }
+      const mailbox = this.mailboxes.find(({ pipes }) => pipes.has(output.pipe))
+      if (mailbox !== undefined) {
+        this.#toMailbox(mailbox, output)
+        continue
+      }
       const pipe = this.pipes.find(({ relayPipe }) => relayPipe === output.pipe)
       if (pipe === undefined || pipe.isClosed) continue
       if (output.type === 'close') this.#close(pipe, 'relay')
       else this.#toPeer(pipe, output.bytes)
     }
+  }
+
+  #dialMailbox(relay: WorldRelay, pipe: PipeId, url: string): void {
+    const mailbox = this.mailboxes.find((each) => each.url === url)
+    if (mailbox === undefined || mailbox.isDown) {
+      const error = { type: 'unreachable', detail: 'refused' } as const
+      this.at(this.delay, () => this.relayHandle(relay, { type: 'transport', event: { type: 'closed', pipe, error } }))
+      return
+    }
+    const opened: WorldMailboxPipe = { relay, pipe, onMessage: () => undefined, onClosed: () => undefined }
+    mailbox.pipes.set(pipe, opened)
+    this.at(2 * this.delay, () => {
+      mailbox.onOpen(opened)
+      const how = { transport: 'websocket', direction: 'out', channels: 1, padded: true } as const
+      this.relayHandle(relay, { type: 'transport', event: { type: 'opened', pipe, remoteAddress: url, ...how } })
+    })
+  }
+
+  #toMailbox(mailbox: WorldMailbox, output: Exclude<RelayServiceOutput, { type: 'service-dial' }>): void {
+    const opened = mailbox.pipes.get(output.pipe)
+    if (opened === undefined) return
+    const { relay, pipe } = opened
+    this.at(this.delay, () => {
+      if (output.type === 'write') {
+        opened.onMessage(output.bytes)
+        this.relayHandle(relay, { type: 'drained', pipe })
+        return
+      }
+      mailbox.pipes.delete(pipe)
+      opened.onClosed()
+      this.relayHandle(relay, { type: 'transport', event: { type: 'closed', pipe } })
+    })
   }
 
   #act(peer: WorldPeer, output: CircuitsOutput): void {
