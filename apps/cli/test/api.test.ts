@@ -196,7 +196,7 @@ describe('the client over HTTP', () => {
     const names = async (part: 'home' | 'reach' | 'bandwidth' | 'paths') =>
       [...new Set((await network.diagnostics({ part })).map(({ name }) => name))].sort()
     expect(await names('home')).toEqual(['clock', 'store'])
-    expect(await names('reach')).toEqual(['dns', 'nat', 'overlay', 'port-mapping', 'relay', 'stun', 'turn'])
+    expect(await names('reach')).toEqual(['dns', 'mailbox', 'nat', 'overlay', 'port-mapping', 'relay', 'stun', 'turn'])
     expect(await names('bandwidth')).toEqual(['bandwidth'])
     const [path] = await network.diagnostics({ part: 'paths', peer: bob.peerId })
     expect(path).toMatchObject({ name: 'path', peerId: bob.peerId, code: 'path-unknown', detail: expect.any(String) })

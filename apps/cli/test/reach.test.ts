@@ -163,12 +163,14 @@ describe('[CLI22] options of a run', () => {
   })
 
   test.each([
-    [['--serve', 'relay,mailbox'], 'not-served-yet'],
+    [['--serve', 'relay,directory'], 'not-served-yet'],
     [['--serve', 'reley'], 'cannot-serve'],
     [['--serve', 'relay,'], 'cannot-serve'],
     [['--public-url', 'https://relay.example.org'], 'bad-public-url'],
     [['--public-url', 'wss://relay.example.org/'], 'bad-public-url'],
     [['--relay', 'wss://relay.example.org'], 'bad-relay'],
+    [['--mailbox', 'wss://mail.example.org'], 'bad-mailbox'],
+    [['--relay-only', '--serve', 'mailbox'], 'options-conflict'],
     [['--tls-cert', 'cert.pem'], 'tls-needs-both'],
     [['--tls-key', 'key.pem'], 'tls-needs-both'],
     [['--relay-only', '--serve', 'relay'], 'options-conflict'],

@@ -22,7 +22,7 @@ export function listMailboxes(context: Context, waitMs: number): Promise<ExitCod
     const { out, text } = context
     for (const mailbox of mailboxes) out.object(mailbox)
     if (mailboxes.length === 0) out.line(text('mailbox.none'))
-    else out.line(formatTable(mailboxes.map((mailbox) => mailboxRow(context, mailbox))))
+    else out.line(mailboxTable(context, mailboxes))
     return exitCodes.ok
   })
 }
@@ -51,46 +51,58 @@ const sourcePhrases = {
   contact: 'mailbox.by-contact',
 } as const
 
-/** One line of a listing: mark, address, how it stands, what it has for us, the way to it, who named it. */
+/** One line of a listing: mark, address, how it stands, round trip. */
 function mailboxRow({ out, text }: Context, mailbox: Mailbox): string[] {
   const { styles } = out
-  const { state, latencyMs, stock, source, error, throughRelay } = mailbox
+  const { state, latencyMs, error } = mailbox
   const isBad = state === 'refused' || state === 'unreachable'
   const mark = state === 'registered' ? styles.good('●') : isBad ? styles.bad('✗') : styles.soft('○')
   const words = text(statePhrases[state])
-  const has =
-    stock === undefined
-      ? ''
-      : [
-          text('mailbox.waiting-count', { count: stock.waiting }),
-          text('mailbox.tokens', { count: stock.tokens }),
-          text('mailbox.bundles', { count: stock.oneTimeBundles }),
-        ].join(', ')
-  const way = throughRelay ? text('mailbox.through-relay') : text('mailbox.straight')
   return [
     mark,
     sanitiseLine(mailbox.mailbox),
     isBad && error !== undefined ? `${words}: ${sanitiseLine(error)}` : words,
     latencyMs === undefined ? '' : `${round(latencyMs)} ms`,
-    has,
-    // Where nothing is linked nothing is seen.
-    state === 'connected' || state === 'registered' ? styles.soft(way) : '',
-    styles.soft(text(sourcePhrases[source])),
   ]
 }
 
-/** The same as one text, for a place that is no table. */
-export function mailboxWords(context: Context, mailbox: Mailbox): string {
-  return mailboxRow(context, mailbox)
-    .filter((cell) => cell !== '')
-    .join('  ')
+/** The lines under it: who named it and, where it is linked, what it sees of us; then what it has for us. */
+function detailLines({ out, text }: Context, { state, source, stock, throughRelay }: Mailbox): string[] {
+  const isLinked = state === 'registered' || state === 'connected'
+  const way = isLinked ? [text(throughRelay ? 'mailbox.through-relay' : 'mailbox.straight')] : []
+  const has =
+    stock === undefined
+      ? []
+      : [
+          text('mailbox.waiting-count', { count: stock.waiting }),
+          text('mailbox.tokens', { count: stock.tokens }),
+          text('mailbox.bundles', { count: stock.oneTimeBundles }),
+        ]
+  return [[text(sourcePhrases[source]), ...way], has]
+    .filter((parts) => parts.length > 0)
+    .map((parts) => out.styles.soft(parts.join(', ')))
+}
+
+function mailboxTable(context: Context, mailboxes: readonly Mailbox[]): string {
+  const lines = formatTable(mailboxes.map((mailbox) => mailboxRow(context, mailbox))).split('\n')
+  return mailboxes
+    .flatMap((mailbox, index) => [lines[index] ?? '', ...detailLines(context, mailbox).map((line) => `   ${line}`)])
+    .join('\n')
 }
 
 /** Rows of a table of facts; where there is none they say what that means. */
 export function mailboxRows(context: Context, mailboxes: readonly Mailbox[]): string[][] {
   const title = context.text('info.mailboxes')
   if (mailboxes.length === 0) return [[title, context.text('mailbox.none-short')]]
-  return mailboxes.map((mailbox, index) => [index === 0 ? title : '', mailboxWords(context, mailbox)])
+  return mailboxes.flatMap((mailbox, index) => [
+    [
+      index === 0 ? title : '',
+      mailboxRow(context, mailbox)
+        .filter((cell) => cell !== '')
+        .join('  '),
+    ],
+    ...detailLines(context, mailbox).map((line) => ['', line]),
+  ])
 }
 
 /** Kept in the home, whether or not a peer runs; the mailbox itself is asked only by one that stays. */
