@@ -30,7 +30,7 @@ export interface MailInboxParts {
   readonly boxes: Pick<Boxes, 'paid'>
   readonly links: Pick<Links, 'adopt'>
   readonly changedKeys: Pick<ChangedKeys, 'show' | 'showAccount'>
-  readonly starts: Pick<Starts, 'see' | 'hear'>
+  readonly starts: Pick<Starts, 'see' | 'hear' | 'during'>
   readonly journal: Journal
 }
 
@@ -61,8 +61,8 @@ export class MailInbox {
    */
   fetched(box: Uint8Array, envelopes: readonly FetchedEnvelope[]): void {
     const ids: number[] = []
-    for (const { id, bytes, tokenHash } of envelopes) {
-      const sender = this.#open(bytes)
+    for (const { id, bytes, tokenHash, acceptedAt } of envelopes) {
+      const sender = this.#parts.starts.during(acceptedAt, () => this.#open(bytes))
       this.#parts.boxes.paid(box, tokenHash, sender)
       ids.push(id)
     }

@@ -1,6 +1,13 @@
-import { bytesToHex, equalBytes, hexToBytes, type PeerId } from '@miaou/core'
+import { ByteReader, ByteWriter, bytesToHex, equalBytes, hexToBytes, type PeerId } from '@miaou/core'
 import type { StartMark } from '@miaou/network'
-import { decodeStartMark, encodeStartMark, type SignedStartMark, signStartMark, verifyStartMark } from '@miaou/protocol'
+import {
+  decodeStartMark,
+  encodeStartMark,
+  type SignedStartMark,
+  signedStartMarkSize,
+  signStartMark,
+  verifyStartMark,
+} from '@miaou/protocol'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
 import type { Journal } from './journal.ts'
@@ -56,6 +63,8 @@ export class Starts {
   #mark: StartMark | undefined
   #signed: SignedStartMark | undefined
   #isTold = false
+  /** While what mailboxes brought is read: when they accepted it. */
+  #toldAt: number | undefined
 
   constructor(context: Context, parts: StartsParts) {
     this.#context = context
@@ -84,13 +93,26 @@ export class Starts {
 
   /** The later start that a device must hear of; undefined when all is well with it. */
   laterMarkFor(device: Device): SignedStartMark | undefined {
-    return this.#stale.has(device.id) && device.startMark ? decodeStartMark(device.startMark) : undefined
+    return this.#stale.has(device.id) ? readSeen(device)?.mark : undefined
+  }
+
+  /**
+   * What is told within `body` came by a mailbox that accepted it at `acceptedAt`, wall-clock ms: an older start that was
+   * still on its way when the device had started again is no copy.
+   */
+  during<T>(acceptedAt: number, body: () => T): T {
+    this.#toldAt = acceptedAt
+    try {
+      return body()
+    } finally {
+      this.#toldAt = undefined
+    }
   }
 
   /** What a device of somebody says of its own start, in an announcement or a hello. */
   see(device: Device, told: SignedStartMark): void {
-    const known = device.startMark && decodeStartMark(device.startMark)
-    if (known && isSame(known, told)) {
+    const known = readSeen(device)
+    if (known && isSame(known.mark, told)) {
       this.#stale.delete(device.id)
       return
     }
@@ -98,11 +120,16 @@ export class Starts {
       this.#context.drop('start-mark-forged')
       return
     }
-    if (known && told.counter <= known.counter) {
+    const { now, limits } = this.#context
+    const toldAt = this.#toldAt ?? now.wall
+    if (known && told.counter <= known.mark.counter) {
+      // A date later than now is from before the clock went back.
+      const isLate = toldAt <= Math.min(known.at, now.wall) + limits.clockSkewMs
+      if (this.#toldAt !== undefined && told.counter < known.mark.counter && isLate) return
       this.#seeStale(device)
       return
     }
-    device.startMark = encodeStartMark(told)
+    device.startMark = writeSeen(told, toldAt)
     this.#parts.contacts.saveDevice(device)
     this.#stale.delete(device.id)
   }
@@ -191,6 +218,20 @@ export class Starts {
     this.#isTold = false
     return mark
   }
+}
+
+/** Column `start_mark`: the signed mark, and the wall-clock ms at which the device was at that start, u64. */
+function writeSeen(mark: SignedStartMark, at: number): Uint8Array {
+  const wall = Math.max(0, Math.min(Math.round(at), Number.MAX_SAFE_INTEGER))
+  return new ByteWriter(signedStartMarkSize + 8).bytes(encodeStartMark(mark)).u64(wall).finish()
+}
+
+function readSeen(device: Device): { readonly mark: SignedStartMark; readonly at: number } | undefined {
+  if (!device.startMark) return undefined
+  const reader = new ByteReader(device.startMark)
+  const mark = decodeStartMark(reader.bytes(signedStartMarkSize))
+  const at = reader.u64()
+  return mark && reader.finished() ? { mark, at } : undefined
 }
 
 /** Signatures need not be unique: it is the start that counts. */

@@ -103,7 +103,7 @@ describe('own starts', () => {
     const announcement = unwrap(decodePeerAnnouncement(told?.payload ?? new Uint8Array()))
     expect(announcement.startMark).toMatchObject({ counter: counterOf(alice) })
     expect(announcement.laterMark).toBeUndefined()
-    expect(bob.store.get('SELECT length(start_mark) AS size FROM devices')).toEqual({ size: 88 })
+    expect(bob.store.get('SELECT length(start_mark) AS size FROM devices')).toEqual({ size: 96 })
   })
 })
 
