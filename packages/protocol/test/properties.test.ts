@@ -17,6 +17,7 @@ import {
   inviteLengthLimit,
   isInviteAddress,
   isName,
+  isNote,
   parseInvite,
   type Signal,
 } from '@miaou/protocol'
@@ -36,11 +37,16 @@ function compact<T extends object>(value: T): T {
 }
 
 describe('round trips of arbitrary values', () => {
-  test('[M14] [M16] [M17] [M18] content', () => {
+  test('[M14] [M16] [M17] [M18] [M19] [M20] content', () => {
+    const mark = fc.record({
+      counter: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+      nonce: bytes(16),
+      signature: bytes(64),
+    })
     const receipt = fc.oneof(
       fc.record({
         type: fc.constant('receipt' as const),
-        status: fc.constantFrom('delivered' as const, 'read' as const),
+        status: fc.constantFrom('delivered' as const, 'read' as const, 'missing' as const),
         messageIds: fc.array(bytes(16), { minLength: 1, maxLength: 20 }),
       }),
       fc.record({
@@ -62,15 +68,28 @@ describe('round trips of arbitrary values', () => {
         hintKey: bytes(32),
         inviteToken: fc.option(bytes(16), { nil: undefined }),
         accepted: fc.boolean(),
+        depositSecret: fc.option(bytes(32), { nil: undefined }),
+        locatorKey: fc.option(bytes(32), { nil: undefined }),
+        deviceRecord: fc.option(fc.uint8Array({ minLength: 1, maxLength: 844 }), { nil: undefined }),
+        sealingKey: fc.option(fc.record({ id: u32, key: bytes(1_216) }), { nil: undefined }),
+        note: fc.option(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 70 }).filter(isNote), {
+          nil: undefined,
+        }),
+        startMark: fc.option(mark, { nil: undefined }),
+        laterMark: fc.option(mark, { nil: undefined }),
       })
       .map((body) => compact(body) as Content['body'])
     const body: fc.Arbitrary<Content['body']> = fc.oneof(
       fc.record({ type: fc.constant('text' as const), text, receiptRequested: fc.boolean() }),
       receipt,
       hello,
-      fc.record({ type: fc.constant('unknown' as const), tag: fc.integer({ min: 4, max: 255 }) }),
+      fc.record({ type: fc.constant('cover' as const), size: fc.integer({ min: 0, max: 57_344 }) }),
+      fc.record({ type: fc.constant('unknown' as const), tag: fc.integer({ min: 5, max: 255 }) }),
     )
-    const contents = fc.record({ messageId: bytes(16), sentAt: fc.maxSafeNat(), body })
+    const after = fc.option(bytes(16), { nil: undefined })
+    const contents = fc
+      .record({ messageId: bytes(16), sentAt: fc.maxSafeNat(), body, after })
+      .map((value) => compact(value) as Content)
     fc.assert(
       fc.property(contents, (content) => {
         expect(decodeContent(encodeContent(content))).toEqual({ ok: true, value: content })
