@@ -40,6 +40,7 @@ import {
   signDeviceCertificate,
   signDeviceListEntry,
 } from '@miaou/protocol'
+import { PostOffice } from './post-office.ts'
 
 export const crypto: Crypto = await createLibsodiumCrypto()
 
@@ -145,6 +146,8 @@ export class Home {
     this.clock = clock
     this.store = options.store ?? openMemoryStore()
     this.limits = options.limits ?? {}
+    // Tests that are about jitter set it; all others see what is sent at once.
+    this.store.run("INSERT OR IGNORE INTO settings (name, value) VALUES ('jitterMs', '0')")
     this.engine = this.#create()
   }
 
@@ -200,6 +203,8 @@ export function linkUp(party: Party): MessagingInput {
 export class Town {
   readonly clock: Clock = { mono: 1000, wall: startWall + 1000 }
   readonly homes: Home[] = []
+  /** Mailboxes, for those who are online. */
+  readonly office: PostOffice<Home> = new PostOffice()
   readonly #links = new Set<string>()
   /** Every frame that crossed, newest last. */
   readonly sent: {
@@ -250,6 +255,15 @@ export class Town {
     return this.#links.has(linkName(a, b))
   }
 
+  /** A home can reach mailboxes from now on. */
+  connect(home: Home): void {
+    for (const input of this.office.arrive(home)) this.run(home, input)
+  }
+
+  disconnect(home: Home): void {
+    this.office.leave(home)
+  }
+
   /** Lets time pass in steps of the engines' deadlines. */
   pass(ms: number): void {
     const end = this.clock.mono + ms
@@ -276,6 +290,9 @@ export class Town {
       if (output.type === 'unlink') {
         const other = this.homes.find(({ peerId }) => peerId === output.peerId)
         if (other) this.unlink(sender, other)
+      }
+      for (const { to, input } of this.office.take(sender, output)) {
+        queue.push(...to.batch(input).map((answer) => ({ from: to, output: answer })))
       }
       if (output.type !== 'send') continue
       const to = this.homes.find(({ peerId }) => peerId === output.peerId)

@@ -169,7 +169,7 @@ describe('events', () => {
     const settings = unwrap(
       home.ask<'settings-set'>({ type: 'settings-set', settings: { typing: false, discoverable: 'off' } }),
     )
-    expect(settings).toEqual({ ...defaultSettings, typing: false, discoverable: 'off' })
+    expect(settings).toEqual({ ...defaultSettings, typing: false, discoverable: 'off', jitterMs: 0 })
     expect(home.last.map(({ type }) => type)).toEqual(['event', 'reply', 'start', 'wanted', 'visibility'])
     home.restart()
     expect(unwrap(home.ask<'settings-get'>({ type: 'settings-get' }))).toEqual(settings)

@@ -60,7 +60,7 @@ const limits: Partial<MessagingLimits> = {
 const tableBounds: Readonly<Record<string, number>> = {
   events: 40 + 40,
   sessions: 4,
-  prekeys: 6 + 2,
+  prekeys: 6 + 2 + 5,
   session_starts: 8,
   contacts: 1,
   devices: 1,

@@ -367,7 +367,7 @@ describe('device lists', () => {
     expect(contactOf(alice, bob)?.devices).toEqual([bob.peerId, keyToPeerId(second)])
     expect(messagesOf(alice, bob)[0]?.deliveries.map(({ peerId, state, reason }) => [peerId, state, reason])).toEqual([
       [bob.peerId, 'sent', 'awaiting-receipt'],
-      [keyToPeerId(second), 'queued', 'recipient-offline'],
+      [keyToPeerId(second), 'queued', 'no-mailbox'],
     ])
     // An older list later changes nothing.
     announce(alice, bob, [...bob.party.identity.deviceList])

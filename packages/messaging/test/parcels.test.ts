@@ -1,0 +1,259 @@
+import { describe, expect, test } from 'vitest'
+import { befriend, contactOf, dropsOf, type Home, messagesOf, sendText, Town, texts, unwrap } from './fixture.ts'
+import type { Mailbox } from './post-office.ts'
+
+const minuteMs = 60_000
+const dayMs = 24 * 60 * minuteMs
+
+interface Scene {
+  readonly town: Town
+  readonly alice: Home
+  readonly bob: Home
+  readonly first: Mailbox<Home>
+  readonly second: Mailbox<Home>
+}
+
+/** Two who know each other by an invite only, each with boxes at the same two mailboxes. They are never linked. */
+function strangers(limits: ConstructorParameters<typeof Home>[2] = {}): Scene {
+  const town = new Town()
+  const [alice, bob] = [town.add('Alice', limits.limits), town.add('Bob', limits.limits)]
+  const [first, second] = [town.office.addMailbox('first'), town.office.addMailbox('second')]
+  for (const home of [alice, bob]) town.office.give(home, [first, second])
+  const scene = { town, alice, bob, first, second }
+  online(scene, bob)
+  const { invite } = unwrap(town.ask<'invite-create'>(bob, { type: 'invite-create', addresses: [], uses: 1 }))
+  town.disconnect(bob)
+  unwrap(town.ask<'contact-add-invite'>(alice, { type: 'contact-add-invite', invite }))
+  return scene
+}
+
+/** A home comes online for a while, alone. */
+function online({ town }: Scene, home: Home, ms = 30_000): void {
+  town.connect(home)
+  town.pass(ms)
+}
+
+function turn(scene: Scene, home: Home, ms = 30_000): void {
+  online(scene, home, ms)
+  scene.town.disconnect(home)
+}
+
+/** Two contacts who have written to each other by mailboxes, both offline. */
+function friends(limits: ConstructorParameters<typeof Home>[2] = {}): Scene {
+  const scene = strangers(limits)
+  for (const home of [scene.alice, scene.bob, scene.alice, scene.bob]) turn(scene, home)
+  return scene
+}
+
+describe('never online together', () => {
+  test('[Q36] an invite, a first message by a bundle from a mailbox, an answer, receipts', () => {
+    const scene = strangers()
+    const { town, alice, bob } = scene
+    sendText(town, alice, bob, 'hello')
+    turn(scene, alice)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'held', reason: 'recipient-offline' })
+    expect(messagesOf(alice, bob)[0]?.heldBy).toHaveLength(2)
+    turn(scene, bob)
+    expect(contactOf(bob, alice)?.state).toBe('contact')
+    expect(texts(bob, alice)).toEqual(['hello'])
+    sendText(town, bob, alice, 'well met')
+    turn(scene, bob)
+    turn(scene, alice)
+    expect(texts(alice, bob)).toEqual(['hello', 'well met'])
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'delivered' })
+    turn(scene, bob)
+    expect(messagesOf(bob, alice)[1]).toMatchObject({ state: 'delivered' })
+  })
+
+  test('[Q36] many messages keep their order and arrive once', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    const sent = Array.from({ length: 200 }, (_, index) => `message ${index}`)
+    for (const text of sent) sendText(town, alice, bob, text)
+    turn(scene, alice)
+    expect(messagesOf(alice, bob).every(({ state }) => state === 'held')).toBe(true)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(sent)
+    turn(scene, alice)
+    expect(messagesOf(alice, bob).every(({ state }) => state === 'delivered')).toBe(true)
+    expect(dropsOf(bob)['duplicate'] ?? 0).toBe(0)
+  })
+
+  test('[Q37] read receipts go by mailboxes too', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    sendText(town, alice, bob, 'look')
+    turn(scene, alice)
+    online(scene, bob)
+    const [message] = messagesOf(bob, alice)
+    town.ask<'messages-read'>(bob, { type: 'messages-read', account: alice.account, upTo: message?.position ?? 0 })
+    town.pass(30_000)
+    town.disconnect(bob)
+    turn(scene, alice)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('read')
+  })
+})
+
+describe('mailboxes that fail', () => {
+  test('[Q38] two hold each message, so one may lose it', () => {
+    const scene = friends()
+    const { town, alice, bob, first } = scene
+    sendText(town, alice, bob, 'one')
+    turn(scene, alice)
+    first.lose()
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+  })
+
+  test('[Q38] what both lost is noticed by asking, and left again', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    sendText(town, alice, bob, 'one')
+    online(scene, alice)
+    for (const mailbox of [first, second]) mailbox.lose()
+    town.pass(5 * minuteMs)
+    expect(first.boxes.size).toBe(2)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('held')
+    town.disconnect(alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+  })
+
+  test('[Q39] unreachable and full mailboxes: shown with the next try, and others are used meanwhile', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    first.isReachable = false
+    second.isReachable = false
+    sendText(town, alice, bob, 'one')
+    online(scene, alice)
+    const shown = messagesOf(alice, bob)[0]
+    expect(shown).toMatchObject({ state: 'queued', reason: 'mailboxes-unreachable' })
+    expect(shown?.nextTryAt).toBeGreaterThan(alice.clock.wall)
+    first.isReachable = true
+    first.isFull = true
+    town.pass(10 * minuteMs)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'queued', reason: 'mailboxes-full' })
+    first.isFull = false
+    town.pass(60 * minuteMs)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'held' })
+    expect(messagesOf(alice, bob)[0]?.heldBy).toHaveLength(1)
+    second.isReachable = true
+    town.pass(24 * 60 * minuteMs)
+    expect(messagesOf(alice, bob)[0]?.heldBy).toHaveLength(2)
+    town.disconnect(alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+  })
+
+  test('[Q39] a wiped mailbox knows no token: the strangers lane, then the other one, and nothing is lost', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    first.wipe()
+    first.strangersLeft = 1
+    sendText(town, alice, bob, 'one')
+    turn(scene, alice)
+    expect(messagesOf(alice, bob)[0]?.heldBy).toHaveLength(2)
+    sendText(town, alice, bob, 'two')
+    turn(scene, alice)
+    expect(messagesOf(alice, bob)[1]?.heldBy).toHaveLength(1)
+    second.lose()
+    turn(scene, bob)
+    turn(scene, alice, 24 * 60 * minuteMs)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one', 'two'])
+  })
+
+  test('[Q40] tokens run out: fewer deposits with more in each, then it waits, and nothing is lost', () => {
+    const scene = friends({ limits: { tokensAhead: 8 } })
+    const { town, alice, bob, first, second } = scene
+    for (const mailbox of [first, second]) mailbox.strangersLeft = 0
+    online(scene, alice)
+    const sent = Array.from({ length: 60 }, (_, index) => `message ${index}`)
+    for (const text of sent) {
+      sendText(town, alice, bob, text)
+      town.pass(minuteMs)
+    }
+    town.pass(5 * 60 * minuteMs)
+    const deposits = town.office.deposits.filter(({ from, token }) => from === alice && token).length
+    expect(deposits).toBeLessThan(60)
+    town.disconnect(alice)
+    for (let round = 0; round < 3; round++) {
+      turn(scene, bob)
+      turn(scene, alice, dayMs / 2)
+    }
+    expect(texts(bob, alice)).toEqual(sent)
+    expect(messagesOf(alice, bob).every(({ state }) => state === 'delivered')).toBe(true)
+  })
+
+  test('[Q36] no bundle to be had: shown, asked for again', () => {
+    const scene = strangers()
+    const { town, alice, bob, first, second } = scene
+    for (const mailbox of [first, second]) mailbox.isReachable = false
+    sendText(town, alice, bob, 'hello')
+    online(scene, alice)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'queued', reason: 'no-prekeys' })
+    for (const mailbox of [first, second]) mailbox.isReachable = true
+    town.pass(60 * minuteMs)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('held')
+    town.disconnect(alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['hello'])
+  })
+})
+
+describe('clocks', () => {
+  for (const days of [-10, 10]) {
+    test(`[Q4] the sender's clock leaps by ${days} days between deposit and receipt`, () => {
+      const scene = friends()
+      const { town, alice, bob } = scene
+      sendText(town, alice, bob, 'one')
+      turn(scene, alice)
+      town.clock.wall += days * dayMs
+      turn(scene, alice)
+      town.clock.wall -= days * dayMs
+      turn(scene, bob)
+      turn(scene, alice, 60 * minuteMs)
+      expect(texts(bob, alice)).toEqual(['one'])
+      expect(messagesOf(alice, bob)[0]?.state).toBe('delivered')
+    })
+  }
+})
+
+describe('a link', () => {
+  test('[Q36] takes over: what mailboxes hold is sent on it again, once on the screen', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    sendText(town, alice, bob, 'one')
+    turn(scene, alice)
+    town.link(alice, bob)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'delivered' })
+    expect(messagesOf(alice, bob)[0]?.heldBy).toBeUndefined()
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+    town.unlink(alice, bob)
+    sendText(town, alice, bob, 'two')
+    turn(scene, alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one', 'two'])
+  })
+
+  test('[Q36] nothing goes to mailboxes while it stands, and not for two seconds after', () => {
+    const town = new Town()
+    const [alice, bob] = [town.add('Alice'), town.add('Bob')]
+    const mailbox = town.office.addMailbox('only')
+    for (const home of [alice, bob]) {
+      town.office.give(home, [mailbox])
+      town.connect(home)
+    }
+    befriend(town, alice, bob)
+    town.pass(30_000)
+    sendText(town, alice, bob, 'on the link')
+    expect(town.office.deposits).toEqual([])
+    town.unlink(alice, bob)
+    sendText(town, alice, bob, 'after it')
+    expect(town.office.deposits).toEqual([])
+    town.pass(5000)
+    expect(texts(bob, alice)).toEqual(['on the link', 'after it'])
+    expect(messagesOf(alice, bob)[1]?.state).toBe('delivered')
+  })
+})
