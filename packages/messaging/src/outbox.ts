@@ -153,10 +153,10 @@ export class Outbox {
     return true
   }
 
-  /** No mailbox took it. What had been on its way by other means before stays so. */
-  notHeld(device: Device, { message, state }: QueuedDelivery): void {
+  /** No mailbox took it. `wasNeverSent`: nobody can have it, so it is queued as before. */
+  notHeld(device: Device, message: OutgoingMessage, wasNeverSent: boolean): void {
     const key = { message: message.position, device: device.id }
-    if (state === 'queued' && this.#holdings.of(key).length === 0) this.#queue.requeue(key)
+    if (wasNeverSent && this.#holdings.of(key).length === 0) this.#queue.requeue(key)
     this.#tell(device.contact, message)
   }
 

@@ -140,7 +140,7 @@ export class Parcels {
     const session = this.#mayDeposit(device) ? this.#parts.sessions.sending(device) : undefined
     const post = this.#postOf(device)
     const box = this.#boxesOf(device, post).find(({ retryAt }) => retryAt <= this.#context.now.mono)
-    if (!session || !box || !this.#hasRoom(post)) return false
+    if (!session || !box || !this.#hasRoom(post, 1)) return false
     return this.#deposit(device, post, session, box, [{ type: 'other', body }], new Map())
   }
 
@@ -255,17 +255,18 @@ export class Parcels {
     const cache: EnvelopeCache = new Map()
     post.rescanAt = never
     let isIdle = true
-    for (const box of this.#targets(device, post)) {
-      for (;;) {
+    const targets = this.#targets(device, post)
+    // In turns, so that each mailbox gets the same ratchet messages: the second copy of one is then nothing new.
+    for (let isMoving = targets.length > 0; isMoving; ) {
+      isMoving = false
+      for (const box of targets) {
         const items = this.#itemsFor(device, post, session, box)
-        if (items.length === 0) break
+        if (items.length === 0) continue
         isIdle = false
-        if (!this.#hasRoom(post)) break
-        if (box.retryAt > now.mono) {
-          post.dueAt = Math.min(post.dueAt, box.retryAt)
-          break
-        }
-        if (!this.#deposit(device, post, session, box, items, cache)) break
+        const isNewTurn = box === targets[0] || !isMoving
+        if (!this.#hasRoom(post, isNewTurn ? targets.length : 1)) break
+        isMoving = this.#deposit(device, post, session, box, items, cache)
+        if (!isMoving) break
       }
     }
     if (cache.size > 0) post.lastAt = now.mono
@@ -394,10 +395,9 @@ export class Parcels {
     box.inFlight += 1
     post.inFlight += 1
     post.mustSpeak = false
-    outbox.handedOver(
-      device,
-      items.flatMap((item) => (item.type === 'text' ? [item.delivery] : [])),
-    )
+    const deliveries = items.flatMap((item) => (item.type === 'text' ? [item.delivery] : []))
+    for (const { state, message } of deliveries) if (state === 'queued') post.neverSent.add(message.position)
+    outbox.handedOver(device, deliveries)
     this.#context.output({ type: 'deposit', id: this.#nextId, to: box.address, token, bytes })
     return true
   }
@@ -421,6 +421,7 @@ export class Parcels {
     for (const item of items) {
       if (item.type === 'text') {
         const key = { message: item.delivery.message.position, device: device.id }
+        post?.neverSent.delete(key.message)
         if (outbox.held(device, item.delivery.message)) holdings.add(key, holding)
       } else if (item.type === 'receipts') owed.done(device, item.batch)
       else if (item.type === 'hello' && device.helloId && equalBytes(item.id, device.helloId)) {
@@ -440,7 +441,9 @@ export class Parcels {
       if (item.type !== 'text') continue
       const { message } = item.delivery
       const isElsewhere = (this.#underWay(device).get(message.position)?.size ?? 0) > 0
-      if (!isElsewhere) this.#parts.outbox.notHeld(device, item.delivery)
+      if (isElsewhere) continue
+      const wasNeverSent = this.#posts.get(device)?.neverSent.delete(message.position) ?? false
+      this.#parts.outbox.notHeld(device, message, wasNeverSent)
     }
     // What these waited for is theirs again, at this box or another.
     this.#rescan(device)
@@ -625,12 +628,12 @@ export class Parcels {
     return false
   }
 
-  #hasRoom(post: Post): boolean {
+  #hasRoom(post: Post, count: number): boolean {
     const { depositsPerDeviceMax, depositsMax, depositBytesMax } = this.#context.limits
     const isRoom = this.#deposits.size < depositsMax && this.#bytesInFlight < depositBytesMax
     // Nobody tells this device when the others are done: it looks again soon.
     if (!isRoom) post.dueAt = Math.min(post.dueAt, this.#context.now.mono + 1000)
-    return isRoom && post.inFlight < depositsPerDeviceMax
+    return isRoom && post.inFlight + count <= depositsPerDeviceMax
   }
 
   #isKeyFresh({ sealingKey }: Device): boolean {

@@ -30,6 +30,8 @@ export interface Post {
   mustSpeak: boolean
   readonly boxes: Map<string, BoxTry>
   inFlight: number
+  /** Positions of what is on its way for the first time: should no mailbox take it, nobody has it. */
+  readonly neverSent: Set<number>
   /** Monotonic ms of the next look at what mailboxes hold. */
   checkAt: number
   checkTries: number
@@ -54,6 +56,7 @@ export function createPost(mono: number, readyAt: number): Post {
     mustSpeak: false,
     boxes: new Map(),
     inFlight: 0,
+    neverSent: new Set(),
     checkAt: Number.POSITIVE_INFINITY,
     checkTries: 0,
     rescanAt: Number.POSITIVE_INFINITY,

@@ -469,8 +469,8 @@ export class Simulator {
     if (this.#fault === 'unbounded-events' && sql.startsWith('DELETE FROM events')) {
       return { changes: 0, lastInsertRowid: 0 }
     }
-    if (this.#fault === 'delivered-when-sent' && sql.includes('SET state = 1, attempts')) {
-      return store.run(sql.replace('state = 1', 'state = 3'), parameters)
+    if (this.#fault === 'delivered-when-sent' && sql.includes('SET state = max(1, state), attempts')) {
+      return store.run(sql.replace('state = max(1, state)', 'state = 3'), parameters)
     }
     return store.run(sql, parameters)
   }
