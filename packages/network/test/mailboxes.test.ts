@@ -378,6 +378,24 @@ describe('deposits', () => {
     expect(at.mailbox.dials).toHaveLength(3)
   })
 
+  test('[MB72] a mailbox that says `busy` is left alone for a second', () => {
+    const at = correspond()
+    let count = 0
+    at.double.answer = (said) => {
+      if (said.type !== 'deposit') return undefined
+      count += 1
+      return [{ type: 'refused', request: said.request, reason: 'busy' }]
+    }
+    deposit(at, range(0, 200))
+    at.world.run(800)
+    expect(count).toBe(64)
+    at.world.run(1_000)
+    expect(count).toBe(128)
+    at.world.run(6_000)
+    for (const id of range(0, 200)) expect(at.alice.result(id)).toMatchObject({ ok: false, reason: 'busy' })
+    expect(at.alice.engine.sizes()).toMatchObject({ links: 0, routes: 0, jobs: 0 })
+  })
+
   test('refusals of a mailbox are told as they are', () => {
     const at = correspond(1)
     const { world, alice, to } = at

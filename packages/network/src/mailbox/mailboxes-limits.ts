@@ -47,6 +47,8 @@ export interface MailboxesLimits {
   readonly jobSizeMin: number
   /** A job that was not sent within it is refused as `busy`. */
   readonly queueTimeoutMs: number
+  /** A mailbox that answered `busy` is sent nothing more for so long. */
+  readonly busyPauseMs: number
   /** Times that one job is sent: a lost link may have lost the answer only. */
   readonly attemptsMax: number
   /** Boxes that one `fetch-bundle` tries. */
@@ -102,6 +104,8 @@ export const defaultMailboxesLimits: MailboxesLimits = {
   jobSizeMin: 256,
   // Guess: three times a mailbox that does not answer; who asked tries again by its own plan.
   queueTimeoutMs: 60_000,
+  // Guess: the service gives some hundred requests a second.
+  busyPauseMs: 1_000,
   // Own choice.
   attemptsMax: 2,
   // Own choice: more boxes than anybody keeps.

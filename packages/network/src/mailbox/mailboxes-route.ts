@@ -38,6 +38,8 @@ export class DepositRoute implements MailboxLinkOwner<Job> {
   #askedBytes = 0
   #answersCount = 0
   #idleSince: number | undefined
+  // The mailbox is busy: what waits is not sent before.
+  #pausedUntil = Number.NEGATIVE_INFINITY
 
   constructor(state: MailboxesState, deposits: Deposits, to: BoxAddress) {
     this.#state = state
@@ -109,7 +111,9 @@ export class DepositRoute implements MailboxLinkOwner<Job> {
   deadline(): number {
     const { idleMs, queueTimeoutMs } = this.#state.settings.limits
     const [first] = this.#waiting
+    const isPaused = first !== undefined && this.#link?.isUp === true && (this.#link?.askedCount ?? 0) === 0
     return Math.min(
+      isPaused ? this.#pausedUntil : Number.POSITIVE_INFINITY,
       this.#link?.deadline() ?? Number.POSITIVE_INFINITY,
       this.#idleSince === undefined ? Number.POSITIVE_INFINITY : this.#idleSince + idleMs,
       first === undefined ? Number.POSITIVE_INFINITY : first.queuedAt + queueTimeoutMs,
@@ -126,6 +130,7 @@ export class DepositRoute implements MailboxLinkOwner<Job> {
       this.#deposits.fail(job, 'busy', 'it could not be sent in time')
     }
     if (this.#idleSince !== undefined && now.mono >= this.#idleSince + idleMs) this.leave(now)
+    this.#pump(now)
   }
 
   linkUp(now: Now): void {
@@ -200,7 +205,7 @@ export class DepositRoute implements MailboxLinkOwner<Job> {
     const { askedMax, askedBytesMax } = this.#state.settings.limits
     const link = this.#link
     if (link?.isUp !== true) return
-    while (link.isUp && link.askedCount < askedMax) {
+    while (now.mono >= this.#pausedUntil && link.isUp && link.askedCount < askedMax) {
       const job = this.#waiting[0]
       if (job === undefined || (link.askedCount > 0 && this.#askedBytes + job.size > askedBytesMax)) break
       this.#waiting.shift()
@@ -208,7 +213,8 @@ export class DepositRoute implements MailboxLinkOwner<Job> {
       this.#askedBytes += job.size
       this.#ask(now, link, job)
     }
-    if (this.#link === link && link.isUp && link.askedCount === 0) this.#idleSince ??= now.mono
+    const isIdle = this.#link === link && link.isUp && link.askedCount === 0 && this.#waiting.length === 0
+    if (isIdle) this.#idleSince ??= now.mono
   }
 
   #ask(now: Now, link: MailboxLink<Job>, job: Job): void {
@@ -233,6 +239,7 @@ export class DepositRoute implements MailboxLinkOwner<Job> {
   #finish(now: Now, job: Job, answer: MailboxAnswer): boolean {
     if (answer.type === 'refused') {
       const { reason } = answer
+      if (reason === 'busy') this.#pausedUntil = now.mono + this.#state.settings.limits.busyPauseMs
       this.#deposits.failHere(now, job, reason, `the mailbox refuses: ${reason}`)
       return true
     }
