@@ -1,13 +1,23 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { createConnection } from 'node:net'
+import type { MessageId } from '@miaou/core'
 import { connect, type MiaouError, type MiaouEvent } from '@miaou/sdk'
 import { httpConnection } from '@miaou/sdk/http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { type ApiServer, startApi } from '../src/api/server.ts'
 import { FakeNetwork, FakePeer } from './fake-peer.ts'
-import { connectivity, otherRelayText, relayEntry, relayText } from './fake-reach.ts'
+import {
+  connectivity,
+  mailboxEntry,
+  mailboxText,
+  otherMailboxText,
+  otherRelayText,
+  relayEntry,
+  relayText,
+  servingMailbox,
+} from './fake-reach.ts'
 
 let alice: FakePeer
 let bob: FakePeer
@@ -188,6 +198,66 @@ describe('the client over HTTP', () => {
     await expect(relays.add('wss://relay.example.org')).rejects.toMatchObject({ code: 'bad-relay' })
     alice.reach.addedMax = 0
     await expect(relays.add(relayText)).rejects.toMatchObject({ code: 'too-many', facts: { what: 'relays' } })
+  })
+
+  test('[API16] mailboxes: added, listed, removed by address or id; one of the configuration stays', async () => {
+    const { mailboxes } = client()
+    alice.reach.mailboxes = [mailboxEntry(otherMailboxText)]
+    expect(await mailboxes.add(mailboxText)).toMatchObject([
+      { mailbox: mailboxText, source: 'added', state: 'connecting' },
+      { mailbox: otherMailboxText, source: 'config', stock: { tokens: 1_920, waiting: 2 }, throughRelay: true },
+    ])
+    expect(await mailboxes.list()).toHaveLength(2)
+    expect(await mailboxes.remove(mailboxText.slice(0, 22))).toMatchObject([{ mailbox: otherMailboxText }])
+    await expect(mailboxes.remove(mailboxText)).rejects.toMatchObject({ code: 'unknown-mailbox' })
+    await expect(mailboxes.remove(otherMailboxText)).rejects.toMatchObject({ code: 'configured-mailbox' })
+    await expect(mailboxes.add('wss://mail.example.org')).rejects.toMatchObject({ code: 'bad-mailbox' })
+    alice.reach.addedMax = 0
+    await expect(mailboxes.add(mailboxText)).rejects.toMatchObject({ code: 'too-many', facts: { what: 'mailboxes' } })
+    alice.reach.addMailboxError = { type: 'unwritable', code: 'EROFS' }
+    await expect(mailboxes.add(mailboxText)).rejects.toMatchObject({ code: 'home-unwritable' })
+  })
+
+  test('[API16] network.info tells of own mailboxes and of the one that is served', async () => {
+    alice.reach.mailboxes = [mailboxEntry(mailboxText, { source: 'contact' })]
+    alice.reach.changes = { serving: servingMailbox(otherMailboxText) }
+    expect(await client().network.info()).toMatchObject({
+      mailboxes: [{ mailbox: mailboxText, source: 'contact', box: 'CQkJCQkJCQkJCQkJCQkJCQ' }],
+      serving: { mailbox: { address: otherMailboxText, boxes: 12, envelopes: 340 } },
+    })
+  })
+
+  test('[API17] a changed key is trusted; a report blocks; a held message and a notice are told', async () => {
+    const miaou = client()
+    await expect(miaou.contacts.trust('Bob')).rejects.toMatchObject({ code: 'wrong-state' })
+    const known = alice.makeContact(bob, 'contact')
+    alice.contacts.set(bob.account, { ...known, changed: 'account-key' })
+    expect(await miaou.contacts.list()).toMatchObject([{ changed: 'account-key' }])
+    expect(await miaou.contacts.trust('Bob')).not.toHaveProperty('changed')
+    alice.receive(bob, 'insult')
+    const events = miaou.events({ after: 0, fleeting: false })
+    bob.isRunning = false
+    const sent = await miaou.messages.send('Bob', 'hello')
+    const heldBy = [{ mailbox: mailboxText.slice(0, 22), until: 1_795_270_000_000 }]
+    alice.changeMessage(sent.id as MessageId, { state: 'held', heldBy })
+    expect(await miaou.messages.get(sent.id)).toMatchObject({ state: 'held', heldBy })
+    alice.store({ type: 'notice', notice: 'session-renewed', account: bob.account })
+    const told: unknown[] = []
+    for await (const { event } of events) if (told.push(event) === 3) break
+    expect(told).toMatchObject([
+      { type: 'message-received' },
+      { type: 'message-state', message: { state: 'held', heldBy } },
+      { type: 'notice', notice: 'session-renewed', account: bob.account },
+    ])
+    expect(await miaou.contacts.report('Bob', 'insults')).toMatchObject({
+      account: bob.account,
+      reason: 'insults',
+      messages: [{ text: 'insult' }],
+    })
+    expect(await miaou.contacts.list()).toMatchObject([{ state: 'blocked' }])
+    await expect(miaou.contacts.report('Bob', 'x'.repeat(281))).rejects.toMatchObject({ code: 'bad-request' })
+    expect(await miaou.settings.set({ jitterMs: 0, coverTraffic: 'low' })).toMatchObject({ coverTraffic: 'low' })
+    await expect(miaou.settings.set({ jitterMs: 10_001 })).rejects.toMatchObject({ code: 'bad-request' })
   })
 
   test('[API13] the diagnosis by parts, and the path to one peer', async () => {

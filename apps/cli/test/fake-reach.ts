@@ -1,5 +1,5 @@
 import { err, ok } from '@miaou/core'
-import type { Connectivity, MailboxEntry, NetworkInfo, PeerHandle, RelayEntry } from '@miaou/host-node'
+import type { AddMailboxError, Connectivity, MailboxEntry, NetworkInfo, PeerHandle, RelayEntry } from '@miaou/host-node'
 import {
   formatMailboxAddress,
   formatRelayAddress,
@@ -128,6 +128,8 @@ export class FakeReach {
   entries: RelayEntry[] = []
   addedMax = 8
   mailboxes: MailboxEntry[] = []
+  /** What adding a mailbox answers, in the place of keeping it. */
+  addMailboxError: AddMailboxError | undefined
   connectivity: Connectivity = { names: [] }
   /** How often the relays were looked at. */
   looks = 0
@@ -167,6 +169,7 @@ export class FakeReach {
     },
     mailboxes: () => this.mailboxes,
     addMailbox: (mailbox) => {
+      if (this.addMailboxError !== undefined) return err(this.addMailboxError)
       if (this.mailboxes.length >= this.addedMax)
         return err({ type: 'too-many-mailboxes', mailboxesMax: this.addedMax })
       const {

@@ -23,6 +23,8 @@ describe('config.json of a home', () => {
           { urls: ['stun:stun1.l.google.com:19302'] },
           { urls: [expect.stringContaining('turn:turn.miaou.chat:3478')], credentials: { username: 'miaou-user' } },
         ],
+        mailboxes: [{ url: 'wss://mail.example.org' }],
+        serve: { mailbox: { boxes: 1_000, bytes: 10_000_000_000, bytesPerBox: 67_108_864 } },
       },
     })
   })
@@ -39,6 +41,16 @@ describe('config.json of a home', () => {
     ['a relay that is only a host', '{"relays": ["wss://relay.example.org"]}'],
     ['too many relays', JSON.stringify({ relays: Array(9).fill('AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org') })],
     ['relays that are no list', '{"relays": "AAAAAAAAAAAAAAAAAAAAAA@wss://relay.example.org"}'],
+    ['a mailbox that is only a host', '{"mailboxes": ["wss://mail.example.org"]}'],
+    [
+      'too many mailboxes',
+      JSON.stringify({ mailboxes: Array(9).fill('AAAAAAAAAAAAAAAAAAAAAA@wss://mail.example.org') }),
+    ],
+    ['mailboxes that are no list', '{"mailboxes": true}'],
+    ['a mailbox quota that does not exist', '{"serve": {"mailbox": {"turn": []}}}'],
+    ['a mailbox quota of nothing', '{"serve": {"mailbox": {"bytes": 0}}}'],
+    ['a mailbox quota that is no whole number', '{"serve": {"mailbox": {"boxes": 1.5}}}'],
+    ['a mailbox that is text', '{"serve": {"mailbox": "yes"}}'],
     ['a flag that is text', '{"relayOnly": "yes"}'],
     ['a service that does not exist', '{"serve": {"directory": true}}'],
     ['a quota that does not exist', '{"serve": {"relay": {"circuit": 3}}}'],
@@ -52,6 +64,20 @@ describe('config.json of a home', () => {
   ])('%s is refused with the path and the reason', (_, text) => {
     const config = parseConfig(text, '/home/config.json')
     expect(config).toMatchObject({ ok: false, error: { type: 'bad-config', path: '/home/config.json' } })
+  })
+
+  test('the settings of mailboxes', () => {
+    const settings = {
+      mailboxes: ['AAAAAAAAAAAAAAAAAAAAAA@wss://mail.example.org', 'AQEBAQEBAQEBAQEBAQEBAQ@ws://203.0.113.5:9999'],
+      serve: { relay: { circuits: 10 }, mailbox: { boxes: 5, bytes: 1_000_000, bytesPerBox: 100_000 } },
+    }
+    const mailboxes = [
+      { url: 'wss://mail.example.org', mailboxId: new Uint8Array(16) },
+      { url: 'ws://203.0.113.5:9999', mailboxId: new Uint8Array(16).fill(1) },
+    ]
+    expect(parseConfig(JSON.stringify(settings), 'x')).toEqual({ ok: true, value: { ...settings, mailboxes } })
+    expect(parseConfig('{"serve": {"mailbox": true}}', 'x')).toEqual({ ok: true, value: { serve: { mailbox: {} } } })
+    expect(parseConfig('{"serve": {"mailbox": false}}', 'x')).toEqual({ ok: true, value: { serve: {} } })
   })
 
   test('the settings of relays and routers', () => {

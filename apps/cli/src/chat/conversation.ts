@@ -322,7 +322,12 @@ export class Conversation {
             text('chat.on-network'),
           ],
     )
-    this.#screen.print(`${formatTable(rows)}\n${text('chat.choose')}`)
+    const lines = formatTable(rows).split('\n')
+    const listed = this.#candidates.flatMap((candidate, index) => [
+      lines[index] ?? '',
+      ...(candidate.type === 'contact' ? noteLines(this.#context, candidate.contact) : []),
+    ])
+    this.#screen.print([...listed, text('chat.choose')].join('\n'))
   }
 
   async #command(line: string): Promise<void> {

@@ -16,7 +16,7 @@ export const mailboxes = {
   'notice.copy-detected-by':
     'This device seems to be a copy, or was set back to an older state: {name} knows a later one. Its keys were renewed. If this home also runs elsewhere, end one of the two for good and give it an account of its own.',
   'notice.key-changed':
-    'A key of {name} changed: sending stopped. Compare the safety number with them: miaou contacts verify {name}; then miaou contacts trust {name} (in a conversation: /trust).',
+    'A key of {name} changed: sending stopped. Compare the safety number: miaou contacts trust {name}, or /trust.',
 
   'contacts.changed': 'a key changed: sending stopped',
   'contacts.no-requests': 'Nobody waits for an answer.',
@@ -40,7 +40,7 @@ export const mailboxes = {
 
   'chat.key-changed': 'A key of {name} changed: nothing is sent until you looked: /trust',
   'chat.trust-how': 'The same? Type: /trust yes',
-  'chat.report-how': 'To have it in a file, for whom you trust: miaou contacts report {name} --out <file>',
+  'chat.report-how': 'In a file, for whom you trust: miaou contacts report {name} --out <file>',
 
   'settings.jitter': 'most milliseconds a message waits at random before it goes out (0 to 10000)',
   'settings.cover': 'messages about nothing hide real ones, at the cost of data: off, low, high',

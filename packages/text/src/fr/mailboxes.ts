@@ -18,7 +18,7 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
   'notice.copy-detected-by':
     'Cet appareil semble être une copie, ou remis dans un état plus ancien : {name} en connaît un plus récent. Ses clés ont été renouvelées. Si ce dossier tourne aussi ailleurs, arrête pour de bon l’un des deux et donne-lui son propre compte.',
   'notice.key-changed':
-    'Une clé de {name} a changé : envoi arrêté. Comparez vos numéros de sûreté : miaou contacts verify {name} ; puis miaou contacts trust {name} (dans une conversation : /trust).',
+    'Une clé de {name} a changé : envoi arrêté. Compare le numéro de sûreté : miaou contacts trust {name}, ou /trust.',
 
   'contacts.changed': 'une clé a changé : envoi arrêté',
   'contacts.no-requests': 'Personne n’attend de réponse.',
@@ -42,8 +42,7 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
 
   'chat.key-changed': 'Une clé de {name} a changé : rien ne part avant que tu aies regardé : /trust',
   'chat.trust-how': 'Les mêmes ? Tape : /trust oui',
-  'chat.report-how':
-    'Pour l’avoir dans un fichier, pour qui a ta confiance : miaou contacts report {name} --out <fichier>',
+  'chat.report-how': 'En fichier, pour qui a ta confiance : miaou contacts report {name} --out <fichier>',
 
   'settings.jitter': 'millisecondes, au plus, qu’un message attend au hasard avant de partir (0 à 10000)',
   'settings.cover': 'des messages vides cachent les vrais, au prix de données : off, low, high',
