@@ -1,126 +1,21 @@
 import { createHmac } from 'node:crypto'
 import { equalBytes, peerIdToKey } from '@miaou/core'
-import { Circuits, type CircuitsInput, type CircuitsOutput, type PipeId, type TransportEvent } from '@miaou/network'
-import { formatCircuitAddress, type RelayAddress, relayIdOf } from '@miaou/protocol'
+import { relayIdOf } from '@miaou/protocol'
 import { freshPipe } from '@miaou/testkit'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createNodeCrypto } from '../src/crypto/node-crypto.ts'
-import { systemClock, systemJitter, systemRandom } from '../src/peer/system.ts'
 import { createPseudonyms, relayServiceIdentity } from '../src/relay/pseudonyms.ts'
-import { createRelayHost, type RelayHostOptions } from '../src/relay/relay-host.ts'
 import { turnServer } from '../src/relay/turn-credentials.ts'
-import { WebSocketTransport } from '../src/websocket/websocket-transport.ts'
+import { cleanUp, keyringOf, RelayClient, serveRelay } from './relay-clients.ts'
 
 const crypto = await createNodeCrypto()
-const cleanups: (() => Promise<unknown> | unknown)[] = []
 
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
-
-function keyringOf(fill: number) {
-  const key = (purpose: string) => crypto.sha256(new TextEncoder().encode(`${fill} ${purpose}`))
-  return { storeKey: key }
-}
-
-async function serve(options: Partial<RelayHostOptions> = {}) {
-  const websocket = new WebSocketTransport({ host: '127.0.0.1', port: 0 })
-  const relay = await createRelayHost({
-    random: systemRandom,
-    clock: systemClock,
-    keyring: keyringOf(1),
-    log: { write: () => undefined },
-    websocket,
-    onCrash: (error) => {
-      throw error
-    },
-    ...options,
-  })
-  relay.start()
-  const started = await websocket.start({ emit: () => undefined, nextPipe: freshPipe })
-  if (!started.ok) throw new Error(started.error.type)
-  cleanups.push(async () => {
-    await relay.stop()
-    await websocket.stop()
-  })
-  return { relay, address: relay.relayAddress(started.value[0] ?? '') }
-}
-
-/** A client of relays on real sockets. */
-class Client {
-  readonly outputs: CircuitsOutput[] = []
-  readonly engine: Circuits
-  readonly #channel
-  readonly #websocket = new WebSocketTransport({ listens: false })
-  #timer: NodeJS.Timeout | undefined
-  #waiting: (() => void)[] = []
-
-  constructor(fill: number) {
-    const pseudonymFor = createPseudonyms(crypto, keyringOf(fill))
-    this.engine = new Circuits({ crypto, random: systemRandom, jitter: systemJitter, pseudonymFor }, freshPipe)
-    this.#channel = this.#websocket.channel({
-      subprotocol: 'miaou-relay-v0.2.0',
-      accepts: false,
-      host: { emit: (event) => this.push({ type: 'transport', event }), nextPipe: freshPipe },
-    })
-    cleanups.push(async () => {
-      this.push({ type: 'stop' })
-      clearTimeout(this.#timer)
-      await this.#websocket.stop()
-      clearTimeout(this.#timer)
-    })
-  }
-
-  push(input: CircuitsInput): void {
-    for (const output of this.engine.handle(systemClock.now(), input)) {
-      this.outputs.push(output)
-      if (output.type === 'relay-dial') this.#channel.dial(output.pipe, output.url)
-      if (output.type === 'write') this.#channel.send(output.pipe, output.channel, output.bytes)
-      if (output.type === 'close') this.#channel.close(output.pipe)
-    }
-    clearTimeout(this.#timer)
-    const delayMs = Math.min(1e9, Math.max(1, this.engine.deadline() - systemClock.now().mono))
-    this.#timer = setTimeout(() => this.push({ type: 'wake' }), delayMs)
-    for (const wake of this.#waiting.splice(0)) wake()
-  }
-
-  async until<T>(find: () => T | undefined): Promise<T> {
-    for (;;) {
-      const found = find()
-      if (found !== undefined) return found
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    }
-  }
-
-  /** Keeps a reservation there and returns its circuit address. */
-  async reserve(relay: RelayAddress): Promise<string> {
-    this.push({ type: 'relays', relays: [relay] })
-    const isNamed = (output: CircuitsOutput) => output.type === 'reservations' && output.addresses.length > 0
-    const found = await this.until(() => this.outputs.find(isNamed))
-    return found.type === 'reservations' && found.addresses[0] !== undefined
-      ? formatCircuitAddress(found.addresses[0])
-      : ''
-  }
-
-  events<T extends TransportEvent['type']>(type: T): Extract<TransportEvent, { type: T }>[] {
-    return this.outputs
-      .flatMap((output) => (output.type === 'event' ? [output.event] : []))
-      .filter((event): event is Extract<TransportEvent, { type: T }> => event.type === type)
-  }
-
-  async opened(): Promise<PipeId> {
-    return (await this.until(() => this.events('opened')[0])).pipe
-  }
-
-  received(): number {
-    return this.events('message').reduce((sum, { bytes }) => sum + bytes.length, 0)
-  }
-}
+afterEach(cleanUp)
 
 describe('a relay on real sockets', () => {
   test('[R21] [R30] two clients reserve, meet, and exchange messages of every size both ways', async () => {
-    const { relay, address } = await serve({ stunPort: 3478 })
-    const [holder, caller] = [new Client(2), new Client(3)]
+    const { relay, address } = await serveRelay({ stunPort: 3478 })
+    const [holder, caller] = [new RelayClient(2), new RelayClient(3)]
     const circuit = await holder.reserve(address)
     const dialled = freshPipe()
     caller.push({ type: 'dial', pipe: dialled, address: circuit })
@@ -146,8 +41,8 @@ describe('a relay on real sockets', () => {
   })
 
   test('[R42] 20 MB pass in order through windows and slow turns', async () => {
-    const { relay, address } = await serve({ limits: { unsentMax: 40_000 } })
-    const [holder, caller] = [new Client(4), new Client(5)]
+    const { relay, address } = await serveRelay({ limits: { unsentMax: 40_000 } })
+    const [holder, caller] = [new RelayClient(4), new RelayClient(5)]
     caller.push({ type: 'dial', pipe: freshPipe(), address: await holder.reserve(address) })
     const out = await caller.opened()
     const size = 65_536
@@ -164,8 +59,8 @@ describe('a relay on real sockets', () => {
   })
 
   test('[R34] stopping tells the clients and frees everything', async () => {
-    const { relay, address } = await serve()
-    const [holder, caller] = [new Client(6), new Client(7)]
+    const { relay, address } = await serveRelay()
+    const [holder, caller] = [new RelayClient(6), new RelayClient(7)]
     caller.push({ type: 'dial', pipe: freshPipe(), address: await holder.reserve(address) })
     await Promise.all([caller.opened(), holder.opened()])
     await relay.stop()
@@ -176,7 +71,7 @@ describe('a relay on real sockets', () => {
 
 describe('who a relay and its clients are', () => {
   test('[R5] the service key stays, belongs to the home, and is what the relay id names', async () => {
-    const { relay } = await serve()
+    const { relay } = await serveRelay()
     const identity = relayServiceIdentity(crypto, keyringOf(1))
     expect(relay.relayId).toEqual(relayIdOf(peerIdToKey(identity.peerId), (bytes) => crypto.sha256(bytes)))
     expect(relayServiceIdentity(crypto, keyringOf(2)).peerId).not.toBe(identity.peerId)

@@ -1,3 +1,4 @@
+import { lookup as systemLookup } from 'node:dns'
 import { type Clock, type Log, type Now, peerIdToKey, type Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
@@ -16,7 +17,9 @@ import { OverlayLoop } from '../overlay/overlay-loop.ts'
 import { mailboxSubprotocol } from '../peer/mailbox-use.ts'
 import type { RelayQuotas } from '../peer/reach-settings.ts'
 import { relaySubprotocol } from '../peer/relay-use.ts'
+import type { NameLookup } from '../websocket/dial-scope.ts'
 import type { WebSocketChannel, WebSocketChannelLimits, WebSocketTransport } from '../websocket/websocket-transport.ts'
+import { boundedLookup } from './bounded-lookup.ts'
 import { relayServiceIdentity } from './pseudonyms.ts'
 import { type RelayTurn, turnServer } from './turn-credentials.ts'
 import { YoungMemory } from './young-memory.ts'
@@ -43,6 +46,8 @@ export interface RelayHostOptions {
   /** Every bound of the engine, in place of its default and of `quotas`. */
   readonly limits?: Partial<RelayLimits>
   readonly channelLimits?: Partial<WebSocketChannelLimits>
+  /** Resolves the names of services; for tests. */
+  readonly lookup?: NameLookup
   /** An invariant of ours broke: the relay has stopped, the peer goes on. */
   readonly onCrash: (error: unknown) => void
 }
@@ -108,14 +113,19 @@ export class RelayHost {
 
   /** Takes clients from now on; before or after the listener starts. */
   start(): void {
-    const { websocket, channelLimits, log } = this.#options
+    const { websocket, channelLimits, lookup = systemLookup, log } = this.#options
     const shared = {
       host: { emit: (event: TransportEvent) => this.#heard(event), nextPipe: () => this.#takePipe() },
       onDrained: (pipe: PipeId) => this.#loop.push({ type: 'drained', pipe }),
       ...(channelLimits === undefined ? {} : { limits: channelLimits }),
     }
     this.#channel = websocket.channel({ ...shared, subprotocol: relaySubprotocol, accepts: true })
-    this.#services = websocket.channel({ ...shared, subprotocol: mailboxSubprotocol, accepts: false })
+    this.#services = websocket.channel({
+      ...shared,
+      subprotocol: mailboxSubprotocol,
+      accepts: false,
+      lookup: boundedLookup(lookup),
+    })
     log.write('info', 'relay-started', {})
   }
 

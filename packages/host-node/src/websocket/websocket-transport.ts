@@ -119,6 +119,8 @@ export interface WebSocketChannelOptions {
   /** Bytes; default 65,536. */
   readonly drainedMark?: number
   readonly limits?: Partial<WebSocketChannelLimits>
+  /** Resolves the names of dials that may not go everywhere; default: as the transport does. */
+  readonly lookup?: NameLookup
 }
 
 /** Another subprotocol on the listener of a transport, with pipes and an owner of its own. */
@@ -167,9 +169,8 @@ export class WebSocketTransport implements Transport {
 
   /** Speaks another subprotocol as well. To be called before or after `start`; where nothing listens it only dials. */
   channel(options: WebSocketChannelOptions): WebSocketChannel {
-    const { subprotocol, accepts, host, onDrained, drainedMark = 65_536 } = options
+    const { subprotocol, accepts, host, onDrained, drainedMark = 65_536, lookup = this.#options.lookup } = options
     const limits = { ...defaultWebSocketChannelLimits, ...options.limits }
-    const { lookup } = this.#options
     const pipes = new WebSocketPipes({ subprotocol, limits, host, onDrained, drainedMark, lookup })
     this.#others.add(pipes)
     if (accepts) {

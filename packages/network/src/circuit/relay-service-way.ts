@@ -92,7 +92,7 @@ export class ServiceWay {
 }
 
 /** The pipe of a service, as far as its reading goes. */
-export class ServiceOutlet implements Outlet {
+class ServiceOutlet implements Outlet {
   readonly #unsentMax: number
   #unsent = 0
 
@@ -114,7 +114,7 @@ export class ServiceOutlet implements Outlet {
 }
 
 /** What waits for the service: chunks of the client, put together to messages. */
-export class UpLane implements Lane {
+class UpLane implements Lane {
   readonly outlet: ServiceOutlet
   readonly rates: readonly ByteRate[]
   /** Cost of what waits, the unfinished message included. */
@@ -195,7 +195,7 @@ export class UpLane implements Lane {
 }
 
 /** What waits for the client: messages of the service, cut into chunks. */
-export class DownLane implements Lane {
+class DownLane implements Lane {
   readonly outlet: ServedClient
   readonly rates: readonly ByteRate[]
   /** What the messages that wait are counted as. */
