@@ -240,9 +240,9 @@ export class Inbox {
 
   #remember(digest: Uint8Array): void {
     const { store, limits } = this.#context
-    const { lastInsertRowid } = store.run('INSERT OR IGNORE INTO seen_messages (digest) VALUES (?)', [digest])
+    const { changes, lastInsertRowid } = store.run('INSERT OR IGNORE INTO seen_messages (digest) VALUES (?)', [digest])
     const step = Math.min(seenStep, limits.seenMessagesMax)
-    if (lastInsertRowid % step !== 0) return
+    if (changes === 0 || lastInsertRowid % step !== 0) return
     store.run('DELETE FROM seen_messages WHERE row <= ?', [lastInsertRowid - limits.seenMessagesMax])
   }
 

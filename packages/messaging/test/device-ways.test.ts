@@ -28,7 +28,7 @@ function friends(): { readonly town: Town; readonly alice: Home; readonly bob: H
 
 function ways(home: Home, sequence: number, addresses: readonly string[], key?: Uint8Array): MessagingInput {
   const locator = key === undefined ? {} : { locatorKey: key }
-  return { type: 'device-ways', peerId: home.peerId, sequence, addresses, ...locator }
+  return { type: 'device-ways', peerId: home.peerId, sequence, addresses, mailboxes: [], ...locator }
 }
 
 describe('[Q34] how a device is reached', () => {

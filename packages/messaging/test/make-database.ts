@@ -29,6 +29,7 @@ alice.batch({
   sequence: 7,
   addresses: ['ws://10.0.0.2:9999'],
   locatorKey: new Uint8Array(32).fill(7),
+  mailboxes: [],
 })
 unwrap(alice.ask<'settings-set'>({ type: 'settings-set', settings: { typing: false } }))
 town.unlink(alice, bob)
