@@ -1,6 +1,7 @@
 import { keyToAccountId, keyToPeerId, type PeerId } from '@miaou/core'
 import type { ContactView } from '@miaou/messaging'
 import {
+  boxToEntry,
   contactWaysSizeMax,
   type DeviceRecord,
   decodeContactWays,
@@ -100,10 +101,24 @@ describe('[W12] what a contact says', () => {
   test('its ways, its locator key, the relays it met', () => {
     const services = [Uint8Array.of(1, 2)]
     expect(linked().handle(now, frame(payload(record(), services)))).toEqual([
-      { type: 'ways', peerId: peer, locatorKey, sequence: 5, addresses: [circuit], services },
+      { type: 'ways', peerId: peer, locatorKey, sequence: 5, addresses: [circuit], mailboxes: [], services },
     ])
     const none = linked().handle(now, frame(payload(new Uint8Array(0))))
-    expect(none).toEqual([{ type: 'ways', peerId: peer, locatorKey, sequence: 0, addresses: [], services: [] }])
+    expect(none).toEqual([
+      { type: 'ways', peerId: peer, locatorKey, sequence: 0, addresses: [], mailboxes: [], services: [] },
+    ])
+  })
+
+  test('where messages for it can be left, and its last-resort bundle; a mailbox of its own machine is none for us', () => {
+    const mailbox = (url: string) => ({
+      box: new Uint8Array(16).fill(2),
+      mailbox: { url, mailboxId: new Uint8Array(16) },
+    })
+    const mailboxes = [mailbox('wss://box.example.org'), mailbox('ws://127.0.0.1:9')].map(boxToEntry)
+    const bundleKey = new Uint8Array(32).fill(3)
+    expect(linked().handle(now, frame(payload(record({ mailboxes, bundleKey }))))).toMatchObject([
+      { mailboxes: [mailbox('wss://box.example.org')], bundleKey },
+    ])
   })
 
   test('D16: how its node of the overlay is reached behind a NAT', () => {

@@ -37,10 +37,10 @@ export class LastResort {
 
   /** `bytes`: sealed. Stored as soon as there is an overlay to store it in. */
   publish(bytes: Uint8Array): void {
-    const { manifest, parts } = splitBundle(this.#options.crypto, bytes)
+    const { manifest, parts, bundleKey } = splitBundle(this.#options.crypto, bytes)
     // Whoever finds the manifest finds the parts: it goes last.
     this.#values = [...parts, manifest]
-    this.#key = this.#options.crypto.sha256(manifest)
+    this.#key = bundleKey
     this.#publishAt = Number.NEGATIVE_INFINITY
     this.#tries = 0
   }
@@ -59,7 +59,7 @@ export class LastResort {
     const value = await this.#value(key)
     const manifest = value && decodeBundleManifest(value)
     if (!manifest?.ok) return undefined
-    const parts = await Promise.all(manifest.value.parts.map((part) => this.#value(part)))
+    const parts = await Promise.all(manifest.value.partKeys.map((part) => this.#value(part)))
     const found = parts.filter((part) => part !== undefined)
     if (found.length < parts.length) return undefined
     return joinBundle(crypto, manifest.value, found)
