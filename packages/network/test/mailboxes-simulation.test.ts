@@ -133,7 +133,7 @@ class Simulation {
     for (let step = 0; step < stepsCount; step++) {
       this.#step()
       for (const { mailbox } of this.mailboxes) if (this.random.chance(0.1)) this.#wakeUp(mailbox)
-      this.world.run(this.random.below(this.random.chance(0.1) ? 20_000 : 200))
+      this.world.run(this.random.below(this.random.chance(0.1) ? 20_000 : this.random.chance(0.5) ? 30 : 200))
       this.#look()
     }
     for (const { mailbox } of this.mailboxes) this.#wakeUp(mailbox)
@@ -260,19 +260,19 @@ function problemsOf(seed: number, simulate: typeof simulateDouble, faults: Fault
 }
 
 describe('links are lost, processes end, mailboxes go away', () => {
-  test.each(range(1, 30))(
+  test.each(range(1, 20))(
     '[MB64] [MB65] [MB73] seed %i: one answer a job, none lost, none acknowledged unasked',
     (seed) => {
       expect(problemsOf(seed, simulateDouble)).toEqual([])
     },
   )
 
-  test.each(range(101, 20))('[MB64] [MB73] seed %i, at the real service: one answer a job, none lost', (seed) => {
+  test.each(range(101, 12))('[MB64] [MB73] seed %i, at the real service: one answer a job, none lost', (seed) => {
     expect(problemsOf(seed, simulateService)).toEqual([])
   })
 
   test('a client that acknowledges early is found', () => {
-    const found = range(1, 10).flatMap((seed) => problemsOf(seed, simulateDouble, { reader: EagerMailboxes }))
+    const found = range(1, 6).flatMap((seed) => problemsOf(seed, simulateDouble, { reader: EagerMailboxes }))
     expect(found.some((problem) => problem.startsWith('lost'))).toBe(true)
     expect(found.some((problem) => problem.startsWith('nobody asked'))).toBe(true)
   })
