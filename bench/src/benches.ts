@@ -11,6 +11,7 @@ export interface Bench {
 /** In the order in which `npm run bench` runs them. */
 export const benches: readonly Bench[] = [
   { name: 'sessions', short: ['--messages', '100', '--rounds', '1'], timeoutMs: 120_000 },
+  { name: 'sealing', short: ['--messages', '100', '--rounds', '1'], timeoutMs: 60_000 },
   {
     name: 'webrtc-path',
     short: ['--rounds', '1', '--megabytes', '2', '--messages', '1600', '--opens', '1'],
