@@ -164,7 +164,7 @@ function serving(id = 9): NonNullable<ReachOptions['relayHost']> {
   const relayId = new Uint8Array(16).fill(id)
   const counters = { reserved: 3 }
   const terms = { circuitsMax: 8, bytesPerSecond: 0, bytesPerDay: 0 }
-  const view = { links: 0, reservations: 2, circuits: 1, bytesPassed: 0, bytesToday: 7, queuedBytes: 0 }
+  const view = { links: 0, reservations: 2, circuits: 1, services: 0, bytesPassed: 0, bytesToday: 7, queuedBytes: 0 }
   return {
     relayId,
     isBroken: false,

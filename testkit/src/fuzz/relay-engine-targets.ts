@@ -41,7 +41,14 @@ const pauseMs = [1, 20, 300, 1_500, 5_001, 31_000, 600_000] as const
 const stepMs = 5
 const url = 'ws://192.0.2.1:9999'
 /** Bounds that are small enough to be met. */
-const relayLimits = { ...defaultRelayLimits, circuitsPerPairMax: 4, circuitsMax: 12, badMessagesMax: 200 }
+const relayLimits = {
+  ...defaultRelayLimits,
+  circuitsPerPairMax: 4,
+  circuitsMax: 12,
+  servicesMax: 6,
+  serviceDialsPerSecond: 1,
+  badMessagesMax: 200,
+}
 const clientLimits = { ...defaultCircuitsLimits, circuitsPerRelayMax: 8, circuitsMax: 12, relaysMax: 4, faultsMax: 200 }
 
 /** How a planted fault makes an engine worse: what it is asked after each input. Throws where the fault shows. */
@@ -136,6 +143,8 @@ class RelayRun {
   readonly #service: RelayService
   readonly #clients: Client[]
   readonly #said: string[] = []
+  /** Pipes of services that are open. */
+  readonly #services = new Set<PipeId>()
   #mono = 1
   #nextPipe = 1
   #pauses = 0
@@ -144,7 +153,8 @@ class RelayRun {
     this.#crypto = crypto
     this.#fault = fault
     const identity = pseudonym(crypto, 'fuzzed relay')
-    this.#service = new RelayService({ crypto, random: new FuzzRandom(1), identity, limits: relayLimits })
+    const base = { crypto, random: new FuzzRandom(1), services: { nextPipe: () => this.#nextPipe++ as PipeId } }
+    this.#service = new RelayService({ ...base, identity, limits: relayLimits })
     this.#clients = [0, 1, 2, 3].map((name) => {
       const own = pseudonym(crypto, `fuzzing client ${name}`)
       const [pipe, link] = [0 as PipeId, newLink(crypto, own, 'initiator', this.#now(), name)]
@@ -284,7 +294,10 @@ class RelayRun {
   #perform(outputs: readonly RelayServiceOutput[]): void {
     for (const output of outputs) {
       const client = this.#clients.find(({ pipe }) => pipe === output.pipe)
-      if (client === undefined) continue
+      if (client === undefined || output.type === 'service-dial') {
+        this.#performAtService(output)
+        continue
+      }
       if (output.type === 'close') {
         client.circuits.length = 0
         client.unread = []
@@ -297,13 +310,35 @@ class RelayRun {
     }
   }
 
+  /** Every fourth does not answer; the others send back what comes, and one that begins with a multiple of three ends them. */
+  #performAtService(output: RelayServiceOutput): void {
+    const { pipe } = output
+    if (output.type === 'service-dial') {
+      this.#services.add(pipe)
+      const how = { transport: 'websocket', direction: 'out', channels: 1, padded: true } as const
+      if (pipe % 4 !== 0) this.#event({ type: 'opened', pipe, remoteAddress: output.url, ...how })
+    } else if (!this.#services.has(pipe)) return
+    else if (output.type === 'close') this.#endService(pipe)
+    else {
+      this.#event({ type: 'message', pipe, channel: 0, bytes: output.bytes })
+      this.#perform(this.#service.handle(this.#now(), { type: 'drained', pipe }))
+      if ((output.bytes[0] ?? 0) % 3 === 0) this.#endService(pipe)
+    }
+  }
+
+  #endService(pipe: PipeId): void {
+    if (this.#services.delete(pipe)) this.#event({ type: 'closed', pipe })
+  }
+
   #check(counters: Readonly<Record<string, number>>): void {
-    const { links, reservations, circuits, queuedBytes } = this.#service.view()
+    const { links, reservations, circuits, services, queuedBytes } = this.#service.view()
     if (links > this.#clients.length * relayLimits.linksPerClientMax) throw new Error('too many links')
     if (reservations > this.#clients.length) throw new Error('too many reservations')
     if (circuits > relayLimits.circuitsMax) throw new Error('too many circuits')
-    if (queuedBytes < 0 || queuedBytes > 2 * circuits * (circuitWindowSize + 16_384)) {
-      throw new Error(`${queuedBytes} bytes wait for ${circuits} circuits`)
+    if (services > relayLimits.servicesMax) throw new Error('too many services')
+    const ofServices = services * (circuitWindowSize + relayLimits.serviceQueuedBytesMax)
+    if (queuedBytes < 0 || queuedBytes > 2 * circuits * (circuitWindowSize + 16_384) + ofServices) {
+      throw new Error(`${queuedBytes} bytes wait for ${circuits} circuits and ${services} services`)
     }
     if (Number.isNaN(this.#service.deadline())) throw new Error('no deadline')
     this.#fault?.(counters)
