@@ -92,11 +92,10 @@ describe('the contract of message queues finds planted faults', () => {
   })
 
   test('one that lets a clock empty it, and one that takes any token', async () => {
-    const jumping = await faultsOf((inner, operation) => {
-      if (operation.type !== 'expire') return undefined
-      for (let at = 0; at < 20_000; at++) inner.applyNow([operation])
-      return { type: 'done' }
-    })
+    const jumping = await messageQueueFaults(() => ({
+      open: (limits) => Promise.resolve(new MemoryMessageQueue({ ...limits, clockStepMs: 1e12 })),
+      dispose: () => undefined,
+    }))
     expect(jumping).toContain('[MB61] a clock that jumps ten days, there and back, empties nothing')
     const generous = await faultsOf((inner, operation) => {
       if (operation.type !== 'deposit' || operation.tokenHash === undefined) return undefined

@@ -250,9 +250,9 @@ export class QueueTables {
   /** Makes room for a sixteenth at once: each time, all tokens of the box are read. */
   #forgetTaken(box: BoxCounts): void {
     const { changes } = this.#run(
-      `DELETE FROM token WHERE box = ?1 AND hash IN (
-        SELECT hash FROM token WHERE box = ?1 AND state = 2 ORDER BY until LIMIT ?2)`,
-      [box.id, Math.max(1, Math.floor(this.#limits.spentMax / 16))],
+      `DELETE FROM token WHERE box = ? AND hash IN (
+        SELECT hash FROM token WHERE box = ? AND state = 2 ORDER BY until LIMIT ?)`,
+      [box.id, box.id, Math.max(1, Math.floor(this.#limits.spentMax / 16))],
     )
     this.#book.change(box, { spent: -changes })
   }
