@@ -63,6 +63,8 @@ interface OwnBox {
   suppliedAt: number
   /** Its stock must be looked at: at that time. */
   lookAt: number
+  /** Monotonic ms before which its windows are not extended again for lost tokens. */
+  extendAt: number
   /** The last-resort bundle that it was given in this process. */
   lastResort: string | undefined
 }
@@ -77,6 +79,8 @@ const numbersBehind = 128
 const inviteShare = 4
 // How many more a mailbox may have than we know of before all are replaced: own choice, some windows given up.
 const strayTokensMax = 512
+// Least time between two extensions of all windows of a box, ms (own choice).
+const extendWaitMs = 3_600_000
 
 /**
  * Our boxes at mailboxes: which delivery tokens and prekey bundles each must have, and what it lacks. Hashes of a contact
@@ -91,27 +95,27 @@ export class Boxes {
   /** The last-resort document as last told to the network. */
   #toldLastResort: string | undefined
   #isLastResortDue = false
+  #isStale = false
 
   constructor(context: Context, parts: BoxParts) {
     this.#context = context
     this.#parts = parts
   }
 
-  /** Forgets what a failed transaction undid; the boxes themselves stay, as the network named them. */
+  /** A transaction failed: the windows are read again when they are next needed. The boxes stay, as the network named them. */
   reset(): void {
-    for (const box of this.#boxes.values()) {
-      this.#loadWindows(box)
-      box.added = []
-      box.lookAt = this.#context.now.mono
-      box.suppliedAt = Number.NEGATIVE_INFINITY
-      box.lastResort = undefined
-    }
+    this.#isStale = true
+    // What the failed batch let out did not leave; what an earlier one did is on its way.
+    const { mono } = this.#context.now
+    for (const box of this.#boxes.values()) if (box.suppliedAt === mono) box.suppliedAt = Number.NEGATIVE_INFINITY
     this.#holders = undefined
     this.#toldLastResort = undefined
+    this.#isLastResortDue = true
   }
 
   /** The boxes there are, whole list, best first. */
   own(boxes: Extract<MessagingInput, { type: 'boxes' }>['boxes']): void {
+    this.#reload()
     const { mono } = this.#context.now
     const known = this.#boxes
     this.#boxes = new Map()
@@ -129,11 +133,6 @@ export class Boxes {
     this.#forgetOldBoxes()
   }
 
-  /** Where messages for us can be left, best first. */
-  addresses(): readonly BoxAddress[] {
-    return [...this.#boxes.values()].map(({ address }) => address)
-  }
-
   /** Somebody came, went or was blocked, or an invite was made: the boxes' tokens follow at the end of the batch. */
   contactsChanged(): void {
     this.#holdersAreStale = true
@@ -141,6 +140,7 @@ export class Boxes {
 
   /** Rows of the table are gone, as somebody was blocked or removed: the mailboxes must forget those hashes. */
   tokensRevoked(): void {
+    this.#reload()
     for (const row of this.#context.store.all('SELECT DISTINCT box FROM box_tokens')) {
       this.#parts.settings.write(resetKey(bytesToHex(bytesOf(row, 'box'))), 'due')
     }
@@ -161,6 +161,7 @@ export class Boxes {
 
   /** An envelope came that a token paid for, or none did: whose window goes on. */
   paid(boxId: Uint8Array, hash: Uint8Array | undefined, sender: Device | undefined): void {
+    this.#reload()
     const box = this.#boxes.get(bytesToHex(boxId))
     if (!box) return
     if (hash === undefined) {
@@ -193,6 +194,7 @@ export class Boxes {
 
   /** Ends a batch: what the boxes lack goes out. */
   flush(): void {
+    this.#reload()
     if (this.#holdersAreStale) {
       this.#holdersAreStale = false
       this.#holders = undefined
@@ -211,6 +213,17 @@ export class Boxes {
     return deadline
   }
 
+  #reload(): void {
+    if (!this.#isStale) return
+    this.#isStale = false
+    for (const box of this.#boxes.values()) {
+      this.#loadWindows(box)
+      box.added = []
+      box.lookAt = Math.max(this.#context.now.mono, box.suppliedAt + this.#context.limits.supplyWaitMs)
+      box.lastResort = undefined
+    }
+  }
+
   #createBox(name: string, address: BoxAddress): OwnBox {
     const box: OwnBox = {
       id: address.box,
@@ -223,6 +236,7 @@ export class Boxes {
       added: [],
       suppliedAt: Number.NEGATIVE_INFINITY,
       lookAt: Number.POSITIVE_INFINITY,
+      extendAt: Number.NEGATIVE_INFINITY,
       lastResort: undefined,
     }
     this.#loadWindows(box)
@@ -271,7 +285,10 @@ export class Boxes {
     const isLost = isUpToDate && stock.tokens + stock.waiting < told
     if (isLost) {
       this.#context.drop('box-tokens-lost')
-      for (const [key, window] of box.windows) this.#extend(box, key, window)
+      // A mailbox that says so all the time makes us work now and then.
+      const mayExtend = box.extendAt <= this.#context.now.mono
+      if (mayExtend) for (const [key, window] of box.windows) this.#extend(box, key, window)
+      if (mayExtend) box.extendAt = this.#context.now.mono + extendWaitMs
     }
     this.#alignWindows(box)
     this.#supply(box, isLost || (isUpToDate && stock.tokens > told + strayTokensMax) || this.#mustReset(box))

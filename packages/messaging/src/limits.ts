@@ -1,3 +1,5 @@
+import { deliveryTokenWindow, inviteTokensPerUse } from '@miaou/protocol'
+
 const minuteMs = 60_000
 const dayMs = 86_400_000
 
@@ -168,8 +170,8 @@ export const defaultMessagingLimits: MessagingLimits = {
   boxBundlesMin: 16,
   sealingKeyLifetimeMs: 28 * dayMs,
   boxTokensMax: 16_384,
-  tokensAhead: 64,
-  tokensPerInviteUse: 4,
+  tokensAhead: deliveryTokenWindow,
+  tokensPerInviteUse: inviteTokensPerUse,
   supplyWaitMs: 30_000,
   mailStrangersBurst: 64,
   mailStrangerRefillMs: 1000,

@@ -169,7 +169,7 @@ export class MailInbox {
       return undefined
     }
     const peerId = keyToPeerId(key)
-    changedKeys.showAccount(peerId, accountKey)
+    if (changedKeys.showAccount(peerId, accountKey) === 'changed') return undefined
     const account = keyToAccountId(accountKey)
     return inbox.fromStranger({ peerId, key, account, accountKey, sessionKey, name: announcement.name, list }, envelope)
   }
