@@ -1,4 +1,4 @@
-import { concatBytes } from '@miaou/core'
+import { bytesToHex, concatBytes } from '@miaou/core'
 import {
   bundlePartSizeMax,
   bundlePartsMax,
@@ -79,6 +79,19 @@ describe('sealed prekey documents', () => {
       })
     expect(bundleOf(room)).toHaveLength(sealedBundleStep)
     expect(bundleOf(room + 1)).toHaveLength(2 * sealedBundleStep)
+  })
+
+  test('[P7] whoever keeps one sees no key, no name, and not that two are of one device', () => {
+    const [one, other] = [seal(document), seal(document)]
+    const text = bytesToHex(one)
+    for (const secret of [device.publicKey, locatorKey, document.bundle, document.certificate, document.announcement]) {
+      for (let at = 0; at + 12 <= secret.length; at += 12) {
+        expect(text).not.toContain(bytesToHex(secret.slice(at, at + 12)))
+      }
+    }
+    for (let at = 2; at + 12 <= other.length; at += 12) {
+      expect(text).not.toContain(bytesToHex(other.slice(at, at + 12)))
+    }
   })
 
   test('[P7] the largest document fits; sizes that none has are refused unopened', () => {

@@ -1,4 +1,4 @@
-import { concatBytes } from '@miaou/core'
+import { bytesToHex, concatBytes } from '@miaou/core'
 import { openSealed, sealedContentSizeMax, sealMessage } from '@miaou/crypto'
 import {
   decodeSealedContent,
@@ -74,6 +74,30 @@ describe('[SE8] sealed contents', () => {
       ok: true,
       value: { keyId: 1, content },
     })
+  })
+
+  test('show a mailbox nothing of who wrote, to whom, or what: two of one size differ in all but their key id', () => {
+    const { publicKey, secretKey } = libsodium.xwingKeyPair(new Uint8Array(32).fill(1))
+    const random = new SeededRandom(4)
+    const content = encodeSealedContent(full)
+    const seal = () => {
+      const sealed = sealMessage({ crypto: libsodium, random, publicKey, keyId: 7, content })
+      if (!sealed.ok) throw new Error('our own key')
+      return sealed.value
+    }
+    const [one, other] = [seal(), seal()]
+    const text = bytesToHex(one)
+    const secrets = [full.accountKey, full.deviceKey, publicKey, secretKey, full.announcement, ...full.envelopes]
+    for (const secret of secrets) {
+      // Any 12 bytes of it would be a mark.
+      for (let at = 0; at + 12 <= secret.length; at += 12) {
+        expect(text).not.toContain(bytesToHex(secret.slice(at, at + 12)))
+      }
+    }
+    expect(one.slice(0, 6)).toEqual(other.slice(0, 6))
+    for (let at = 6; at + 12 <= one.length; at += 12) {
+      expect(text).not.toContain(bytesToHex(other.slice(at, at + 12)))
+    }
   })
 
   test('hold the largest text with everything that a first message has', () => {
