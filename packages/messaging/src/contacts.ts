@@ -131,6 +131,7 @@ export class Contacts {
 
   /** Writes all fields of a person. */
   save(contact: Contact): void {
+    for (const device of contact.devices) this.#context.touch(device, true)
     const { account, ...fields } = contact
     this.#context.store.run(
       `UPDATE contacts SET state = ?, name = ?, alias = ?, verified = ?, forked = ?, changed = ?, note = ?, device_list = ?, own_hint_key = ?,
@@ -201,6 +202,7 @@ export class Contacts {
   }
 
   saveDevice(device: Device): void {
+    this.#context.touch(device, true)
     this.#context.store.run(
       `UPDATE devices SET state = ?, session_key = ?, addresses = ?, ways = ?, ways_sequence = ?, locator_key = ?,
        mailboxes = ?, bundle_key = ?, sealing_key = ?, sealing_key_id = ?, sealing_key_at = ?, deposit_secret = ?,

@@ -38,8 +38,8 @@ export class Context {
   readonly limits: MessagingLimits
   readonly drops: Drops = new Map()
   now: Now = { mono: 0, wall: 0 }
-  /** Devices for which something to be left in mailboxes may have changed in this batch. */
-  readonly touched: Set<Device> = new Set()
+  /** Devices for which something to be left in mailboxes may have changed in this batch; whether that may be of old messages. */
+  readonly touched: Map<Device, boolean> = new Map()
   #outputs: MessagingOutput[] = []
 
   constructor(
@@ -72,9 +72,12 @@ export class Context {
     return outputs
   }
 
-  /** What is to be left in a device's mailboxes, or whether it may, has changed: looked at when the batch ends. */
-  touch(device: Device): void {
-    this.touched.add(device)
+  /**
+   * What is to be left in a device's mailboxes, or whether it may, has changed: looked at when the batch ends. `isNewOnly`:
+   * nothing that was there before has to be looked at again.
+   */
+  touch(device: Device, isNewOnly = false): void {
+    this.touched.set(device, !isNewOnly || this.touched.get(device) === true)
   }
 
   drop(reason: string): void {

@@ -214,7 +214,7 @@ function pendingReason(device: Device, facts: DeliveryFacts): StateReason | unde
   if (device.lane === undefined) {
     return facts.state === 'held' ? 'recipient-offline' : (facts.post?.reason ?? 'recipient-offline')
   }
-  if (facts.state === 'sent') return 'awaiting-receipt'
+  if (facts.state === 'sent' || facts.state === 'held') return 'awaiting-receipt'
   return device.lane.isParked ? 'request-pending' : undefined
 }
 

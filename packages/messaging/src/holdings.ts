@@ -103,11 +103,14 @@ export class Holdings {
     this.onDropped(device)
   }
 
-  /** All that one token paid for. Returns the positions. */
-  dropToken(device: number, box: Uint8Array, token: Uint8Array): number[] {
-    const parameters = [device, box, token]
-    const rows = this.#store.all('SELECT message FROM holdings WHERE device = ? AND box = ? AND token = ?', parameters)
-    this.#forget('DELETE FROM holdings WHERE device = ? AND box = ? AND token = ?', parameters)
+  /** What one token paid for behind a position (0: all but a hello). Returns the positions. */
+  dropToken(device: number, box: Uint8Array, token: Uint8Array, after: number): number[] {
+    const parameters = [device, box, token, after]
+    const rows = this.#store.all(
+      'SELECT message FROM holdings WHERE device = ? AND box = ? AND token = ? AND message > ?',
+      parameters,
+    )
+    this.#forget('DELETE FROM holdings WHERE device = ? AND box = ? AND token = ? AND message > ?', parameters)
     return rows.map((row) => numberOf(row, 'message'))
   }
 
@@ -151,6 +154,15 @@ export class Holdings {
     if (this.#count === 0) return []
     const rows = this.#store.all('SELECT DISTINCT message FROM holdings WHERE device = ? AND until <= ?', [device, now])
     if (rows.length > 0) this.#forget('DELETE FROM holdings WHERE device = ? AND until <= ?', [device, now])
+    return rows.map((row) => numberOf(row, 'message'))
+  }
+
+  /** What went by the strangers' lane and ends by `untilMax` (wall-clock ms): nobody can ask for it. */
+  dropUnasked(device: number, untilMax: number): number[] {
+    if (this.#count === 0) return []
+    const where = 'device = ? AND token IS NULL AND message > 0 AND until <= ?'
+    const rows = this.#store.all(`SELECT DISTINCT message FROM holdings WHERE ${where}`, [device, untilMax])
+    if (rows.length > 0) this.#forget(`DELETE FROM holdings WHERE ${where}`, [device, untilMax])
     return rows.map((row) => numberOf(row, 'message'))
   }
 

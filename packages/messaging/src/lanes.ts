@@ -67,7 +67,7 @@ export class Lanes {
       dueAt: Number.POSITIVE_INFINITY,
       scannedTo: 0,
       hasMore: true,
-      gateAt: this.#context.now.mono,
+      gateAt: undefined,
       rescanAt: Number.POSITIVE_INFINITY,
       isParked: false,
       probe: undefined,
@@ -245,7 +245,7 @@ export class Lanes {
   #hello(device: Device, lane: Lane, session: Session): void {
     const { now, limits } = this.#context
     const { helloId } = device
-    const body = this.#hellos.bodyFor(device)
+    const body = this.#hellos.body(device)
     if (!helloId || !body) return
     const plaintext = encodeContent({ messageId: helloId, sentAt: Math.round(now.wall), body })
     this.#context.send(device.peerId, frameTypes.directMessage, this.#sessions.seal(session, plaintext))
@@ -282,7 +282,7 @@ export class Lanes {
     // Without a session, or to one who must not be written to, nothing of this could be sent.
     const hasSession = device.sessions !== undefined && this.#sessions.sending(device) !== undefined
     if (!isOpen(device) || !hasSession) return Number.POSITIVE_INFINITY
-    const gateAt = lane.hasMore && lane.gateAt > this.#context.now.mono ? lane.gateAt : Number.POSITIVE_INFINITY
+    const gateAt = (lane.hasMore ? lane.gateAt : undefined) ?? Number.POSITIVE_INFINITY
     return Math.min(gateAt, lane.dueAt, lane.rescanAt, device.helloId ? lane.helloAt : Number.POSITIVE_INFINITY)
   }
 }

@@ -134,8 +134,8 @@ export interface Lane {
   scannedTo: number
   /** There may be deliveries behind `scannedTo`. */
   hasMore: boolean
-  /** Monotonic ms before which nothing new goes out: a burst is held back at random. */
-  gateAt: number
+  /** Monotonic ms until which a burst is held back at random; undefined: none is. */
+  gateAt: number | undefined
   /** Monotonic ms at which deliveries that were passed over are looked at again. */
   rescanAt: number
   /** Messages behind `scannedTo` wait for their acceptance, and with them all later ones: the order is kept. */

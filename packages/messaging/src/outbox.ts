@@ -299,7 +299,7 @@ export class Outbox {
     }
     if (lane && !lane.isParked) lane.hasMore = true
     this.#queue.add(key, 'queued')
-    if (!lane) this.#context.touch(device)
+    if (!lane) this.#context.touch(device, true)
   }
 
   /** The first of a burst waits a little at random, and what comes meanwhile goes with it: true while it does. */
@@ -307,8 +307,8 @@ export class Outbox {
     const { jitterMs } = this.#settings.get()
     const { now, jitter } = this.#context
     if (jitterMs === 0) return false
-    if (lane.gateAt <= now.mono) lane.gateAt = now.mono + jitter.next() * jitterMs
-    return lane.gateAt > now.mono
+    lane.gateAt ??= now.mono + Math.round(jitter.next() * jitterMs)
+    return true
   }
 
   /** They miss a message that came before one they have: it goes out again now, whoever holds it. */
@@ -365,7 +365,8 @@ export class Outbox {
 
   #scan(device: Device, lane: Lane, session: Session): void {
     const { now } = this.#context
-    if (lane.gateAt > now.mono) return
+    if (lane.gateAt !== undefined && lane.gateAt > now.mono) return
+    lane.gateAt = undefined
     while (lane.hasMore && !lane.isParked) {
       let count = 0
       for (const delivery of this.#queue.waiting(device.id, lane.scannedTo, scanRows)) {

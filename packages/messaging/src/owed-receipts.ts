@@ -96,7 +96,12 @@ export class OwedReceipts {
     })
   }
 
-  /** Read receipts for what was read here and its sender does not know; `isAllowed`: the setting. */
+  hasReads(device: Device): boolean {
+    const sql = 'SELECT 1 FROM messages WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? LIMIT 1'
+    return this.#context.store.get(sql, [device.contact.id, device.id]) !== undefined
+  }
+
+  /** Read receipts for what was read here and its sender does not know: up to as many as one covers. */
   takeReads(device: Device): OwedBatch | undefined {
     const rows = this.#context.store.all(
       `SELECT position, id FROM messages

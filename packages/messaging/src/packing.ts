@@ -26,14 +26,14 @@ export type ParcelItem =
 /** Ratchet messages that were sealed already: the same bytes go to each mailbox, so that the second of them is nothing new. */
 export type EnvelopeCache = Map<string, Uint8Array>
 
-// What a content, its ratchet message and its envelope add to a text: measured 141 bytes, rounded up.
+// What a content, its ratchet message and its envelope add to a text, rounded up.
 const envelopeOverhead = 256
-// An initial one also has a certificate (1,024 at most) and a PQXDH header (1,168 and more): rounded up.
-const initialOverhead = 4096
 
 /** The size an item will have, not less than it is. */
-export function estimateSize(item: ParcelItem, session: Session): number {
-  const around = sealedEnvelopeOverhead + envelopeOverhead + (session.header === undefined ? 0 : initialOverhead)
+export function estimateSize(item: ParcelItem, session: Session, certificateSize: number): number {
+  // An initial one also has a certificate and a PQXDH header.
+  const initial = session.header === undefined ? 0 : session.header.length + certificateSize
+  const around = sealedEnvelopeOverhead + envelopeOverhead + initial
   switch (item.type) {
     case 'text':
       return around + textToBytes(item.delivery.message.text).length
@@ -146,7 +146,7 @@ function keyOf(item: ParcelItem): string {
     case 'text':
       return `text ${item.delivery.message.position}`
     case 'receipts':
-      return `${item.batch.body.status} ${item.batch.body.reason ?? ''} ${item.batch.readTo}`
+      return `receipts ${item.batch.stored[0]?.status} ${item.batch.body.reason} ${item.batch.readTo}`
     case 'hello':
       return 'hello'
     case 'other':

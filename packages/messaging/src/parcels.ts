@@ -4,6 +4,7 @@ import type { ContentBody, DeviceList } from '@miaou/protocol'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
 import type { DepositTokens } from './deposit-tokens.ts'
+import { HoldingChecks } from './holding-checks.ts'
 import { type Holdings, helloPosition, type PostView } from './holdings.ts'
 import type { Contact, Device, Session } from './model.ts'
 import { isOpen, type Outbox } from './outbox.ts'
@@ -41,19 +42,11 @@ interface Deposit {
   spentTokens: number
 }
 
-interface Check {
-  readonly device: Device
-  readonly box: Uint8Array
-  readonly tokens: readonly { readonly token: Uint8Array; readonly until: number }[]
-}
-
 const never = Number.POSITIVE_INFINITY
 /** A receipt for no message: it opens a session whose start is all there is to say (spec/messaging, "Sessions"). */
 const noMessage = new Uint8Array(16)
 // Deliveries looked at for one sealed message: as many as it may have envelopes.
 const scanRows = 64
-// Tokens of one check (spec/mailbox).
-const checkTokensMax = 64
 // Numbers that were used before, of which the next is tried at once: a whole window (spec/mailbox).
 const spentTokensMax = 64
 // Share of the tokens that is left, and the wait after a deposit in which more is gathered: the fewer, the longer.
@@ -65,18 +58,13 @@ const gathering = [
 // Of `jitterMs`, by which links hold messages back, and at most (H05): nobody waits for a mailbox as for a link.
 const jitterFactor = 100
 const jitterMsMax = 5000
-// Accepted so long ago and taken: the receipt will not come (own choice; also for those who never run for an hour).
-const takenAgeMs = 86_400_000
-// A mailbox's time for a message (spec/mailbox), so that its acceptance follows from `until`.
-const heldMs = 7 * 86_400_000
-
 /** Leaves what waits for devices that are not linked in their mailboxes, and sees to it that it stays there. */
 export class Parcels {
   readonly #context: Context
   readonly #parts: ParcelParts
   readonly #posts = new Map<Device, Post>()
   readonly #deposits = new Map<number, Deposit>()
-  readonly #checks = new Map<number, Check>()
+  readonly #checks: HoldingChecks
   readonly #fetches = new Map<number, Device>()
   #bytesInFlight = 0
   #nextId = 0
@@ -87,6 +75,7 @@ export class Parcels {
   constructor(context: Context, parts: ParcelParts) {
     this.#context = context
     this.#parts = parts
+    this.#checks = new HoldingChecks(context, parts)
     parts.holdings.viewOf = (device) => this.#viewOf(device)
   }
 
@@ -107,7 +96,7 @@ export class Parcels {
   reset(): void {
     this.#posts.clear()
     this.#deposits.clear()
-    this.#checks.clear()
+    this.#checks.reset()
     this.#fetches.clear()
     this.#unlinkedAt.clear()
     this.#bytesInFlight = 0
@@ -156,14 +145,16 @@ export class Parcels {
   flush(): void {
     const { touched } = this.#context
     // What is done may touch again: a bound device list, a hello that became owed.
-    for (const device of touched) {
+    for (const [device, isRescan] of touched) {
       touched.delete(device)
+      if (isRescan) this.#rescan(device)
       this.#pump(device)
     }
   }
 
   wake(): void {
-    for (const [device, post] of this.#posts) if (post.dueAt <= this.#context.now.mono) this.#context.touch(device)
+    for (const [device, post] of this.#posts)
+      if (post.dueAt <= this.#context.now.mono) this.#context.touch(device, true)
   }
 
   deadline(): number {
@@ -185,29 +176,14 @@ export class Parcels {
     if (this.#parts.contacts.deviceById(device.id) !== device) return
     if (result.ok) this.#accepted(deposit, result.until, post)
     else this.#refused(deposit, result.reason)
-    this.#context.touch(device)
+    this.#context.touch(device, true)
   }
 
   checked(id: number, statuses: readonly TokenStatus[] | undefined): void {
-    const check = this.#checks.get(id)
-    this.#checks.delete(id)
-    if (!check || statuses?.length !== check.tokens.length) return
-    const { device, box, tokens } = check
-    const { now, limits } = this.#context
-    const post = this.#posts.get(device)
-    for (const [index, { token, until }] of tokens.entries()) {
-      const status = statuses[index]
-      const key = bytesToHex(token)
-      if (status === 'taken') {
-        const since = post?.takenSince.get(key) ?? now.mono
-        post?.takenSince.set(key, since)
-        const isOld = now.mono - since >= limits.takenWaitMs || until - heldMs <= now.wall - takenAgeMs
-        if (!isOld) continue
-      } else if (status === 'held') continue
-      this.#lost(device, this.#parts.holdings.dropToken(device.id, box, token))
-      post?.takenSince.delete(key)
-    }
-    this.#context.touch(device)
+    const found = this.#checks.answer(id, statuses, (device) => this.#posts.get(device))
+    if (!found) return
+    this.#lost(found.device, found.lost)
+    this.#context.touch(found.device, true)
   }
 
   bundle(id: number, bytes: Uint8Array | undefined): void {
@@ -217,7 +193,8 @@ export class Parcels {
     if (!device || !post || post.fetching !== id) return
     post.fetching = undefined
     const isTaken = bytes !== undefined && this.#takeBundle(device, post, bytes)
-    post.hasNoPrekeys = !isTaken
+    // With a session and a key that still opens, nothing waits for it.
+    post.hasNoPrekeys = !isTaken && !(this.#parts.sessions.sending(device) && this.#isKeyUsable(device))
     if (isTaken) {
       post.fetchTries = 0
       post.fetchAt = this.#context.now.mono
@@ -225,11 +202,10 @@ export class Parcels {
       post.fetchAt = this.#context.now.mono + this.#waitMs(post.fetchTries)
       this.#parts.outbox.tellWaiting(device)
     }
-    this.#context.touch(device)
+    this.#context.touch(device, true)
   }
 
   #pump(device: Device): void {
-    const { now } = this.#context
     if (!this.#mayDeposit(device) || !this.#hasWork(device)) {
       this.#posts.delete(device)
       return
@@ -237,7 +213,7 @@ export class Parcels {
     const post = this.#postOf(device)
     post.dueAt = never
     if (device.mailboxes.length === 0 || !this.#isReady(post)) return
-    this.#lost(device, this.#parts.holdings.dropExpired(device.id, now.wall))
+    this.#lost(device, this.#checks.expired(device))
     this.#dropGoneBoxes(device)
     const session = this.#parts.sessions.sending(device)
     if (!session || post.wantsRestart || !this.#isKeyFresh(device)) {
@@ -246,7 +222,8 @@ export class Parcels {
       if (!session || post.wantsRestart || !this.#isKeyUsable(device) || post.fetching !== undefined) return
     }
     this.#fill(device, post, session)
-    this.#check(device, post)
+    this.#checks.run(device, post, () => this.#number())
+    post.dueAt = Math.min(post.dueAt, post.checkAt)
   }
 
   /** Makes as many deposits as may be now, and notes when the next one may be. */
@@ -300,12 +277,12 @@ export class Parcels {
 
   /** What shall go to a box now, as much as fits one sealed message; empty: nothing. */
   #itemsFor(device: Device, post: Post, session: Session, box: BoxTry): ParcelItem[] {
-    const { room: roomOf } = { room: this.#parts.packing.room(device, session) }
-    let { bytes } = roomOf
+    const { count, bytes: bytesMax } = this.#parts.packing.room(device, session)
+    let bytes = bytesMax
     const items: ParcelItem[] = []
     const add = (item: ParcelItem): boolean => {
-      const size = estimateSize(item, session)
-      if (size > bytes || items.length >= roomOf.count) return false
+      const size = estimateSize(item, session, this.#context.identity.certificate.length)
+      if (size > bytes || items.length >= count) return false
       bytes -= size
       items.push(item)
       return true
@@ -389,8 +366,8 @@ export class Parcels {
       return false
     }
     const token = tokens.take(device, box.address.box)
-    this.#nextId += 1
-    this.#deposits.set(this.#nextId, { device, box, items, token, bytes, spentTokens: 0 })
+    const id = this.#number()
+    this.#deposits.set(id, { device, box, items, token, bytes, spentTokens: 0 })
     this.#bytesInFlight += bytes.length
     box.inFlight += 1
     post.inFlight += 1
@@ -398,7 +375,7 @@ export class Parcels {
     const deliveries = items.flatMap((item) => (item.type === 'text' ? [item.delivery] : []))
     for (const { state, message } of deliveries) if (state === 'queued') post.neverSent.add(message.position)
     outbox.handedOver(device, deliveries)
-    this.#context.output({ type: 'deposit', id: this.#nextId, to: box.address, token, bytes })
+    this.#context.output({ type: 'deposit', id, to: box.address, token, bytes })
     return true
   }
 
@@ -428,7 +405,7 @@ export class Parcels {
         holdings.add({ message: helloPosition, device: device.id }, holding)
       }
     }
-    if (post && post.checkAt === never) this.#planCheck(post)
+    if (post && post.checkAt === never) this.#checks.plan(post)
   }
 
   #refused({ device, box, items }: Deposit, reason: string): void {
@@ -460,31 +437,6 @@ export class Parcels {
     for (const box of this.#posts.get(device)?.boxes.values() ?? []) box.scannedTo = 0
   }
 
-  /** Asks the mailboxes, at the times of the outbox's backoff, whether they still have what they accepted. */
-  #check(device: Device, post: Post): void {
-    const { now } = this.#context
-    const { holdings } = this.#parts
-    if (post.checkAt === never && holdings.boxes(device.id).length > 0) this.#planCheck(post)
-    if (post.checkAt <= now.mono) {
-      for (const box of holdings.boxes(device.id)) {
-        const to = device.mailboxes.find((address) => equalBytes(address.box, box))
-        if (!to) continue
-        const tokens = holdings.tokens(device.id, box, checkTokensMax)
-        if (tokens.length === 0) continue
-        this.#nextId += 1
-        this.#checks.set(this.#nextId, { device, box, tokens })
-        this.#context.output({ type: 'check', id: this.#nextId, to, tokens: tokens.map(({ token }) => token) })
-      }
-      this.#planCheck(post)
-    }
-    post.dueAt = Math.min(post.dueAt, post.checkAt)
-  }
-
-  #planCheck(post: Post): void {
-    post.checkTries += 1
-    post.checkAt = this.#context.now.mono + this.#parts.outbox.backoffMs(post.checkTries)
-  }
-
   /** A box that the device names no longer is read by nobody. */
   #dropGoneBoxes(device: Device): void {
     const { holdings } = this.#parts
@@ -496,17 +448,21 @@ export class Parcels {
 
   #fetch(device: Device, post: Post): void {
     const { now } = this.#context
-    if (post.fetching !== undefined || !device.locatorKey) return
+    if (post.fetching !== undefined) return
+    if (!device.locatorKey) {
+      post.hasNoPrekeys = true
+      return
+    }
     if (post.fetchAt > now.mono) {
       post.dueAt = Math.min(post.dueAt, post.fetchAt)
       return
     }
     post.fetchTries += 1
-    this.#nextId += 1
-    post.fetching = this.#nextId
-    this.#fetches.set(this.#nextId, device)
+    const id = this.#number()
+    post.fetching = id
+    this.#fetches.set(id, device)
     const { mailboxes: from, bundleKey } = device
-    this.#context.output({ type: 'fetch-bundle', id: this.#nextId, from, bundleKey })
+    this.#context.output({ type: 'fetch-bundle', id, from, bundleKey })
   }
 
   #takeBundle(device: Device, post: Post, bytes: Uint8Array): boolean {
@@ -540,6 +496,12 @@ export class Parcels {
     post.mustSpeak = true
   }
 
+  /** Deposits, checks and fetches are numbered together; never again in this process. */
+  #number(): number {
+    this.#nextId += 1
+    return this.#nextId
+  }
+
   #mayDeposit(device: Device): boolean {
     const isKnown = this.#parts.contacts.deviceById(device.id) === device
     return isKnown && device.lane === undefined && device.state !== 'revoked' && isOpen(device)
@@ -550,7 +512,7 @@ export class Parcels {
     const post = this.#posts.get(device)
     if (device.helloId || post?.wantsRestart || post?.mustSpeak || (post && post.inFlight > 0)) return true
     if (outbox.hasWaiting(device) || owed.has(device)) return true
-    return settings.get().readReceipts && owed.takeReads(device) !== undefined
+    return settings.get().readReceipts && owed.hasReads(device)
   }
 
   /** Whether the waits before a deposit are over: the start's, the link's, that of jitter and of gathering receipts. */
