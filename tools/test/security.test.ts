@@ -27,15 +27,15 @@ function strayTitles(document: string): string[] {
   })
 }
 
-describe('SECURITY.md names tests that exist', () => {
-  const named = namedTests(read('SECURITY.md'))
+describe.each(['SECURITY.md', 'docs/threat-model.md'])('%s names tests that exist', (document) => {
+  const named = namedTests(read(document))
 
   test('it names many', () => {
     expect(named.length).toBeGreaterThan(25)
   })
 
   test('every title stands behind its file', () => {
-    expect(strayTitles(read('SECURITY.md'))).toEqual([])
+    expect(strayTitles(read(document))).toEqual([])
     expect(strayTitles('- a claim ("[L1] a title")\n- `a/b.test.ts` "[L2] another"')).toEqual(['[L1] a title'])
   })
 
