@@ -29,8 +29,9 @@ export interface MailboxesLimits {
   readonly envelopeBytesMax: number
   /** Acknowledgements are gathered for so long, or until half of the window waits for them. */
   readonly acknowledgeMs: number
-  /** Between two questions for the stock of a box. */
+  /** Between two questions for the stock of a box; and after envelopes or acknowledgements have changed it. */
   readonly stockMs: number
+  readonly stockSoonMs: number
   /** Supply messages that a mailbox has not answered yet. */
   readonly suppliesMax: number
   /** Faults of a mailbox on one link (garbage, answers to nothing) before it is given up. */
@@ -60,8 +61,8 @@ export interface MailboxesLimits {
 export const defaultMailboxesLimits: MailboxesLimits = {
   // Issue 5: senders write to at least two; one may die.
   boxesMax: 3,
-  // Own choice: the configuration has 8.
-  wantedMax: 8,
+  // Own choice: 8 each of the configuration, of those a person added, and of those kept before.
+  wantedMax: 24,
   // Guesses: a restart takes seconds; another box has to be told to every contact.
   patienceMs: 60_000,
   keptPatienceMs: 3_600_000,
@@ -87,6 +88,8 @@ export const defaultMailboxesLimits: MailboxesLimits = {
   acknowledgeMs: 50,
   // Guess: bundles that others took are missed after it at the latest.
   stockMs: 600_000,
+  // Own choice: one question for a burst; tokens of contacts last longer.
+  stockSoonMs: 1_000,
   // Own choice: a whole supply (16 messages of tokens, 32 of bundles) in a few round trips.
   suppliesMax: 16,
   // As `CircuitsLimits`: a bug shows itself in fewer.

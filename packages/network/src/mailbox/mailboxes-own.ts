@@ -276,10 +276,7 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
     if (taken === 'swapped') this.#state.count('swapped-envelope')
     const { id, bytes, tokenHash, acceptedAt } = envelope
     this.#fetched.push({ id, bytes, tokenHash, acceptedAt })
-    const stock = this.#stock
-    if (stock !== undefined && tokenHash !== undefined && stock.tokens > 0) {
-      this.#stock = { ...stock, tokens: stock.tokens - 1 }
-    }
+    this.#stockChanged(now)
     return true
   }
 
@@ -340,12 +337,13 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
   }
 
   #answeredSupply(now: Now, request: OwnRequest): void {
-    if (request === 'stock') this.#isAskingStock = false
-    else {
+    if (request === 'supply') {
       this.#suppliesAsked -= 1
       this.#pumpSupplies(now)
+      return
     }
-    this.#askStockAt = now.mono + this.#state.settings.limits.stockMs
+    this.#isAskingStock = false
+    this.#giveBack(now)
   }
 
   /** No tokens are added: the answer tells what is left. */
@@ -363,9 +361,13 @@ export class OwnMailbox implements MailboxLinkOwner<OwnRequest> {
     for (const ids of this.#window.takeAcknowledgements()) {
       const signature = signMailboxAck(crypto, this.#pseudonym.signingKey, this.box, ids)
       this.#link?.tell(now, { type: 'acknowledge', ids, signature })
-      const stock = this.#stock
-      if (stock !== undefined) this.#stock = { ...stock, waiting: Math.max(0, stock.waiting - ids.length) }
+      this.#stockChanged(now)
     }
+  }
+
+  /** What the mailbox has is another number now: it is asked, once for many changes. */
+  #stockChanged(now: Now): void {
+    this.#askStockAt = Math.min(this.#askStockAt, now.mono + this.#state.settings.limits.stockSoonMs)
   }
 
   /** A box that was taken from the list goes once it is empty. */
