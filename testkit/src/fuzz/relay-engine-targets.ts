@@ -82,7 +82,7 @@ function engineTarget(
   const full = { circuit: 1, isLast: false, bytes: sampleBytes(crypto, 'a full chunk', 4_000) }
   return {
     seeds: [
-      ...[...messages, ...opens, credit].map((message, at) =>
+      ...[...messages, credit, ...opens].map((message, at) =>
         input(deeds.control, at, at, encodeRelayMessage(message)),
       ),
       ...[...chunks, full].map((chunk, at) => input(deeds.data, at, at, encodeCircuitData(chunk))),
