@@ -49,8 +49,8 @@ export interface SplitBundle {
 export interface BundleManifest {
   /** Bytes of the sealed document. */
   readonly size: number
-  /** Keys of its parts in the overlay, 32 bytes each, in order. */
-  readonly parts: readonly Uint8Array[]
+  /** Keys of the overlay, 32 bytes each, in order. */
+  readonly partKeys: readonly Uint8Array[]
 }
 
 /** Most bytes of an announcement in a document (own choice: seven devices and a name). */
@@ -160,22 +160,22 @@ export function decodeBundleManifest(bytes: Uint8Array): Result<BundleManifest, 
   const count = reader.u8()
   const isPossible = size > 0 && size <= sealedBundleSizeMax && count === Math.ceil(size / bundlePartSizeMax)
   if (!isPossible) return malformed
-  const parts: Uint8Array[] = []
-  while (parts.length < count && !reader.failed) parts.push(reader.bytes(keySize))
-  return reader.finished() ? ok({ size, parts }) : malformed
+  const partKeys: Uint8Array[] = []
+  while (partKeys.length < count && !reader.failed) partKeys.push(reader.bytes(keySize))
+  return reader.finished() ? ok({ size, partKeys }) : malformed
 }
 
 /** The sealed document of these parts, in order; undefined when one of them is not the one that the manifest names. */
 export function joinBundle(
   crypto: Pick<Crypto, 'sha256'>,
-  { size, parts: keys }: BundleManifest,
+  { size, partKeys }: BundleManifest,
   parts: readonly Uint8Array[],
 ): Uint8Array | undefined {
   const isTheirs = (part: Uint8Array, index: number): boolean => {
-    const key = keys[index]
+    const key = partKeys[index]
     return part.length <= bundlePartSizeMax && key !== undefined && equalBytes(crypto.sha256(part), key)
   }
-  if (parts.length !== keys.length || !parts.every(isTheirs)) return undefined
+  if (parts.length !== partKeys.length || !parts.every(isTheirs)) return undefined
   const bytes = concatBytes(...parts)
   return bytes.length === size ? bytes : undefined
 }

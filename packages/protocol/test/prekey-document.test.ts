@@ -142,7 +142,7 @@ describe('sealed documents in the overlay', () => {
     const decoded = decodeBundleManifest(manifest)
     expect(decoded).toEqual({
       ok: true,
-      value: { size: whole.length, parts: parts.map((value) => recordKey(libsodium, { type: 'value', value })) },
+      value: { size: whole.length, partKeys: parts.map((value) => recordKey(libsodium, { type: 'value', value })) },
     })
     expect(decoded.ok && joinBundle(libsodium, decoded.value, parts)).toEqual(whole)
   })
@@ -163,7 +163,7 @@ describe('sealed documents in the overlay', () => {
     expect(joinBundle(libsodium, { ...decoded.value, size: whole.length - 1 }, parts)).toBeUndefined()
     // A manifest of a liar, whose part is larger than a part may be.
     const large = new Uint8Array(901)
-    expect(joinBundle(libsodium, { size: 901, parts: [libsodium.sha256(large)] }, [large])).toBeUndefined()
+    expect(joinBundle(libsodium, { size: 901, partKeys: [libsodium.sha256(large)] }, [large])).toBeUndefined()
   })
 
   test('[P8] manifests: sizes and counts that do not go together, and what is cut, are malformed', () => {
