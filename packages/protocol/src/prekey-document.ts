@@ -22,7 +22,7 @@ import {
   writeExtensions,
 } from './structure.ts'
 
-/** All that a stranger with an invite needs to write to a device that is away (spec/prekeys P5). None is verified here. */
+/** All that a stranger with an invite needs to write to a device that is away (spec/prekeys P6). None is verified here. */
 export interface PrekeyDocument {
   /** Signed prekey bundle. */
   readonly bundle: Uint8Array
