@@ -113,7 +113,7 @@ export class ChangedKeys {
       device.startMark = undefined
       contacts.saveDevice(device)
     }
-    this.forget(contact)
+    this.#forget(contact)
     contact.changed = undefined
     contact.verified = false
     contacts.save(contact)
@@ -121,8 +121,13 @@ export class ChangedKeys {
     this.#parts.onContactsChanged()
   }
 
-  /** A person is removed: what was shown of them goes. */
-  forget(contact: Contact): void {
+  /** A person is removed: what was shown of them goes, and the sessions. */
+  removed(contact: Contact): void {
+    this.#forget(contact)
+    for (const device of contact.devices) this.#parts.sessions.forget(device)
+  }
+
+  #forget(contact: Contact): void {
     const { settings } = this.#parts
     settings.remove(accountKeyName(contact))
     for (const device of contact.devices) settings.remove(sessionKeyName(device))

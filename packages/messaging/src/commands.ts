@@ -277,7 +277,7 @@ export class Commands {
     const { lanes, contacts, history, outbox, inbox, journal, onContactsChanged } = this.#parts
     for (const device of contact.devices) lanes.detach(device)
     this.#withdraw(contact)
-    this.#parts.changedKeys.forget(contact)
+    this.#parts.changedKeys.removed(contact)
     this.#parts.hellos.forgetNote(contact)
     inbox.removeAll(contact)
     history.removeAll(contact)

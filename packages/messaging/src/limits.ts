@@ -119,6 +119,14 @@ export interface MessagingLimits {
   readonly takenWaitMs: number
   /** Ids of sessions that began without one-time prekeys, remembered against replay (PQXDH §4.2). */
   readonly sessionStartsMax: number
+  /** Older starts that a device may show at once, and ms until one more is taken up: each costs a session. */
+  readonly staleStartsBurst: number
+  readonly staleStartRefillMs: number
+  /** Times at once that this device is told to be a copy, by contacts and by mailboxes each, and ms until one more. */
+  readonly copiesBurst: number
+  readonly copyRefillMs: number
+  /** By how much a mailbox, which proves nothing, makes the counter of starts leap at most. */
+  readonly startLeapMax: number
   /** First wait for an answer to a query, ms; doubles up to `queryWaitMsMax`. */
   readonly queryWaitMs: number
   readonly queryWaitMsMax: number
@@ -194,6 +202,11 @@ export const defaultMessagingLimits: MessagingLimits = {
   sealingKeyUsableMs: 27 * dayMs,
   takenWaitMs: 60 * minuteMs,
   sessionStartsMax: 4096,
+  staleStartsBurst: 8,
+  staleStartRefillMs: minuteMs,
+  copiesBurst: 3,
+  copyRefillMs: 10 * minuteMs,
+  startLeapMax: 65_536,
   queryWaitMs: 2000,
   queryWaitMsMax: minuteMs,
 }

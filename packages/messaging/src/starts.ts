@@ -20,18 +20,6 @@ import type { SettingsTable } from './settings.ts'
 
 const dayMs = 86_400_000
 
-// Own choices, guesses: a copy is told of at each link until one of the two is put away, and each time costs new sessions.
-const renewalsBurst = 3
-const renewalRefillMs = 600_000
-const staleBurst = 8
-const staleRefillMs = 60_000
-
-/**
- * By how much a mailbox, which proves nothing, may make the counter leap at most. Own choice: a liar needs years to use up
- * the numbers, at the rate at which it is listened to.
- */
-export const mailboxLeapMax = 65_536
-
 export interface StartsParts {
   readonly contacts: Contacts
   readonly settings: SettingsTable
@@ -54,7 +42,7 @@ export interface StartsParts {
 export class Starts {
   readonly #context: Context
   readonly #parts: StartsParts
-  readonly #renewalRates = new Rates(renewalsBurst, renewalRefillMs, 2)
+  readonly #copyRates: Rates
   readonly #staleRates: Rates
   /** Devices that showed a start older than one we saw, until they show a newer one. Bounded by `ratesMax`. */
   readonly #stale = new Set<number>()
@@ -69,7 +57,9 @@ export class Starts {
   constructor(context: Context, parts: StartsParts) {
     this.#context = context
     this.#parts = parts
-    this.#staleRates = new Rates(staleBurst, staleRefillMs, context.limits.ratesMax)
+    const { staleStartsBurst, staleStartRefillMs, copiesBurst, copyRefillMs, ratesMax } = context.limits
+    this.#staleRates = new Rates(staleStartsBurst, staleStartRefillMs, ratesMax)
+    this.#copyRates = new Rates(copiesBurst, copyRefillMs, 2)
   }
 
   /** Counts this start, once however often the store is read again: the count of a transaction that failed is not there. */
@@ -150,7 +140,7 @@ export class Starts {
   stale(seen: number): void {
     const own = this.#mark
     if (!own || !Number.isSafeInteger(seen) || seen < own.counter) return
-    this.#isCopy(Math.min(seen, own.counter + mailboxLeapMax), undefined)
+    this.#isCopy(Math.min(seen, own.counter + this.#context.limits.startLeapMax), undefined)
   }
 
   /** Tells the mailboxes' engine which start this is. */
@@ -183,7 +173,7 @@ export class Starts {
     const { sessions, prekeys, lanes, journal, onPrekeysDropped, announceAll } = this.#parts
     this.#context.drop('copy-detected')
     // Contacts prove it, mailboxes do not: these have a rate of their own.
-    if (!this.#renewalRates.take(teller ? 'contact' : 'mailbox', this.#context.now.mono)) {
+    if (!this.#copyRates.take(teller ? 'contact' : 'mailbox', this.#context.now.mono)) {
       this.#context.drop('copy-detected-rate')
       return
     }

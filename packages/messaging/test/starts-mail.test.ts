@@ -81,6 +81,33 @@ describe('by mailboxes', () => {
     }
   })
 
+  test('[Q16] both start at once, by mailboxes alone: every text arrives once, and both send in one session', () => {
+    const { town, alice, bob } = penFriends()
+    for (const home of [alice, bob]) {
+      town.disconnect(home)
+      home.store.transaction(() => home.store.run('DELETE FROM sessions'))
+      home.restart()
+    }
+    // Each starts a session before it hears of the other's.
+    for (const [home, other] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      town.connect(home)
+      sendText(town, home, other, home === alice ? 'a 1' : 'b 1')
+      town.pass(120_000)
+      town.disconnect(home)
+    }
+    for (const home of [alice, bob]) town.connect(home)
+    town.pass(hourMs)
+    for (const word of ['2', '3']) write(town, alice, bob, word)
+    expectBoth(alice, bob, ['1', '2', '3'])
+    const [ofAlice, ofBob] = [alice, bob].map(
+      ({ store }) => store.get('SELECT id FROM sessions ORDER BY generation DESC, confirmed DESC, id LIMIT 1')?.['id'],
+    )
+    expect(ofAlice).toEqual(ofBob)
+  })
+
   test('[Q61] an older start that was on its way while the device started again is no copy', () => {
     const { town, alice, bob } = penFriends()
     town.disconnect(bob)
