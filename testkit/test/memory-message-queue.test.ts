@@ -96,7 +96,7 @@ describe('the contract of message queues finds planted faults', () => {
       open: (limits) => Promise.resolve(new MemoryMessageQueue({ ...limits, clockStepMs: 1e12 })),
       dispose: () => undefined,
     }))
-    expect(jumping).toContain('[MB61] a clock that jumps ten days, there and back, empties nothing')
+    expect(jumping).toContain('[MB81] a clock that jumps ten days, there and back, empties nothing')
     const generous = await faultsOf((inner, operation) => {
       if (operation.type !== 'deposit' || operation.tokenHash === undefined) return undefined
       return (inner.applyNow([{ ...operation, tokenHash: undefined }]) as readonly QueueResult[])[0]

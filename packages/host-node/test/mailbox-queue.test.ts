@@ -60,7 +60,7 @@ describe('the queue of a mailbox on the disk', () => {
     expect(other).toMatchObject({ ok: false, error: { type: 'wrong-key' } })
   })
 
-  test('[MB64] killed at any moment it has all that was accepted, and numbers go on', async () => {
+  test('[MB84] killed at any moment it has all that was accepted, and numbers go on', async () => {
     const path = join(directory, 'mailbox.db')
     const accepted = new Set<number>()
     const asked = new Set<number>()
@@ -82,7 +82,7 @@ describe('the queue of a mailbox on the disk', () => {
     expect(accepted.size).toBeGreaterThan(500)
   }, 60_000)
 
-  test('[MB65] a group that finds no room is not done at all, and its tokens are as they were', async () => {
+  test('[MB85] a group that finds no room is not done at all, and its tokens are as they were', async () => {
     const queue = await openQueue(directory, {}, 60)
     const hash = (n: number) => new Uint8Array(16).fill(n)
     const deposit = (n: number): QueueOperation => {
@@ -108,7 +108,7 @@ describe('the queue of a mailbox on the disk', () => {
     await queue.close()
   })
 
-  test('[MB65] a full disk refuses, loses nothing, and takes again when there is room', (context) => {
+  test('[MB85] a full disk refuses, loses nothing, and takes again when there is room', (context) => {
     const disk = { directory, mebibytes: 8 }
     const reason = whyNotMountable(disk)
     if (reason !== undefined) context.skip(reason)

@@ -344,7 +344,7 @@ const checks: Readonly<Record<string, { readonly limits?: Partial<QueueLimits>; 
       expect(await queue.bundles(1, [envelope(2, 100)])).toMatchObject({ stock: stock(0, 0, false, 0) })
     },
   },
-  '[MB60] envelopes and their tokens are kept for 7 days, boxes for 30 since their owner came': {
+  '[MB80] envelopes and their tokens are kept for 7 days, boxes for 30 since their owner came': {
     check: async (queue) => {
       await queue.register(1)
       await queue.tokens(1, [1, 2])
@@ -365,7 +365,7 @@ const checks: Readonly<Record<string, { readonly limits?: Partial<QueueLimits>; 
       expect(queue.queue.totals().boxes).toBe(1)
     },
   },
-  '[MB61] a clock that jumps ten days, there and back, empties nothing': {
+  '[MB81] a clock that jumps ten days, there and back, empties nothing': {
     check: async (queue) => {
       await queue.register(1)
       await queue.expire()
@@ -382,7 +382,7 @@ const checks: Readonly<Record<string, { readonly limits?: Partial<QueueLimits>; 
       expect(await queue.read(1)).toHaveLength(3)
     },
   },
-  '[MB61] what a clock far ahead has let in is over a life after the clock is right': {
+  '[MB81] what a clock far ahead has let in is over a life after the clock is right': {
     check: async (queue) => {
       await queue.register(1)
       await queue.expire()
@@ -396,7 +396,7 @@ const checks: Readonly<Record<string, { readonly limits?: Partial<QueueLimits>; 
       expect(await queue.read(1)).toEqual([])
     },
   },
-  '[MB62] operations of a group see those before them, and groups follow each other': {
+  '[MB82] operations of a group see those before them, and groups follow each other': {
     check: async (queue) => {
       const box = bytes16(1)
       const [, , first, second, read] = await queue.group([
@@ -414,7 +414,7 @@ const checks: Readonly<Record<string, { readonly limits?: Partial<QueueLimits>; 
       expect(order).toEqual([1, 2, 3, 4])
     },
   },
-  '[MB62] bytes that the caller changes afterwards stay as they were given': {
+  '[MB82] bytes that the caller changes afterwards stay as they were given': {
     check: async (queue) => {
       await queue.register(1)
       const shared = new Uint8Array(256).fill(1)
@@ -425,7 +425,7 @@ const checks: Readonly<Record<string, { readonly limits?: Partial<QueueLimits>; 
       expect(kept !== undefined && equalBytes(kept.bytes, new Uint8Array(64).fill(1))).toBe(true)
     },
   },
-  '[MB63] what was accepted is there after closing and opening again, with all counts': {
+  '[MB83] what was accepted is there after closing and opening again, with all counts': {
     check: async (queue, harness) => {
       await queue.register(1, 3, 3)
       await queue.tokens(1, [1, 2, 3])
@@ -449,7 +449,7 @@ const checks: Readonly<Record<string, { readonly limits?: Partial<QueueLimits>; 
       await again.queue.close()
     },
   },
-  '[MB63] a closed queue takes nothing more': {
+  '[MB83] a closed queue takes nothing more': {
     check: async (queue) => {
       await queue.queue.close()
       expect(queue.queue.isGone).toBe(true)

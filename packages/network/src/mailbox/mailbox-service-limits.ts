@@ -100,8 +100,8 @@ export const defaultMailboxServiceLimits: MailboxServiceLimits = {
   windowBytes: mailboxWindow.bytes,
   // Own choice: as much as a window.
   unsentMax: 524_288,
-  // Own choice: above all answers to `askedMax` requests, and a window in padded messages.
-  unsentCutMax: 8_388_608,
+  // Own choice: what may be unsent before a window, the window, and as much of answers; half of what the socket keeps.
+  unsentCutMax: 2_097_152,
   // Guess: longer than it takes to leave a message, and to come again.
   uselessMs: 60_000,
   // Own choice: a minute more or less of a week.
