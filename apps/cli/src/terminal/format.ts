@@ -36,6 +36,9 @@ function heldWords(context: Context, { state, heldBy = [] }: Message): string | 
 /** Of a message that a mailbox holds everybody knows why it waits. */
 const obviousWhileHeld: ReadonlySet<Message['reason']> = new Set(['recipient-offline', 'awaiting-receipt'])
 
+/** A next try that is nearer is not told, ms: times are shown to the minute. */
+const nextTryShownMs = 60_000
+
 /** Why a message is where it is, and when it is tried again; undefined where the state says it all. */
 function reasonWords(context: Context, { state, reason, nextTryAt }: Message): string | undefined {
   const { text, io } = context
@@ -43,7 +46,7 @@ function reasonWords(context: Context, { state, reason, nextTryAt }: Message): s
   const isObvious = reason === undefined || reason === state || (state === 'held' && obviousWhileHeld.has(reason))
   const why = isObvious ? undefined : text.reason(reason)
   const isWaiting = state === 'queued' || state === 'sent'
-  if (!isWaiting || nextTryAt === undefined || nextTryAt <= io.now()) return why
+  if (!isWaiting || nextTryAt === undefined || nextTryAt - io.now() < nextTryShownMs) return why
   const when = formatWhen(context, nextTryAt)
   return why === undefined ? text('waiting.next-try', { when }) : text('waiting.reason-next-try', { reason: why, when })
 }

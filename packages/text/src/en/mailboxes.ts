@@ -12,9 +12,9 @@ export const mailboxes = {
   'notice.contact-restored':
     'A device of {name} came back from an older copy: the session was renewed, nothing is lost.',
   'notice.copy-detected':
-    'This device seems to be a copy, or was set back to an older state. Its keys were renewed. If this home also runs elsewhere, end one of the two for good and give it an account of its own.',
+    'This device seems to be a copy, or was set back to an older state; its keys were renewed. If this home also runs elsewhere, end one of the two for good.',
   'notice.copy-detected-by':
-    'This device seems to be a copy, or was set back to an older state: {name} knows a later one. Its keys were renewed. If this home also runs elsewhere, end one of the two for good and give it an account of its own.',
+    'This device seems to be a copy, or was set back to an older state ({name} knows a later one); its keys were renewed. If this home also runs elsewhere, end one of the two for good.',
   'notice.key-changed':
     'A key of {name} changed: sending stopped. Compare the safety number: miaou contacts trust {name}, or /trust.',
 
@@ -43,7 +43,7 @@ export const mailboxes = {
   'chat.report-how': 'In a file, for whom you trust: miaou contacts report {name} --out <file>',
 
   'settings.jitter': 'most milliseconds a message waits at random before it goes out (0 to 10000)',
-  'settings.cover': 'messages about nothing hide real ones, at the cost of data: off, low, high',
+  'settings.cover': 'messages about nothing hide real ones: off, low (48 a day, 0.1 MB), high (480, 1 MB)',
 
   'mailbox.connecting': 'connecting …',
   'mailbox.connected': 'connected',

@@ -14,9 +14,9 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
   'notice.contact-restored':
     'Un appareil de {name} est revenu d’une copie plus ancienne : la session est renouvelée, rien n’est perdu.',
   'notice.copy-detected':
-    'Cet appareil semble être une copie, ou remis dans un état plus ancien. Ses clés ont été renouvelées. Si ce dossier tourne aussi ailleurs, arrête pour de bon l’un des deux et donne-lui son propre compte.',
+    'Cet appareil semble être une copie, ou remis dans un état plus ancien ; ses clés ont été renouvelées. Si ce dossier tourne aussi ailleurs, arrête pour de bon l’un des deux.',
   'notice.copy-detected-by':
-    'Cet appareil semble être une copie, ou remis dans un état plus ancien : {name} en connaît un plus récent. Ses clés ont été renouvelées. Si ce dossier tourne aussi ailleurs, arrête pour de bon l’un des deux et donne-lui son propre compte.',
+    'Cet appareil semble être une copie, ou remis dans un état plus ancien ({name} en connaît un plus récent) ; ses clés ont été renouvelées. Si ce dossier tourne aussi ailleurs, arrête pour de bon l’un des deux.',
   'notice.key-changed':
     'Une clé de {name} a changé : envoi arrêté. Compare le numéro de sûreté : miaou contacts trust {name}, ou /trust.',
 
@@ -45,7 +45,7 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
   'chat.report-how': 'En fichier, pour qui a ta confiance : miaou contacts report {name} --out <fichier>',
 
   'settings.jitter': 'millisecondes, au plus, qu’un message attend au hasard avant de partir (0 à 10000)',
-  'settings.cover': 'des messages vides cachent les vrais, au prix de données : off, low, high',
+  'settings.cover': 'des messages vides cachent les vrais : off, low (48 par jour, 0,1 Mo), high (480, 1 Mo)',
 
   'mailbox.connecting': 'connexion …',
   'mailbox.connected': 'connecté',
