@@ -379,7 +379,7 @@ describe('[W17] a contact who cannot be reached is looked up', () => {
     await shelve(desk.overlay, friendRecord(5, ways))
     desk.host.setWanted([wanted()], ownLocator)
     await desk.pass(1_000)
-    expect(desk.found).toEqual([{ peerId: friendId, sequence: 5, addresses: [ways[0], ways[2]] }])
+    expect(desk.found).toEqual([{ peerId: friendId, sequence: 5, addresses: [ways[0], ways[2]], mailboxes: [] }])
   })
 
   test('not while a link stands or is being made, nor while its ways are still being tried', async () => {

@@ -91,7 +91,8 @@ test('[W5] [W9] two who lost each other meet again through the overlay, and a re
   const looking = records(ben.home, ben.host, { onFound: (ways) => found.push(ways) })
   looking.setWanted([{ peerId, addresses: [], locatorKey, waysSequence: 0 }], systemRandom.bytes(32))
   await expect.poll(() => found, { timeout: 20_000 }).toHaveLength(1)
-  expect(found).toEqual([{ peerId, sequence: published.info().sequence, addresses: [formatCircuitAddress(circuit)] }])
+  const addresses = [formatCircuitAddress(circuit)]
+  expect(found).toEqual([{ peerId, sequence: published.info().sequence, addresses, mailboxes: [] }])
 
   const service = await hub.host.get(serviceRecordKey(crypto, relayKey.publicKey))
   expect(service.ok && verifyServiceRecord(crypto, service.value.record.value)).toMatchObject({
