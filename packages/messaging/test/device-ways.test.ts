@@ -1,7 +1,15 @@
 import type { MessagingInput, MessagingOutput } from '@miaou/messaging'
-import { parseInvite } from '@miaou/protocol'
+import {
+  type BoxAddress,
+  boxToEntry,
+  formatBoxAddress,
+  frameTypes,
+  inviteDepositSecret,
+  parseInvite,
+  signDeviceRecord,
+} from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
-import { befriend, crypto, type Home, Town, unwrap } from './fixture.ts'
+import { befriend, crypto, dropsOf, type Home, Town, unwrap } from './fixture.ts'
 
 const circuit = (n: number) =>
   `circuit:${'A'.repeat(21)}${'AQgw'[n % 4]}.${'B'.repeat(21)}A@wss://relay${n}.example.org`
@@ -116,5 +124,100 @@ describe('[Q35] the own locator key', () => {
     expect(renewed).not.toEqual(before)
     unwrap(town.ask<'contact-block'>(alice, { type: 'contact-block', account: bob.account, blocked: false }))
     expect(wanted(alice).ownLocatorKey).toEqual(renewed)
+  })
+})
+
+describe('[Q86] what a hello tells', () => {
+  const box = (url: string) => ({
+    mailbox: { url, mailboxId: new Uint8Array(16).fill(4) },
+    box: new Uint8Array(16).fill(5),
+  })
+  const publicBox = box('wss://mail.example.org')
+  const nearBox = box('ws://192.168.1.9:8000')
+
+  function record(
+    home: Home,
+    sequence: number,
+    boxes: readonly BoxAddress[],
+    ways: readonly string[] = [],
+  ): Uint8Array {
+    return signDeviceRecord(crypto, home.party.identity.deviceKey.secretKey, {
+      sequence,
+      createdAt: home.clock.wall,
+      ways,
+      overlayContact: undefined,
+      mailboxes: boxes.map(boxToEntry),
+      services: [],
+    })
+  }
+
+  function told(home: Home): Record<string, unknown> | undefined {
+    return home.store.get(
+      'SELECT mailboxes, ways, ways_sequence, deposit_secret IS NOT NULL AS secret, sealing_key IS NOT NULL AS sealing FROM devices',
+    )
+  }
+
+  test('where to leave messages and with what: secret, sealing key, boxes of the own record', () => {
+    const { town, alice, bob } = friends()
+    town.run(alice, { type: 'own-record', record: record(alice, 3, [publicBox], [circuit(1)]) })
+    expect(told(bob)).toEqual({
+      mailboxes: formatBoxAddress(publicBox),
+      ways: circuit(1),
+      ways_sequence: 3,
+      secret: 1,
+      sealing: 1,
+    })
+  })
+
+  test('contacts hear of other boxes, not of a record that names the same, also after a restart', () => {
+    const { town, alice } = friends()
+    const hellos = () =>
+      town.sent.filter(({ from, frameType }) => from === alice && frameType === frameTypes.directMessage)
+    town.sent.length = 0
+    town.run(alice, { type: 'own-record', record: record(alice, 3, [publicBox]) })
+    expect(hellos()).toHaveLength(1)
+    town.run(alice, { type: 'own-record', record: record(alice, 4, [publicBox], [circuit(1)]) })
+    town.run(alice, { type: 'own-record', record: record(alice, 5, []) })
+    alice.restart()
+    town.run(alice, { type: 'own-record', record: record(alice, 6, [publicBox]) })
+    expect(hellos()).toHaveLength(1)
+  })
+
+  test('boxes nearer than we are reached ourselves are left out, and may be told again on a link', () => {
+    const { town, alice, bob } = friends()
+    town.run(alice, { type: 'own-record', record: record(alice, 3, [publicBox, nearBox]) })
+    expect(told(bob)).toMatchObject({ mailboxes: formatBoxAddress(publicBox), ways_sequence: 2 })
+    const mailboxes = [publicBox, nearBox]
+    bob.batch({ type: 'device-ways', peerId: alice.peerId, sequence: 3, addresses: [], mailboxes })
+    expect(told(bob)?.['mailboxes']).toContain(formatBoxAddress(nearBox))
+  })
+
+  test('with a box of our own that near they count', () => {
+    const { town, alice, bob } = friends()
+    town.run(bob, { type: 'own-record', record: record(bob, 1, [box('ws://192.168.1.7:1')]) })
+    town.run(alice, { type: 'own-record', record: record(alice, 3, [nearBox]) })
+    expect(told(bob)).toMatchObject({ mailboxes: formatBoxAddress(nearBox), ways_sequence: 3 })
+  })
+
+  test('a record that another signed is none', () => {
+    const { town, alice, bob } = friends()
+    const eve = town.add('Eve')
+    town.run(alice, { type: 'own-record', record: record(eve, 3, [publicBox]) })
+    expect(told(bob)).toMatchObject({ mailboxes: '', ways_sequence: 0 })
+    expect(dropsOf(bob)).toMatchObject({ 'hello-record-wrong-device': 1 })
+  })
+
+  test('an invite gives the secret of its token, a hello another one, and counting starts anew', () => {
+    const town = new Town()
+    const [alice, bob] = [town.add('Alice'), town.add('Bob')]
+    const { invite } = unwrap(alice.ask<'invite-create'>({ type: 'invite-create', addresses: [], uses: 1 }))
+    unwrap(town.ask<'contact-add-invite'>(bob, { type: 'contact-add-invite', invite }))
+    const secret = () => bob.store.get('SELECT deposit_secret AS secret FROM devices')?.['secret'] as Uint8Array
+    const { token } = unwrap(parseInvite(invite, (bytes) => crypto.sha256(bytes)))
+    expect(secret()).toEqual(inviteDepositSecret(crypto, token))
+    bob.store.run('INSERT INTO deposit_counters (device, box, next) SELECT id, ?, 3 FROM devices', [new Uint8Array(16)])
+    town.link(alice, bob)
+    expect(secret()).toEqual(alice.store.get('SELECT own_deposit_secret AS secret FROM devices')?.['secret'])
+    expect(bob.store.all('SELECT * FROM deposit_counters')).toEqual([])
   })
 })

@@ -31,7 +31,11 @@ describe('links', () => {
     const { alice, bob } = twoStrangers()
     const outputs = alice.batch(linkUp(bob.party))
     expect(sentTypes(outputs)).toEqual([frameTypes.peerAnnouncement])
-    expect(outputs.filter(({ type }) => type !== 'send').map(({ type }) => type)).toEqual(['start', 'wanted', 'visibility'])
+    expect(outputs.filter(({ type }) => type !== 'send').map(({ type }) => type)).toEqual([
+      'start',
+      'wanted',
+      'visibility',
+    ])
   })
 
   test('[Q5] an announcement of another account than the certificate names is dropped', () => {
@@ -174,6 +178,24 @@ describe('requests', () => {
     expect(texts(alice, bob)).toEqual(['one', 'two', 'three'])
     expect(messagesOf(bob, alice).map(({ state }) => state)).toEqual(['delivered', 'delivered', 'delivered'])
     expect(contactOf(bob, alice)?.name).toBe('Alice')
+  })
+
+  test('[Q85] an invite that is used up, with a note: the person sees who asks and why, and the note goes once', () => {
+    const { town, alice, bob } = twoStrangers()
+    const { invite } = unwrap(alice.ask<'invite-create'>({ type: 'invite-create', addresses: [], uses: 1 }))
+    const carol = town.add('Carol')
+    unwrap(town.ask<'contact-add-invite'>(carol, { type: 'contact-add-invite', invite }))
+    town.link(alice, carol)
+    const note = 'we met at the fair'
+    unwrap(town.ask<'contact-add-invite'>(bob, { type: 'contact-add-invite', invite, note }))
+    town.link(alice, bob)
+    expect(contactOf(alice, bob)).toMatchObject({ state: 'request', name: 'Bob', note, unreadCount: 0 })
+    expect(contactOf(bob, alice)?.note).toBeUndefined()
+    unwrap(town.ask<'contact-accept'>(alice, { type: 'contact-accept', account: bob.account }))
+    town.pass(10_000)
+    sendText(town, bob, alice, 'thanks')
+    expect(texts(alice, bob)).toEqual(['thanks'])
+    expect(bob.store.get("SELECT 1 AS one FROM settings WHERE name LIKE 'note.%'")).toBeUndefined()
   })
 
   test('[Q11] what waits asks again, one message at a time, and costs no attempt', () => {

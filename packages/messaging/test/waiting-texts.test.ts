@@ -1,7 +1,7 @@
 import { frameTypes } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
-import { befriend, dropsOf, type Home, sentTypes, Town, texts, unwrap } from './fixture.ts'
-import { acknowledged, envelopeOf, fetched, mailOf, TestBox, tellBoxes, textOf } from './mail.ts'
+import { befriend, dropsOf, type Home, seededRandom, sentTypes, Town, texts, unwrap } from './fixture.ts'
+import { acknowledged, envelopeOf, fetched, mailOf, sealFor, TestBox, tellBoxes, textOf } from './mail.ts'
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
@@ -191,4 +191,36 @@ describe('texts that follow others', () => {
     expect(texts(alice, bob)).toEqual([])
     expect(waitingCount(alice)).toBe(0)
   })
+})
+
+describe('two mailboxes that bring what they like', () => {
+  for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+    test(`[Q77] [Q80] any order, any repetition, restarts between: shown once and in order (seed ${seed})`, () => {
+      const { alice, bob } = friends()
+      const boxes = [new TestBox(1), new TestBox(2)]
+      tellBoxes(alice, ...boxes)
+      const random = seededRandom(`mailboxes ${seed}`)
+      const below = (limit: number): number => (random.bytes(1)[0] ?? 0) % limit
+      const count = 12
+      const mails = Array.from({ length: count }, (_, index) =>
+        envelopeOf(bob, alice, textOf(alice, index + 1, `${index + 1}`, index === 0 ? undefined : index)),
+      )
+      // Each lies in both boxes, and either may bring it up to three times.
+      const pile = mails.flatMap((payload) =>
+        boxes.flatMap((box) => {
+          const bytes = sealFor(alice, bob.party, [payload])
+          return Array.from({ length: 1 + below(3) }, () => ({ box, bytes }))
+        }),
+      )
+      while (pile.length > 0) {
+        const [first] = pile.splice(below(pile.length), 1)
+        if (!first) break
+        const outputs = alice.batch(fetched(first.box, first.box.envelope(first.bytes)))
+        expect(acknowledged(outputs)).toHaveLength(1)
+        if (below(10) === 0) alice.restart()
+      }
+      expect(texts(alice, bob)).toEqual(Array.from({ length: count }, (_, index) => `${index + 1}`))
+      expect(waitingCount(alice)).toBe(0)
+    })
+  }
 })
