@@ -2,6 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { befriend, contactOf, dropsOf, type Home, messagesOf, sendText, Town, texts, unwrap } from './fixture.ts'
 import type { Mailbox } from './post-office.ts'
 
+/** Deposits of a home whose answer has not come, as the last batch asked for them. */
+function depositsIn(home: Home): Extract<Home['last'][number], { type: 'deposit' }>[] {
+  return home.last.flatMap((output) => (output.type === 'deposit' ? [output] : []))
+}
+
 const minuteMs = 60_000
 const dayMs = 24 * 60 * minuteMs
 
@@ -255,5 +260,193 @@ describe('a link', () => {
     town.pass(5000)
     expect(texts(bob, alice)).toEqual(['on the link', 'after it'])
     expect(messagesOf(alice, bob)[1]?.state).toBe('delivered')
+  })
+})
+
+describe('deposits', () => {
+  /** Friends; what the first asks of mailboxes from now on is answered by the test. */
+  function silent(limits: ConstructorParameters<typeof Home>[2] = {}): Scene {
+    const scene = friends(limits)
+    scene.town.office.loseAnswer = ({ type }) => type === 'deposit'
+    scene.town.connect(scene.alice)
+    return scene
+  }
+
+  test('[Q37] the same ratchet message goes to both mailboxes, sealed apart, each paid by a token of its own', () => {
+    const { town, alice, bob } = silent()
+    sendText(town, alice, bob, 'one')
+    const [first, second, ...others] = depositsIn(alice)
+    expect(others).toEqual([])
+    expect(first?.to.mailbox.url).not.toBe(second?.to.mailbox.url)
+    expect(first?.bytes).not.toEqual(second?.bytes)
+    expect(first?.token).toHaveLength(16)
+    expect(first?.token).not.toEqual(second?.token)
+    town.connect(bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+    expect(dropsOf(bob)['duplicate'] ?? 0).toBe(0)
+    expect(dropsOf(bob)['repeated']).toBeGreaterThan(0)
+  })
+
+  test('[Q39] four under way to one device, and the next when one is answered', () => {
+    const { town, alice, bob } = silent()
+    const before = town.office.deposits.length
+    for (let count = 0; count < 8; count++) sendText(town, alice, bob, `message ${count}`)
+    expect(town.office.deposits.length - before).toBe(4)
+    const ids = depositsIn(alice)
+    expect(ids).toEqual([])
+    town.pass(minuteMs)
+    expect(town.office.deposits.length - before).toBe(4)
+  })
+
+  test('[Q39] sixty-four under way in all, and no more bytes than may be', () => {
+    const { town, alice, bob } = silent({ limits: { depositsMax: 2 } })
+    const before = town.office.deposits.length
+    for (let count = 0; count < 8; count++) sendText(town, alice, bob, `message ${count}`)
+    expect(town.office.deposits.length - before).toBe(2)
+    const other = silent({ limits: { depositBytesMax: 1 } })
+    const start = other.town.office.deposits.length
+    for (let count = 0; count < 8; count++) sendText(other.town, other.alice, other.bob, `message ${count}`)
+    expect(other.town.office.deposits.length - start).toBeLessThanOrEqual(2)
+  })
+
+  test('[Q40] a token that somebody used: the next one at once; none known: the strangers lane', () => {
+    const { town, alice, bob } = silent()
+    sendText(town, alice, bob, 'one')
+    const [deposit] = depositsIn(alice)
+    if (!deposit) throw new Error('no deposit')
+    const spent = { ok: false, reason: 'token-spent', detail: '' } as const
+    alice.batch({ type: 'deposited', id: deposit.id, result: spent })
+    const [again] = depositsIn(alice)
+    expect(again).toMatchObject({ id: deposit.id, to: deposit.to, bytes: deposit.bytes })
+    expect(again?.token).toHaveLength(16)
+    expect(again?.token).not.toEqual(deposit.token)
+    alice.batch({ type: 'deposited', id: deposit.id, result: { ...spent, reason: 'token-unknown' } })
+    expect(depositsIn(alice)).toMatchObject([{ id: deposit.id, token: undefined }])
+    alice.batch({ type: 'deposited', id: deposit.id, result: { ...spent, reason: 'full' } })
+    expect(depositsIn(alice).filter(({ to }) => to.mailbox.url === deposit.to.mailbox.url)).toEqual([])
+  })
+
+  test('[Q24] a message that is with a mailbox, or on its way to one, cannot be cancelled; one that none took can', () => {
+    const { town, alice, bob } = silent()
+    const { id } = sendText(town, alice, bob, 'one')
+    const cancel = () => alice.ask<'message-cancel'>({ type: 'message-cancel', id })
+    expect(messagesOf(alice, bob).at(-1)?.state).toBe('sent')
+    const deposits = town.office.deposits.length
+    expect(cancel()).toMatchObject({ ok: false, error: { type: 'wrong-state', state: 'sent' } })
+    expect(town.office.deposits).toHaveLength(deposits)
+    const other = friends()
+    other.first.isFull = true
+    other.second.isFull = true
+    const full = sendText(other.town, other.alice, other.bob, 'two')
+    online(other, other.alice)
+    expect(messagesOf(other.alice, other.bob).at(-1)).toMatchObject({ state: 'queued', reason: 'mailboxes-full' })
+    expect(other.alice.ask<'message-cancel'>({ type: 'message-cancel', id: full.id })).toMatchObject({ ok: true })
+    other.first.isFull = false
+    other.town.pass(dayMs)
+    other.town.disconnect(other.alice)
+    turn(other, other.bob)
+    expect(texts(other.bob, other.alice)).toEqual([])
+  })
+
+  test('[Q36] a message sent again by its person goes to the mailboxes anew', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    const { id } = sendText(town, alice, bob, 'one')
+    sendText(town, alice, bob, 'two')
+    online(scene, alice)
+    const before = town.office.deposits.length
+    unwrap(town.ask<'message-resend'>(alice, { type: 'message-resend', id }))
+    town.pass(30_000)
+    expect(town.office.deposits.length).toBe(before + 2)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one', 'two'])
+  })
+
+  test('[Q22] what nobody fetched in a week has expired, which stays to be seen', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    sendText(town, alice, bob, 'one')
+    turn(scene, alice)
+    town.pass(7 * dayMs + 2 * minuteMs)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'expired', reason: 'expired' })
+    expect(messagesOf(alice, bob)[0]?.heldBy).toBeUndefined()
+    expect(alice.store.all('SELECT * FROM holdings WHERE message > 0')).toEqual([])
+  })
+
+  test('[Q36] a removed person leaves nothing behind in the tables of mailboxes', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    sendText(town, alice, bob, 'one')
+    sendText(town, bob, alice, 'two')
+    turn(scene, bob)
+    turn(scene, alice)
+    unwrap(town.ask<'contact-remove'>(alice, { type: 'contact-remove', account: bob.account }))
+    for (const table of ['holdings', 'owed_receipts', 'deposit_counters']) {
+      expect(alice.store.all(`SELECT * FROM ${table}`)).toEqual([])
+    }
+    turn(scene, alice)
+    expect(unwrap(alice.ask<'stats'>({ type: 'stats' })).queued).toBe(0)
+  })
+
+  test('[Q37] receipts kept for one device are bounded; the sender of the others sends again', () => {
+    const scene = friends({ limits: { owedReceiptsMax: 4 } })
+    const { town, alice, bob } = scene
+    for (let count = 0; count < 12; count++) sendText(town, alice, bob, `message ${count}`)
+    turn(scene, alice)
+    town.connect(bob)
+    const rows = bob.store.all('SELECT * FROM owed_receipts')
+    expect(rows.length).toBeLessThanOrEqual(4)
+    expect(dropsOf(bob)['owed-receipts']).toBeGreaterThan(0)
+    town.pass(30_000)
+    town.disconnect(bob)
+    for (let round = 0; round < 4; round++) for (const home of [alice, bob]) turn(scene, home, 180 * minuteMs)
+    turn(scene, alice)
+    expect(texts(bob, alice)).toHaveLength(12)
+    expect(messagesOf(alice, bob).every(({ state }) => state === 'delivered')).toBe(true)
+  })
+
+  test('[Q36] a sealing key older than a fortnight is asked for again first', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    const keyOf = (): unknown => alice.store.get('SELECT sealing_key_at AS at FROM devices')?.['at']
+    const before = keyOf()
+    town.pass(15 * dayMs)
+    turn(scene, bob)
+    sendText(town, alice, bob, 'one')
+    turn(scene, alice)
+    expect(keyOf()).toBeGreaterThan(Number(before))
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+  })
+
+  test('[Q40] jitter: the first of a burst waits at random, what comes meanwhile goes with it', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    unwrap(town.ask<'settings-set'>(alice, { type: 'settings-set', settings: { jitterMs: 10 } }))
+    online(scene, alice)
+    const before = town.office.deposits.length
+    for (const text of ['one', 'two', 'three']) sendText(town, alice, bob, text)
+    expect(town.office.deposits.length).toBe(before)
+    town.pass(499)
+    expect(town.office.deposits.length).toBe(before)
+    town.pass(1)
+    expect(town.office.deposits.length).toBe(before + 2)
+  })
+})
+
+describe('bad bundles', () => {
+  test('[Q36] one that is not of the device, or altered, starts nothing', () => {
+    const scene = strangers()
+    const { town, alice, bob, first } = scene
+    sendText(town, alice, bob, 'hello')
+    for (const box of first.boxes.values()) {
+      box.oneTime = box.oneTime.map((bytes) => bytes.map((byte, index) => (index === 99 ? byte ^ 1 : byte)))
+    }
+    online(scene, alice, 6000)
+    expect(dropsOf(alice)['bundle-unsealable']).toBeGreaterThan(0)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'queued', reason: 'no-prekeys' })
+    for (const box of first.boxes.values()) box.oneTime = []
+    town.pass(60 * minuteMs)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('held')
   })
 })

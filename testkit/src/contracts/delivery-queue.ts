@@ -148,6 +148,56 @@ export function describeDeliveryQueueContract(
         expect(queue.hasWaiting(device)).toBe(true)
       })
 
+      test('held stays held when it is sent again, until no mailbox has it', () => {
+        const harness = setUp()
+        const { queue } = harness
+        const [a = 0, b = 0] = addWaiting(harness, 2)
+        expect(queue.hasUnheld(device)).toBe(true)
+        for (const message of [a, b]) expect(queue.hold({ message, device })).toBe(true)
+        expect([queue.hasUnheld(device), queue.hasWaiting(device)]).toEqual([false, true])
+        queue.markSent({ message: a, device }, 2)
+        queue.markRepeated({ message: a, device }, 3, 5000)
+        expect(recordOf(queue, a)).toEqual({ ...pending, state: 'held', attempts: 3, nextTryAt: 5000 })
+        queue.unhold({ message: a, device })
+        expect([recordOf(queue, a)?.state, recordOf(queue, b)?.state]).toEqual(['sent', 'held'])
+        queue.unholdDevice(device)
+        expect(recordOf(queue, b)?.state).toBe('sent')
+        queue.requeue({ message: a, device })
+        expect(recordOf(queue, a)).toEqual({ ...pending, attempts: 3 })
+        expect(queue.countPending()).toBe(2)
+      })
+
+      test('what came to an end is neither held, sent nor queued again', () => {
+        const harness = setUp()
+        const { queue } = harness
+        const message = one(harness)
+        const key = { message, device }
+        queue.settle(key, 'delivered', undefined)
+        expect(queue.hold(key)).toBe(false)
+        queue.unhold(key)
+        queue.requeue(key)
+        queue.markSent(key, 9)
+        queue.markRepeated(key, 9, 9)
+        expect(recordOf(queue, message)).toEqual({ ...pending, state: 'delivered' })
+      })
+
+      test('previous is the nearest earlier one that is pending with the device and was not refused', () => {
+        const harness = setUp()
+        const { queue } = harness
+        const ids = Array.from({ length: 4 }, freshId)
+        const [a = 0, b = 0, c = 0, d = 0] = ids.map((id) => {
+          const message = harness.addMessage({ id, contact, expiresAt })
+          queue.add({ message, device }, 'queued')
+          return message
+        })
+        queue.hold({ message: a, device })
+        queue.settle({ message: b, device }, 'delivered', undefined)
+        queue.postpone({ message: c, device }, 'unsupported', 1, 7000)
+        expect(queue.previous({ message: d, device })).toEqual(ids[0])
+        expect(queue.previous({ message: a, device })).toBeUndefined()
+        expect(queue.previous({ message: d, device: otherDevice })).toBeUndefined()
+      })
+
       test.each([
         ['delivered', undefined],
         ['read', undefined],
