@@ -226,7 +226,7 @@ export const errors = {
   'error.home-and-profile': '--home and --profile both say where the home is.',
   'error.home-and-profile.hint': 'Give one of the two.',
   'error.bad-config': 'The configuration {path} cannot be used: {detail}.',
-  'error.bad-config.hint': 'Correct it or remove it; spec/cli.md lists the settings.',
+  'error.bad-config.hint': 'Correct it or remove it; docs/config.example.json has every setting.',
   'error.out-of-memory': 'This machine did not give the {memoryKiB} KiB that the passphrase needs.',
   'error.out-of-memory.hint': 'Close some programs and try again.',
   'error.start-failed': 'Miaou could not start: {detail}.',

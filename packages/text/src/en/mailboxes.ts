@@ -65,7 +65,7 @@ export const mailboxes = {
   'mailbox.removed': 'Used no longer.',
   'mailbox.waiting': 'Waiting for the answer of the mailbox …',
   'mailbox.serves-not':
-    'This Miaou is no mailbox. To be one: miaou up --serve mailbox --public-url wss://<name> (docs/relay.md).',
+    'This Miaou is no mailbox. To be one: miaou up --serve mailbox --public-url wss://<name> (docs/mailbox.md).',
   'mailbox.hand-out': 'Give your friends this address. They type: miaou mailbox add {mailbox}',
   'mailbox.boxes': 'Boxes',
   'mailbox.envelopes': 'Messages kept',

@@ -243,7 +243,7 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
   'error.home-and-profile': '--home et --profile disent tous deux où est le dossier.',
   'error.home-and-profile.hint': 'Donne l’un des deux.',
   'error.bad-config': 'La configuration {path} ne convient pas : {detail}.',
-  'error.bad-config.hint': 'Corrige-la ou enlève-la ; spec/cli.md donne la liste des réglages.',
+  'error.bad-config.hint': 'Corrige-la ou enlève-la ; docs/config.example.json a tous les réglages.',
   'error.out-of-memory': 'Cette machine n’a pas donné les {memoryKiB} Kio dont la phrase secrète a besoin.',
   'error.out-of-memory.hint': 'Ferme quelques programmes et recommence.',
   'error.start-failed': 'Miaou n’a pas pu démarrer : {detail}.',

@@ -68,7 +68,7 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
   'mailbox.removed': 'Elle ne sert plus.',
   'mailbox.waiting': 'On attend la réponse de la boîte aux lettres …',
   'mailbox.serves-not':
-    'Ce Miaou n’est pas une boîte aux lettres. Pour en être une : miaou up --serve mailbox --public-url wss://<nom> (docs/relay.md).',
+    'Ce Miaou n’est pas une boîte aux lettres. Pour en être une : miaou up --serve mailbox --public-url wss://<nom> (docs/mailbox.md).',
   'mailbox.hand-out': 'Donne cette adresse à tes amis. Ils tapent : miaou mailbox add {mailbox}',
   'mailbox.boxes': 'Boîtes',
   'mailbox.envelopes': 'Messages gardés',
