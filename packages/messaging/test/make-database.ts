@@ -5,7 +5,9 @@
 import { join } from 'node:path'
 import { openSqliteStore } from '@miaou/host-node'
 import { migrate, schemaVersion } from '@miaou/messaging'
+import { frameTypes } from '@miaou/protocol'
 import { befriend, createParty, Home, sendText, Town, unwrap } from './fixture.ts'
+import { boxAddress, envelopeOf, TestBox, tellBoxes, textOf } from './mail.ts'
 
 const [folder] = process.argv.slice(2)
 if (folder === undefined) throw new Error('usage: make-database.ts FOLDER')
@@ -29,7 +31,15 @@ alice.batch({
   sequence: 7,
   addresses: ['ws://10.0.0.2:9999'],
   locatorKey: new Uint8Array(32).fill(7),
-  mailboxes: [],
+  mailboxes: [boxAddress(1)],
+})
+// Bob has a box, and a text that waits for the one before it.
+tellBoxes(bob, new TestBox(2))
+bob.batch({
+  type: 'frame',
+  peerId: alice.peerId,
+  frameType: frameTypes.directMessage,
+  payload: envelopeOf(alice, bob, textOf(bob, 9, 'waits for another', 8)),
 })
 unwrap(alice.ask<'settings-set'>({ type: 'settings-set', settings: { typing: false } }))
 town.unlink(alice, bob)

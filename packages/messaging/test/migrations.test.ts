@@ -5,6 +5,7 @@ import { openSqliteStore, type SqliteStore } from '@miaou/host-node'
 import { migrate, schemaVersion } from '@miaou/messaging'
 import { afterEach, describe, expect, test } from 'vitest'
 import { befriend, createParty, Home, messagesOf, sendText, Town, texts, unwrap } from './fixture.ts'
+import { fetched, mailOf, TestBox, tellBoxes, textOf } from './mail.ts'
 
 const folders: string[] = []
 
@@ -50,6 +51,52 @@ describe('migrations', () => {
       for (const { store } of town.homes) store.close()
     })
   }
+
+  test('[Q3] what version 3 keeps of mailboxes is there again: tokens go on, the text that waits is shown', () => {
+    const town = new Town()
+    const store = openFrozen(3, 'bob')
+    unwrap(migrate(store))
+    const alice = new Home(createParty('alice'), town.clock, { store: openFrozen(3, 'alice') })
+    const bob = new Home(createParty('bob'), town.clock, { store })
+    const box = new TestBox(2)
+    for (const row of store.all('SELECT hash FROM box_tokens')) {
+      const hash = row['hash'] as Uint8Array
+      box.hashes.set(String(hash), hash)
+    }
+    expect(box.hashes.size).toBe(64)
+    tellBoxes(bob, box)
+    expect(box.supplies.flatMap(({ tokenHashes }) => tokenHashes)).toEqual([])
+    bob.batch(fetched(box, box.envelope(mailOf(alice, bob, textOf(bob, 8, 'the one before')))))
+    expect(texts(bob, alice).slice(-2)).toEqual(['the one before', 'waits for another'])
+    for (const each of [alice, bob]) each.store.close()
+  })
+
+  test('[Q3] friends of version 2 write to each other by mailboxes once both have said hello again', () => {
+    const town = new Town()
+    const homes = ['alice', 'bob'].map((name) => {
+      const store = openFrozen(2, name)
+      unwrap(migrate(store))
+      return town.move(new Home(createParty(name), town.clock, { store }))
+    })
+    const [alice, bob] = homes
+    if (!alice || !bob) throw new Error('two homes')
+    const mailboxes = [town.office.addMailbox('one'), town.office.addMailbox('two')]
+    // Alice knows a record of Bob with number 7.
+    for (const home of homes) for (let record = 1; record <= 8; record++) town.office.give(home, mailboxes)
+    town.link(alice, bob)
+    for (const home of homes) town.connect(home)
+    town.pass(60_000)
+    town.unlink(alice, bob)
+    town.disconnect(bob)
+    sendText(town, alice, bob, 'while you were away')
+    town.pass(60_000)
+    expect(messagesOf(alice, bob).at(-1)?.state).toBe('held')
+    town.connect(bob)
+    expect(texts(bob, alice).at(-1)).toBe('while you were away')
+    town.pass(60_000)
+    expect(messagesOf(alice, bob).at(-1)?.state).toBe('delivered')
+    for (const { store } of homes) store.close()
+  })
 
   test('[Q3] a newer database is refused untouched', () => {
     const store = unwrap(openSqliteStore({ path: ':memory:' }))
