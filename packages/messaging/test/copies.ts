@@ -20,9 +20,7 @@ export function copyOf(home: Home, life: number, party: Party = home.party): Hom
     }
     store.run('INSERT INTO search (rowid, text) SELECT position, text FROM messages')
   })
-  const copy = new Home(party, home.clock, { store, limits: home.limits })
-  for (let turn = 0; turn < life; turn++) copy.restart()
-  return copy
+  return new Home(party, home.clock, { store, limits: home.limits, life })
 }
 
 /** Another copy of the same home runs from now on. */

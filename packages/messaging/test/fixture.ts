@@ -141,11 +141,18 @@ export class Home {
   #commandId = 0
   #generation = 0
 
-  constructor(party: Party, clock: Clock, options: { store?: Store; limits?: Partial<MessagingLimits> } = {}) {
+  /** `life`: homes of one party with other ones have other random numbers. */
+  constructor(
+    party: Party,
+    clock: Clock,
+    options: { store?: Store; limits?: Partial<MessagingLimits>; life?: number } = {},
+  ) {
     this.party = party
     this.clock = clock
     this.store = options.store ?? openMemoryStore()
     this.limits = options.limits ?? {}
+    // More than any of them has processes.
+    this.#generation = 1000 * (options.life ?? 0)
     // Tests that are about jitter set it; all others see what is sent at once.
     this.store.run("INSERT OR IGNORE INTO settings (name, value) VALUES ('jitterMs', '0')")
     this.engine = this.#create()
