@@ -122,7 +122,9 @@ export class Boxes {
     for (const { address, stock } of boxes) {
       const name = bytesToHex(address.box)
       const box = known.get(name) ?? this.#createBox(name, address)
-      const isNews = stock !== undefined && (box.stock === undefined || !isSameStock(stock, box.stock))
+      // The same as before a supply says that nothing of it has come yet, or ever will.
+      const isSame = box.stock !== undefined && stock !== undefined && isSameStock(stock, box.stock)
+      const isNews = stock !== undefined && (!isSame || box.stockAt <= box.suppliedAt)
       box.address = address
       box.stock = stock
       // A supply that is on its way is not in the stock yet.

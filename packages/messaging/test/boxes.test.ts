@@ -106,6 +106,20 @@ describe('delivery tokens', () => {
     expect(dropsOf(alice)).toMatchObject({ 'box-tokens-lost': 1 })
   })
 
+  test('[Q72] a supply that never arrived is made up for when the mailbox still has nothing', () => {
+    const { town, alice, bob } = friends()
+    const box = new TestBox(1)
+    const { stock } = box
+    alice.batch({ type: 'boxes', boxes: [{ address: box.address, stock }] })
+    town.clock.mono += 1000
+    expect(tellBoxes(alice, box)).toEqual([])
+    town.clock.mono += 29_000
+    box.take(alice.batch({ type: 'wake' }))
+    expect(holds(box, hashOf(alice, bob, box, 0))).toBe(true)
+    expect(box.bundles).toHaveLength(32)
+    expect(box.lastResort).toBeDefined()
+  })
+
   test('[Q72] tokens of envelopes that wait are not lost', () => {
     const { town, alice, bob } = friends()
     const box = new TestBox(1)
