@@ -258,6 +258,27 @@ describe('a way to a service through a relay', () => {
     expect(alice.closedPipe(pipe)?.error?.type).toBe('broken')
   })
 
+  test('[C52] a relay whose link does not come about, or that has its fill of circuits, hands over to the next', () => {
+    const world = new World()
+    const [first, second] = [addService(world, 900), addService(world, 901)]
+    const alice = world.addPeer('alice', { circuitsPerRelayMax: 2 })
+    const mailbox = world.addMailbox(url)
+    echo(world, mailbox)
+    first.isDown = true
+    wants(world, alice, first)
+    const pipe = world.dialService(alice, url)
+    // Known only after the first one was asked.
+    wants(world, alice, first, second)
+    expect(settle(world, alice, pipe)).toBeUndefined()
+    const via = () => [...mailbox.pipes.values()].map(({ relay }) => relay)
+    expect(via()).toEqual([second])
+    first.isDown = false
+    world.run(60_000, () => alice.addresses.length === 2)
+    for (let at = 0; at < 3; at++) expect(settle(world, alice, world.dialService(alice, url))).toBeUndefined()
+    expect(via().filter((relay) => relay === first)).toHaveLength(2)
+    expect(settle(world, alice, world.dialService(alice, url))).toEqual({ type: 'too-many-pipes', pipesMax: 2 })
+  })
+
   test('[C53] nobody there, refused everywhere, or no answer at all: the error says which', () => {
     const { world, alice, mailbox } = worldWith(service(900), old(901))
     mailbox.isDown = true
