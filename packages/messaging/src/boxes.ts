@@ -81,6 +81,8 @@ const inviteShare = 4
 const strayTokensMax = 512
 // Least time between two extensions of all windows of a box, ms (own choice).
 const extendWaitMs = 3_600_000
+// How many times `supplyWaitMs` a supply may take that goes on arriving (own choice): 500 kB at 1.7 kB/s.
+const slowSupplies = 10
 
 /**
  * Our boxes at mailboxes: which delivery tokens and prekey bundles each must have, and what it lacks. Hashes of a contact
@@ -127,9 +129,10 @@ export class Boxes {
       const isNews = stock !== undefined && (!isSame || box.stockAt <= box.suppliedAt)
       box.address = address
       box.stock = stock
-      // A supply that is on its way is not in the stock yet.
-      if (isNews) box.stockAt = mono
-      if (isNews) box.lookAt = Math.max(mono, box.suppliedAt + this.#context.limits.supplyWaitMs)
+      if (isNews) {
+        box.lookAt = this.#lookAt(box)
+        box.stockAt = mono
+      }
       this.#boxes.set(name, box)
     }
     this.#forgetOldBoxes()
@@ -213,6 +216,14 @@ export class Boxes {
     let deadline = Number.POSITIVE_INFINITY
     for (const { lookAt, stock } of this.#boxes.values()) if (stock) deadline = Math.min(deadline, lookAt)
     return deadline
+  }
+
+  /** A supply that is on its way is not in the stock yet, or, over a slow link, not all of it. */
+  #lookAt({ suppliedAt, stockAt }: OwnBox): number {
+    const { supplyWaitMs } = this.#context.limits
+    const progressAt =
+      stockAt > suppliedAt ? Math.min(stockAt, suppliedAt + (slowSupplies - 1) * supplyWaitMs) : suppliedAt
+    return Math.max(this.#context.now.mono, progressAt + supplyWaitMs)
   }
 
   #reload(): void {

@@ -120,6 +120,20 @@ describe('delivery tokens', () => {
     expect(box.lastResort).toBeDefined()
   })
 
+  test('[Q72] a supply that goes on arriving over a slow link is neither lost nor made again', () => {
+    const { town, alice } = friends()
+    const box = new TestBox(1)
+    const outputs = alice.batch({ type: 'boxes', boxes: [{ address: box.address, stock: box.stock }] })
+    const supply = outputs.find((output) => output.type === 'supply')?.supply
+    for (let arrived = 1; arrived <= 8; arrived++) {
+      town.clock.mono += 20_000
+      box.bundles = supply?.oneTimeBundles.slice(0, arrived) ?? []
+      for (const hash of supply?.tokenHashes.slice(0, 8 * arrived) ?? []) box.hashes.set(String(hash), hash)
+      expect(tellBoxes(alice, box)).toEqual([])
+      expect(alice.batch({ type: 'wake' }).filter(({ type }) => type === 'supply')).toEqual([])
+    }
+  })
+
   test('[Q72] tokens of envelopes that wait are not lost', () => {
     const { town, alice, bob } = friends()
     const box = new TestBox(1)
