@@ -37,7 +37,7 @@ interface Holder {
 }
 
 /** What is known of the tokens of one holder at one box. */
-interface Window {
+interface TokenWindow {
   readonly device: number | undefined
   readonly invite: Uint8Array | undefined
   /** Highest number given. */
@@ -54,7 +54,7 @@ interface OwnBox {
   stock: BoxStock | undefined
   /** Monotonic ms at which it was told. */
   stockAt: number
-  readonly windows: Map<string, Window>
+  readonly windows: Map<string, TokenWindow>
   /** Rows of the table for this box. */
   tokenCount: number
   /** Hashes in the table of which the mailbox was not told. */
@@ -184,11 +184,11 @@ export class Boxes {
     const owner = maybeNumberOf(row, 'device')
     if (owner !== undefined && sender && owner !== sender.id) this.#context.drop('token-of-another')
     const key = windowKey(owner, maybeBytesOf(row, 'invite'))
-    const window = box.windows.get(key)
-    if (!window) return
+    const span = box.windows.get(key)
+    if (!span) return
     const used = numberOf(row, 'number')
-    this.#refill(box, key, window, used)
-    this.#delete(box, window, 'number = ? OR number < ?', [used, used - numbersBehind])
+    this.#refill(box, key, span, used)
+    this.#delete(box, span, 'number = ? OR number < ?', [used, used - numbersBehind])
   }
 
   /** Deletes tokens of what is no more, and asks for the bundles to be looked at: once an hour. */
@@ -300,7 +300,7 @@ export class Boxes {
       this.#context.drop('box-tokens-lost')
       // A mailbox that says so all the time makes us work now and then.
       const mayExtend = box.extendAt <= this.#context.now.mono
-      if (mayExtend) for (const [key, window] of box.windows) this.#extend(box, key, window)
+      if (mayExtend) for (const [key, span] of box.windows) this.#extend(box, key, span)
       if (mayExtend) box.extendAt = this.#context.now.mono + extendWaitMs
     }
     this.#alignWindows(box)
@@ -351,47 +351,47 @@ export class Boxes {
   /** Brings the windows in line with the holders there are. */
   #alignWindows(box: OwnBox): void {
     const holders = this.#knownHolders()
-    for (const [key, window] of box.windows) {
-      if (window.device === undefined || holders.has(key)) continue
+    for (const [key, span] of box.windows) {
+      if (span.device === undefined || holders.has(key)) continue
       // Who was blocked or removed must not be able to write on: the mailbox is told all others anew.
-      this.#delete(box, window, 'number >= 0', [])
+      this.#delete(box, span, 'number >= 0', [])
       box.windows.delete(key)
       this.#parts.settings.write(resetKey(box.name), 'due')
     }
     for (const [key, { device, invite }] of holders) {
       if (box.windows.has(key)) continue
-      const window: Window = { device: device?.id, invite, top: -1, count: 0, extendAt: 0 }
-      box.windows.set(key, window)
-      this.#refill(box, key, window, -1)
-      if (window.count === 0) box.windows.delete(key)
+      const span: TokenWindow = { device: device?.id, invite, top: -1, count: 0, extendAt: 0 }
+      box.windows.set(key, span)
+      this.#refill(box, key, span, -1)
+      if (span.count === 0) box.windows.delete(key)
     }
   }
 
   /** As many new tokens as a window has, behind its highest; the lowest of it go. */
-  #extend(box: OwnBox, key: string, window: Window): void {
-    this.#refill(box, key, window, window.top)
-    this.#delete(box, window, 'number < ?', [window.top - numbersBehind])
+  #extend(box: OwnBox, key: string, span: TokenWindow): void {
+    this.#refill(box, key, span, span.top)
+    this.#delete(box, span, 'number < ?', [span.top - numbersBehind])
   }
 
   /** Gives tokens up to as many as may be ahead of `used`. */
-  #refill(box: OwnBox, key: string, window: Window, used: number): void {
+  #refill(box: OwnBox, key: string, span: TokenWindow, used: number): void {
     const { store, crypto, limits } = this.#context
     const holder = this.#knownHolders().get(key)
     if (!holder) return
     const target = Math.min(used + holder.ahead, holder.numbersMax)
-    if (target > window.top && box.tokenCount + target - window.top > limits.boxTokensMax) this.#trim(box)
-    while (window.top < target && box.tokenCount < limits.boxTokensMax) {
-      window.top += 1
-      const hash = tokenHash(crypto, depositToken(crypto, holder.secret(), box.id, window.top))
-      const { device = null, invite = null } = window
+    if (target > span.top && box.tokenCount + target - span.top > limits.boxTokensMax) this.#trim(box)
+    while (span.top < target && box.tokenCount < limits.boxTokensMax) {
+      span.top += 1
+      const hash = tokenHash(crypto, depositToken(crypto, holder.secret(), box.id, span.top))
+      const { device = null, invite = null } = span
       store.run('INSERT OR IGNORE INTO box_tokens (box, hash, device, invite, number) VALUES (?, ?, ?, ?, ?)', [
         box.id,
         hash,
         device,
         invite,
-        window.top,
+        span.top,
       ])
-      window.count += 1
+      span.count += 1
       box.tokenCount += 1
       box.added.push(hash)
     }
@@ -399,23 +399,23 @@ export class Boxes {
 
   /** There are more contacts than when the windows were made: each gets as few as all can have. */
   #trim(box: OwnBox): void {
-    for (const [key, window] of box.windows) {
-      const excess = window.count - (this.#knownHolders().get(key)?.ahead ?? 0)
+    for (const [key, span] of box.windows) {
+      const excess = span.count - (this.#knownHolders().get(key)?.ahead ?? 0)
       if (excess <= 0) continue
-      window.top -= excess
-      this.#delete(box, window, 'number > ?', [window.top])
+      span.top -= excess
+      this.#delete(box, span, 'number > ?', [span.top])
       this.#parts.settings.write(resetKey(box.name), 'due')
     }
   }
 
-  #delete(box: OwnBox, window: Window, where: string, parameters: readonly number[]): void {
-    const { device, invite } = window
+  #delete(box: OwnBox, span: TokenWindow, where: string, parameters: readonly number[]): void {
+    const { device, invite } = span
     const [column, owner] = device === undefined ? ['invite', invite ?? null] : ['device', device]
     const rows = this.#context.store.all(
       `DELETE FROM box_tokens WHERE box = ? AND ${column} = ? AND (${where}) RETURNING hash`,
       [box.id, owner, ...parameters],
     )
-    window.count -= rows.length
+    span.count -= rows.length
     box.tokenCount -= rows.length
     if (box.added.length === 0) return
     const gone = new Set(rows.map((row) => bytesToHex(bytesOf(row, 'hash'))))
