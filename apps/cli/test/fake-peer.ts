@@ -55,6 +55,9 @@ export class FakePeer implements PeerHandle {
   linkChanges: Partial<PeerView> = {}
   /** What the command that runs it asked for. */
   startedWith: StartPeerOptions | undefined
+  uptimeMs = 65_000
+  /** How often it was asked for its facts. */
+  infoCount = 0
   /** Round trips that are lost, before one is answered. */
   lostPings = 0
   readonly keys: PeerHandle['keys']
@@ -336,6 +339,11 @@ export class FakePeer implements PeerHandle {
     return ok(message)
   }
 
+  #look(): PeerId {
+    this.infoCount++
+    return this.peerId
+  }
+
   #networkFace(): PeerHandle['network'] {
     const view = (other: FakePeer) => ({
       peerId: other.peerId,
@@ -354,10 +362,10 @@ export class FakePeer implements PeerHandle {
     const others = () => [...this.#network.peers.values()].filter((peer) => peer !== this && peer.isRunning)
     return {
       info: () => ({
-        peerId: this.peerId,
+        peerId: this.#look(),
         addresses: ['ws://127.0.0.1:9999'],
         connectedPeers: others().length,
-        uptimeMs: 65_000,
+        uptimeMs: this.uptimeMs,
         counters: {},
         webrtc: 'werift',
         discoverable: 'everyone',

@@ -216,6 +216,18 @@ describe('[CLI27] mailboxes', () => {
   })
 })
 
+test('[CLI26] the diagnosis of a peer that only just started waits for its mailboxes to be named and to answer', async () => {
+  alice().uptimeMs = 0
+  const running = objects('net diagnostics', 'net', 'diagnostics')
+  await expect.poll(() => alice().infoCount).toBeGreaterThan(2)
+  alice().reach.mailboxes = [mailboxEntry(mailboxText, { state: 'connecting' })]
+  alice().uptimeMs = 65_000
+  const looks = alice().infoCount
+  await expect.poll(() => alice().infoCount).toBeGreaterThan(looks + 2)
+  alice().reach.mailboxes = [mailboxEntry(mailboxText)]
+  expect(await running).toEqual(expect.arrayContaining([expect.objectContaining({ code: 'mailbox-registered' })]))
+})
+
 describe('[CLI28] states', () => {
   const until = 1_795_270_000_000
   const held = { state: 'held', reason: 'recipient-offline', heldBy: [holder(until + 60_000), holder(until)] } as const
@@ -445,6 +457,6 @@ describe('[CLI32] settings of jitter and cover traffic', () => {
     ]) {
       expect(await failure('settings', ...wrong), wrong.join(' ')).toMatchObject({ code: 'bad-request', exit: 2 })
     }
-    expect((await miaou('--lang', 'fr', 'settings')).stdout).toMatch(/coverTraffic +high +des messages vides/)
+    expect((await miaou('--lang', 'fr', 'settings')).stdout).toMatch(/coverTraffic +high +leurres par jour : low 48/)
   })
 })

@@ -23,6 +23,8 @@ const english = createText('en')
 /** How long the diagnosis waits for a node that is just joining, and relays just dialled, ms: a few round trips and timeouts (guess). */
 const joiningMs = 5_000
 const joiningStepMs = 50
+/** A peer that is younger may not have named its relays and mailboxes yet, ms (guess: far above what reading them takes). */
+const startingMs = 1_000
 /** A relay's clock further away than this is worth a word, ms (guess: far above what a network adds). */
 const clockOffsetMsMax = 60_000
 
@@ -113,6 +115,7 @@ async function checkReach(peer: PeerHandle): Promise<readonly Diagnostic[]> {
 /** Relays and mailboxes: the latter are linked through the former. */
 async function settleServices({ network }: PeerHandle): Promise<void> {
   const isTrying = () =>
+    network.info().uptimeMs < startingMs ||
     [...network.relays(), ...network.mailboxes()].some(({ state }) => state === 'connecting' || state === 'connected')
   for (let waitedMs = 0; isTrying() && waitedMs < joiningMs; waitedMs += joiningStepMs) await pause(joiningStepMs)
 }

@@ -42,8 +42,8 @@ export const mailboxes = {
   'chat.trust-how': 'The same? Type: /trust yes',
   'chat.report-how': 'In a file, for whom you trust: miaou contacts report {name} --out <file>',
 
-  'settings.jitter': 'most milliseconds a message waits at random before it goes out (0 to 10000)',
-  'settings.cover': 'messages about nothing hide real ones: off, low (48 a day, 0.1 MB), high (480, 1 MB)',
+  'settings.jitter': 'most ms by which a message is held back at random: 0 to 10000',
+  'settings.cover': 'decoy messages a day: low 48 (0.1 MB), high 480 (1 MB)',
 
   'mailbox.connecting': 'connecting …',
   'mailbox.connected': 'connected',

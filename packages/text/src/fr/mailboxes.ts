@@ -44,8 +44,8 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
   'chat.trust-how': 'Les mêmes ? Tape : /trust oui',
   'chat.report-how': 'En fichier, pour qui a ta confiance : miaou contacts report {name} --out <fichier>',
 
-  'settings.jitter': 'millisecondes, au plus, qu’un message attend au hasard avant de partir (0 à 10000)',
-  'settings.cover': 'des messages vides cachent les vrais : off, low (48 par jour, 0,1 Mo), high (480, 1 Mo)',
+  'settings.jitter': 'retard au hasard d’un message, en ms au plus : 0 à 10000',
+  'settings.cover': 'leurres par jour : low 48 (0,1 Mo), high 480 (1 Mo)',
 
   'mailbox.connecting': 'connexion …',
   'mailbox.connected': 'connecté',
