@@ -162,7 +162,7 @@ describe('a mailbox that does not keep to the protocol', () => {
     expect(alice.result(0)?.ok).toBe(true)
     expect(alice.result(1)?.ok).toBe(true)
     expect(alice.checked).toEqual([{ type: 'checked', id: 5, statuses: ['held'] }])
-    expect(alice.engine.counters()).toEqual({ unasked: 2 * 2 + 3 })
+    expect(alice.engine.counters()).toEqual({ unasked: 2 * 2 + 3, 'deposits-relayed': 2 })
     expect(alice.engine.sizes()).toMatchObject({ jobs: 0, queuedBytes: 0 })
   })
 

@@ -272,6 +272,7 @@ describe('deposits', () => {
         isAllowed ? { ok: true } : { ok: false, reason: 'unreachable', detail: 'no relay is linked' },
       )
       expect(at.mailbox.dials.slice(1)).toHaveLength(isAllowed ? 1 : 0)
+      expect(at.alice.engine.counters()['deposits-straight']).toBe(isAllowed ? 1 : undefined)
     }
     const at = correspond()
     at.mailbox.isDown = true
@@ -412,7 +413,7 @@ describe('deposits', () => {
       { ok: false, reason: 'token-unknown' },
       { ok: false, reason: 'no-box' },
     ])
-    expect(alice.engine.counters()).toEqual({ 'deposits-refused': 3 })
+    expect(alice.engine.counters()).toEqual({ 'deposits-relayed': 1, 'deposits-refused': 3 })
   })
 
   test('[MB70] tokens are checked, bundles fetched from the first box that gives one', () => {

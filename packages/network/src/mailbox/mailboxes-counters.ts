@@ -1,4 +1,4 @@
-/** What the client of mailboxes drops, refuses and loses, by name (spec/mailbox MB74). A closed set. */
+/** What the client of mailboxes drops, refuses and loses, and which way deposits went (spec/mailbox MB74). A closed set. */
 export type MailboxesCounter =
   | 'bad-address'
   | 'bad-control'
@@ -13,6 +13,8 @@ export type MailboxesCounter =
   | 'supplies-refused'
   | 'supplies-dropped'
   | 'deposits-refused'
+  | 'deposits-relayed'
+  | 'deposits-straight'
   | 'jobs-unanswered'
   | 'jobs-asked-again'
   | 'jobs-waited-too-long'

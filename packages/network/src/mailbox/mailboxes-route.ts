@@ -248,6 +248,8 @@ export class DepositRoute implements MailboxLinkOwner<Job> {
       // Its clock may be anything; how long it keeps it is what counts.
       const { holdMaxMs } = this.#state.settings.limits
       const holdMs = Math.min(Math.max(0, answer.until - answer.timestamp), holdMaxMs)
+      // Who looks can see whether mailboxes see this peer's address.
+      this.#state.count(this.#link?.throughRelay === true ? 'deposits-relayed' : 'deposits-straight')
       const result = { ok: true, until: Math.trunc(now.wall) + holdMs } as const
       this.#deposits.finish(job, { type: 'deposited', id, result })
       return true
