@@ -255,6 +255,8 @@ describe('the client over HTTP', () => {
       messages: [{ text: 'insult' }],
     })
     expect(await miaou.contacts.list()).toMatchObject([{ state: 'blocked' }])
+    const noted = { peerId: bob.peerId, note: 'hello' }
+    await expect(miaou.contacts.add(noted)).rejects.toMatchObject({ code: 'bad-request' })
     await expect(miaou.contacts.report('Bob', 'x'.repeat(281))).rejects.toMatchObject({ code: 'bad-request' })
     expect(await miaou.settings.set({ jitterMs: 0, coverTraffic: 'low' })).toMatchObject({ coverTraffic: 'low' })
     await expect(miaou.settings.set({ jitterMs: 10_001 })).rejects.toMatchObject({ code: 'bad-request' })

@@ -399,6 +399,8 @@ describe('[CLI31] requests, notes and reports', () => {
       code: 'bad-request',
       exit: exitCodes.usage,
     })
+    expect((await miaou('contacts', 'add', 'x', '--note', 'x'.repeat(281))).stderr).toMatch(/--note: 281 > 280/)
+    expect(await failure('contacts', 'add', bob.peerId, '--note', 'hello')).toMatchObject({ code: 'options-conflict' })
     expect((await miaou('contacts', 'requests')).stdout).toBe('Nobody waits for an answer.\n')
     alice().contacts.delete(bob.account)
     const request = { ...alice().makeContact(bob, 'request'), note: `Bob \u001b[31m${'word '.repeat(30)}end` }
@@ -439,6 +441,9 @@ describe('[CLI31] requests, notes and reports', () => {
     const other = join(folder, 'other.json')
     expect(await failure('contacts', 'report', 'Nobody', '--out', other)).toMatchObject({ code: 'unknown-contact' })
     expect(existsSync(other)).toBe(false)
+    const reason = 'x'.repeat(281)
+    expect(await failure('contacts', 'report', 'Bob', '--reason', reason)).toMatchObject({ code: 'bad-request' })
+    expect(alice().contacts.get(bob.account)?.state).toBe('contact')
   })
 })
 

@@ -70,15 +70,26 @@ export interface AddOptions {
   readonly note?: string
 }
 
+/** The words of a note, or of the reason of a report (messaging engine). */
+const wordsLengthMax = 280
+
+/** Said before anything is asked of the peer, whose schema would refuse it in words for programs. */
+export function checkWords(option: '--note' | '--reason', words: string): void {
+  if (words.length <= wordsLengthMax) return
+  throw new MiaouError('bad-request', { detail: `${option}: ${words.length} > ${wordsLengthMax}` })
+}
+
 /** `invite`: a link, or the peer id of a device on this network. */
-export function addContact(context: Context, invite: string, options: AddOptions): Promise<ExitCode> {
+export async function addContact(context: Context, invite: string, options: AddOptions): Promise<ExitCode> {
   const named = options.as === undefined ? {} : { name: options.as }
   const noted = options.note === undefined ? {} : { note: options.note }
+  if (options.note !== undefined) checkWords('--note', options.note)
   return change(
     context,
     async (session) => {
       const { client } = session
       if (!invite.startsWith('12D3KooW')) return client.contacts.add({ invite, ...named, ...noted })
+      if (options.note !== undefined) throw new MiaouError('options-conflict', { first: '--note', second: invite })
       // The account behind a device is known once it is linked.
       await reach(session, invite)
       return client.contacts.add({ peerId: invite, ...named })

@@ -9,7 +9,7 @@ import { withHome, withSession } from '../session.ts'
 import { formatWhen } from '../terminal/format.ts'
 import { ask } from '../terminal/prompt.ts'
 import { sanitise } from '../terminal/sanitise.ts'
-import { contactTable } from './contacts.ts'
+import { checkWords, contactTable } from './contacts.ts'
 
 /** Who wrote first and waits for an answer, with what they said of themselves. */
 export function listRequests(context: Context): Promise<ExitCode> {
@@ -63,7 +63,8 @@ export interface ReportOptions {
 }
 
 /** Blocks, and gives the person what they may show to others. */
-export function reportContact(context: Context, who: string, options: ReportOptions): Promise<ExitCode> {
+export async function reportContact(context: Context, who: string, options: ReportOptions): Promise<ExitCode> {
+  if (options.reason !== undefined) checkWords('--reason', options.reason)
   return withSession(context, async ({ client }) => {
     const { out, text } = context
     const report = await withNewFile(options.out, () => client.contacts.report(who, options.reason))

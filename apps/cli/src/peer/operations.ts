@@ -33,6 +33,7 @@ const handlers: Handlers = {
       return unwrap(await peer.command({ type: 'contact-add-invite', invite, ...named, ...noted }))
     }
     if (peerId === undefined) throw new MiaouError('bad-request', { detail: 'invite or peerId' })
+    if (note !== undefined) throw new MiaouError('bad-request', { detail: 'note goes with an invite' })
     return unwrap(await peer.command({ type: 'contact-add-peer', peerId: toPeerId(peerId), ...named }))
   },
   'contacts.accept': async (peer, { who }) =>
