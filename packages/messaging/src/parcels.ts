@@ -4,6 +4,7 @@ import type { ContentBody, DeviceList } from '@miaou/protocol'
 import type { Contacts } from './contacts.ts'
 import type { Context } from './context.ts'
 import type { DepositTokens } from './deposit-tokens.ts'
+import { type Deposit, Deposits } from './deposits.ts'
 import { HoldingChecks } from './holding-checks.ts'
 import { type Holdings, helloPosition, type PostView } from './holdings.ts'
 import type { Contact, Device, Session } from './model.ts'
@@ -32,16 +33,6 @@ export interface ParcelParts {
   readonly showSessionKey: (device: Device, sessionKey: Uint8Array) => boolean
 }
 
-interface Deposit {
-  readonly device: Device
-  readonly box: BoxTry
-  readonly items: readonly ParcelItem[]
-  token: Uint8Array | undefined
-  readonly bytes: Uint8Array
-  /** Tokens that somebody had used already. */
-  spentTokens: number
-}
-
 const never = Number.POSITIVE_INFINITY
 /** A receipt for no message: it opens a session whose start is all there is to say (spec/messaging, "Sessions"). */
 const noMessage = new Uint8Array(16)
@@ -63,10 +54,9 @@ export class Parcels {
   readonly #context: Context
   readonly #parts: ParcelParts
   readonly #posts = new Map<Device, Post>()
-  readonly #deposits = new Map<number, Deposit>()
+  readonly #deposits = new Deposits()
   readonly #checks: HoldingChecks
   readonly #fetches = new Map<number, Device>()
-  #bytesInFlight = 0
   #nextId = 0
   #startAt = 0
   /** When the last link with a device ended. */
@@ -99,7 +89,6 @@ export class Parcels {
     this.#checks.reset()
     this.#fetches.clear()
     this.#unlinkedAt.clear()
-    this.#bytesInFlight = 0
   }
 
   /** The link with a device ended. */
@@ -166,12 +155,10 @@ export class Parcels {
   deposited(id: number, result: DepositResult): void {
     const deposit = this.#deposits.get(id)
     if (!deposit) return
-    const { device, box } = deposit
+    const { device } = deposit
     const post = this.#posts.get(device)
     if (!result.ok && post && this.#repay(id, deposit, result.reason)) return
     this.#deposits.delete(id)
-    this.#bytesInFlight -= deposit.bytes.length
-    box.inFlight -= 1
     if (post) post.inFlight -= 1
     if (this.#parts.contacts.deviceById(device.id) !== device) return
     if (result.ok) this.#accepted(deposit, result.until, post)
@@ -237,11 +224,14 @@ export class Parcels {
     for (let isMoving = targets.length > 0; isMoving; ) {
       isMoving = false
       for (const box of targets) {
+        const isNewTurn = box === targets[0] || !isMoving
+        if (!this.#hasRoom(post, isNewTurn ? targets.length : 1)) {
+          isIdle = false
+          break
+        }
         const items = this.#itemsFor(device, post, session, box)
         if (items.length === 0) continue
         isIdle = false
-        const isNewTurn = box === targets[0] || !isMoving
-        if (!this.#hasRoom(post, isNewTurn ? targets.length : 1)) break
         isMoving = this.#deposit(device, post, session, box, items, cache)
         if (!isMoving) break
       }
@@ -290,7 +280,7 @@ export class Parcels {
     if (this.#owesHello(device, box) && device.helloId) add({ type: 'hello', id: device.helloId })
     for (const item of this.#receiptsFor(device, box)) add(item)
     this.#addTexts(device, post, box, add)
-    if (items.length === 0 && post.mustSpeak && !this.#isUnderWay(device, box, ({ type }) => type === 'other')) {
+    if (items.length === 0 && post.mustSpeak && !this.#deposits.has(device, box, ({ type }) => type === 'other')) {
       add({ type: 'other', body: { type: 'receipt', status: 'delivered', messageIds: [noMessage] } })
     }
     return items
@@ -300,7 +290,7 @@ export class Parcels {
     const { now } = this.#context
     const { holdings, outbox } = this.#parts
     const copies = this.#copies(device)
-    const elsewhere = this.#underWay(device)
+    const elsewhere = this.#deposits.texts(device)
     let isFirst = true
     for (let after = box.scannedTo; ; ) {
       const rows = holdings.lacking(device.id, box.address.box, { after, copies, limit: scanRows })
@@ -330,7 +320,7 @@ export class Parcels {
   #receiptsFor(device: Device, box: BoxTry): ParcelItem[] {
     const { owed, settings } = this.#parts
     // One deposit of them at a time in each box: what is answered is forgotten, what comes meanwhile goes with the next.
-    if (this.#isUnderWay(device, box, ({ type }) => type === 'receipts')) return []
+    if (this.#deposits.has(device, box, ({ type }) => type === 'receipts')) return []
     const batches = owed.take(device)
     const reads = settings.get().readReceipts ? owed.takeReads(device) : undefined
     return [...batches, ...(reads ? [reads] : [])].map((batch) => ({ type: 'receipts', batch }))
@@ -340,7 +330,7 @@ export class Parcels {
     const { helloId } = device
     if (!helloId || !device.contact.ownHintKey) return false
     const isHello = (item: ParcelItem): boolean => item.type === 'hello' && equalBytes(item.id, helloId)
-    if (this.#isUnderWay(device, box, isHello)) return false
+    if (this.#deposits.has(device, box, isHello)) return false
     const { count, isHere } = this.#parts.holdings.copiesOf(
       { message: helloPosition, device: device.id },
       box.address.box,
@@ -367,9 +357,7 @@ export class Parcels {
     }
     const token = tokens.take(device, box.address.box)
     const id = this.#number()
-    this.#deposits.set(id, { device, box, items, token, bytes, spentTokens: 0 })
-    this.#bytesInFlight += bytes.length
-    box.inFlight += 1
+    this.#deposits.add(id, { device, box, items, token, bytes, spentTokens: 0 })
     post.inFlight += 1
     post.mustSpeak = false
     const deliveries = items.flatMap((item) => (item.type === 'text' ? [item.delivery] : []))
@@ -417,7 +405,7 @@ export class Parcels {
     for (const item of items) {
       if (item.type !== 'text') continue
       const { message } = item.delivery
-      const isElsewhere = (this.#underWay(device).get(message.position)?.size ?? 0) > 0
+      const isElsewhere = (this.#deposits.texts(device).get(message.position)?.size ?? 0) > 0
       if (isElsewhere) continue
       const wasNeverSent = this.#posts.get(device)?.neverSent.delete(message.position) ?? false
       this.#parts.outbox.notHeld(device, message, wasNeverSent)
@@ -556,7 +544,7 @@ export class Parcels {
       names.add(key)
       const known = post.boxes.get(key)
       if (known) return known
-      const created = { address, failures: 0, retryAt: 0, reason: undefined, scannedTo: 0, inFlight: 0 }
+      const created = { address, failures: 0, retryAt: 0, reason: undefined, scannedTo: 0 }
       post.boxes.set(key, created)
       return created
     })
@@ -568,31 +556,9 @@ export class Parcels {
     return Math.min(this.#context.limits.copiesMin, device.mailboxes.length)
   }
 
-  /** Positions of the texts on their way to a device, and the boxes each of them goes to. */
-  #underWay(device: Device): Map<number, Set<BoxTry>> {
-    const boxesByPosition = new Map<number, Set<BoxTry>>()
-    for (const deposit of this.#deposits.values()) {
-      if (deposit.device !== device) continue
-      for (const item of deposit.items) {
-        if (item.type !== 'text') continue
-        const { position } = item.delivery.message
-        const boxes = boxesByPosition.get(position) ?? new Set()
-        boxesByPosition.set(position, boxes.add(deposit.box))
-      }
-    }
-    return boxesByPosition
-  }
-
-  #isUnderWay(device: Device, box: BoxTry, isMeant: (item: ParcelItem) => boolean): boolean {
-    for (const deposit of this.#deposits.values()) {
-      if (deposit.device === device && deposit.box === box && deposit.items.some(isMeant)) return true
-    }
-    return false
-  }
-
   #hasRoom(post: Post, count: number): boolean {
     const { depositsPerDeviceMax, depositsMax, depositBytesMax } = this.#context.limits
-    const isRoom = this.#deposits.size < depositsMax && this.#bytesInFlight < depositBytesMax
+    const isRoom = this.#deposits.count < depositsMax && this.#deposits.bytes < depositBytesMax
     // Nobody tells this device when the others are done: it looks again soon.
     if (!isRoom) post.dueAt = Math.min(post.dueAt, this.#context.now.mono + 1000)
     return isRoom && post.inFlight + count <= depositsPerDeviceMax

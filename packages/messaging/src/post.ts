@@ -9,7 +9,6 @@ export interface BoxTry {
   reason: 'mailboxes-unreachable' | 'mailboxes-full' | undefined
   /** All before this position have their copies. */
   scannedTo: number
-  inFlight: number
 }
 
 /** What is under way to a device that is not linked. Memory only: after a crash unanswered deposits are made again. */
