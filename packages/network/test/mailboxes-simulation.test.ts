@@ -271,14 +271,16 @@ describe('links are lost, processes end, mailboxes go away', () => {
     expect(problemsOf(seed, simulateService)).toEqual([])
   })
 
+  /** Whether one of the seeds finds it. */
+  const isFound = (faults: Faults, problem: RegExp): boolean =>
+    range(1, 20).some((seed) => problemsOf(seed, simulateDouble, faults).some((found) => problem.test(found)))
+
   test('a client that acknowledges early is found', () => {
-    const found = range(1, 6).flatMap((seed) => problemsOf(seed, simulateDouble, { reader: EagerMailboxes }))
-    expect(found.some((problem) => problem.startsWith('lost'))).toBe(true)
-    expect(found.some((problem) => problem.startsWith('nobody asked'))).toBe(true)
+    expect(isFound({ reader: EagerMailboxes }, /^nobody asked/)).toBe(true)
+    expect(isFound({ reader: EagerMailboxes }, /^lost/)).toBe(true)
   })
 
   test('a client that loses answers is found', () => {
-    const found = range(1, 3).flatMap((seed) => problemsOf(seed, simulateDouble, { writer: ForgetfulMailboxes }))
-    expect(found.some((problem) => problem.endsWith('has no answer'))).toBe(true)
+    expect(isFound({ writer: ForgetfulMailboxes }, /has no answer$/)).toBe(true)
   })
 })
