@@ -61,6 +61,8 @@ interface OwnBox {
   added: Uint8Array[]
   /** Monotonic ms of the last supply. */
   suppliedAt: number
+  /** Monotonic ms of the last one with bundles. */
+  bundledAt: number
   /** Its stock must be looked at: at that time. */
   lookAt: number
   /** Monotonic ms before which its windows are not extended again for lost tokens. */
@@ -109,7 +111,10 @@ export class Boxes {
     this.#isStale = true
     // What the failed batch let out did not leave; what an earlier one did is on its way.
     const { mono } = this.#context.now
-    for (const box of this.#boxes.values()) if (box.suppliedAt === mono) box.suppliedAt = Number.NEGATIVE_INFINITY
+    for (const box of this.#boxes.values()) {
+      if (box.suppliedAt === mono) box.suppliedAt = Number.NEGATIVE_INFINITY
+      if (box.bundledAt === mono) box.bundledAt = Number.NEGATIVE_INFINITY
+    }
     this.#holders = undefined
     this.#toldLastResort = undefined
     this.#isLastResortDue = true
@@ -195,6 +200,7 @@ export class Boxes {
   maintain(): void {
     this.#holdersAreStale = true
     this.#isLastResortDue = true
+    for (const box of this.#boxes.values()) box.lookAt = Math.min(box.lookAt, this.#lookAt(box))
   }
 
   /** Ends a batch: what the boxes lack goes out. */
@@ -248,6 +254,7 @@ export class Boxes {
       tokenCount: 0,
       added: [],
       suppliedAt: Number.NEGATIVE_INFINITY,
+      bundledAt: Number.NEGATIVE_INFINITY,
       lookAt: Number.POSITIVE_INFINITY,
       extendAt: Number.NEGATIVE_INFINITY,
       lastResort: undefined,
@@ -288,7 +295,7 @@ export class Boxes {
     if (!stock) return
     const { settings } = this.#parts
     const told = box.tokenCount - box.added.length
-    const isUpToDate = box.stockAt >= box.suppliedAt
+    const isUpToDate = box.stockAt > box.suppliedAt
     if (isUpToDate && settings.read(resetKey(box.name)) === 'told') {
       // It is done once the mailbox has no more than it was told; else the order to forget them was lost.
       if (stock.tokens <= told) settings.remove(resetKey(box.name))
@@ -318,25 +325,30 @@ export class Boxes {
     const { prekeys, settings } = this.#parts
     const { limits, now } = this.#context
     const tokenHashes = resetTokens ? this.#allHashes(box) : box.added
-    const lockedBy = bytesToHex(settings.locatorKey())
-    const resetBundles = (settings.read(bundlesKey(box.name)) ?? lockedBy) !== lockedBy
+    const lastResort = this.#lastResort()
+    // With the keys that all bundles share their one-time ones are replaced too: they would be gone before somebody asks.
+    const resetBundles = (settings.read(bundlesKey(box.name)) ?? lastResort.version) !== lastResort.version
     const bundleCount = resetBundles ? 0 : stock.oneTimeBundles
     const oneTimeBundles: Uint8Array[] = []
-    if (bundleCount < limits.boxBundlesMin && now.mono >= box.suppliedAt + limits.supplyWaitMs) {
+    // Those that are on their way are in no stock yet.
+    const mayBundle = box.stockAt > box.bundledAt && now.mono >= box.bundledAt + limits.supplyWaitMs
+    if (bundleCount < limits.boxBundlesMin && mayBundle) {
       while (bundleCount + oneTimeBundles.length < limits.boxBundlesMax) {
         const bundle = prekeys.boxBundle()
         if (!bundle) break
         oneTimeBundles.push(this.#seal(bundle))
       }
     }
-    const lastResort = this.#lastResort()
     const lastResortBundle =
       !stock.hasLastResort || resetBundles || box.lastResort !== lastResort.version ? lastResort.bytes : undefined
     if (!resetTokens && !resetBundles && !lastResortBundle && tokenHashes.length + oneTimeBundles.length === 0) return
     if (resetTokens) settings.write(resetKey(box.name), 'told')
-    if (settings.read(bundlesKey(box.name)) !== lockedBy) settings.write(bundlesKey(box.name), lockedBy)
+    if (settings.read(bundlesKey(box.name)) !== lastResort.version) {
+      settings.write(bundlesKey(box.name), lastResort.version)
+    }
     box.added = []
     box.suppliedAt = now.mono
+    if (oneTimeBundles.length > 0) box.bundledAt = now.mono
     box.lastResort = lastResort.version
     const supply = {
       resetTokens,
@@ -537,7 +549,7 @@ function resetKey(box: string): string {
   return `boxReset ${box}`
 }
 
-/** The setting that says by which locator key the bundles at a box are sealed. */
+/** The setting that says with which lasting keys, and sealed by which locator key, the bundles at a box were made. */
 function bundlesKey(box: string): string {
   return `boxBundles ${box}`
 }

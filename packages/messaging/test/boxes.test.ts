@@ -338,6 +338,25 @@ describe('prekey bundles', () => {
     expect(dropsOf(alice)['sealed-unknown-key']).toBe(1)
   })
 
+  test('[P12] after 7 days a box gets new bundles, so that none is there whose keys are gone', () => {
+    const { town, alice } = friends()
+    const box = new TestBox(1)
+    tellBoxes(alice, box)
+    town.clock.mono += 1000
+    tellBoxes(alice, box)
+    const before = document(alice, box.bundles[0] ?? new Uint8Array(0)).signedPrekey.id
+    for (let hour = 0; hour < 7 * 24 + 1; hour++) {
+      town.clock.mono += 3_600_000
+      town.clock.wall += 3_600_000
+      box.take(alice.batch({ type: 'wake' }))
+    }
+    expect(box.bundles).toHaveLength(32)
+    for (const bytes of [...box.bundles, box.lastResort ?? new Uint8Array(0)]) {
+      expect(document(alice, bytes).signedPrekey.id).toBeGreaterThan(before)
+    }
+    expect(box.supplies).toHaveLength(2)
+  })
+
   test('[P12] the last-resort document is the same bytes as long as its keys are, also after a restart', () => {
     const { town, alice } = friends()
     const first = lastResortOf(alice.batch({ type: 'wake' }))
