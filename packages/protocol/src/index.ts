@@ -184,6 +184,7 @@ export {
   inviteNameSizeMin,
   invitePayloadSizeMax,
   invitePrefix,
+  inviteTags,
   isInviteAddress,
   parseInvite,
 } from './invite.ts'

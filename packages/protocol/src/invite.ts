@@ -11,7 +11,9 @@ import {
   textToBytes,
 } from '@miaou/core'
 import { circuitScheme } from './circuit/circuit-address.ts'
+import type { BoxAddress } from './mailbox/mailbox-address.ts'
 import { isName } from './name.ts'
+import { boxEntryKind, boxToEntry, entryToBox } from './records/mailbox-entry.ts'
 import { encodeWay, isWay, readWay, wayForms } from './records/way.ts'
 import { decodeStructure, startStructure, writeExtensions } from './structure.ts'
 
@@ -24,6 +26,8 @@ export interface Invite {
   readonly name: string
   /** `ws://…`, `wss://…` or `circuit:…`, their URLs at most 64 characters each, at most 6. */
   readonly addresses: readonly string[]
+  /** Where messages can be left while the device is away; none, or one that fits beside the rest. */
+  readonly boxes?: readonly BoxAddress[]
   /** 32 bytes: where the account's records are found. */
   readonly locatorKey: Uint8Array
   /** 16 bytes: lets the first message in, once. */
@@ -50,6 +54,8 @@ export const inviteAddressLengthMax = 64
 export const inviteNameSizeMax = 30
 /** To what a name is cut at most, so that one circuit and one address fit beside it (own choice: most given names). */
 export const inviteNameSizeMin = 12
+/** Tags of its extensions: 1 a box, as in records (W1). */
+export const inviteTags = { box: 1 } as const
 /** First bytes of SHA-256 over all that comes before. */
 export const inviteCheckSize = 4
 /** Form byte of an address: as in records. */
@@ -70,8 +76,8 @@ export function isInviteAddress(address: string): boolean {
 export function encodeInvite(invite: Invite, sha256: Sha256): string {
   assert(isName(invite.name), 'a name is checked before it is written')
   assert(invite.addresses.every(isInviteAddress), 'addresses are checked before they are written')
-  const { name, addresses } = fit(invite)
-  const payload = encodePayload(invite, name, addresses)
+  const { name, addresses, box } = fit(invite)
+  const payload = encodePayload(invite, name, addresses, box)
   const check = sha256(payload).subarray(0, inviteCheckSize)
   return invitePrefix + bytesToBase64url(concatBytes(payload, check))
 }
@@ -88,8 +94,13 @@ export function parseInvite(text: string, sha256: Sha256): Result<Invite, Invite
   const payload = bytes.slice(0, bytes.length - inviteCheckSize)
   const check = bytes.subarray(payload.length)
   if (!equalBytes(check, sha256(payload).subarray(0, inviteCheckSize))) return err({ type: 'damaged-invite' })
-  const decoded = decodeStructure({ what: 'invite', sizeMax: invitePayloadSizeMax - inviteCheckSize, read }, payload)
-  if (decoded.ok) return ok(decoded.value.value)
+  const sizeMax = invitePayloadSizeMax - inviteCheckSize
+  const knownTags = [inviteTags.box]
+  const decoded = decodeStructure({ what: 'invite', sizeMax, read, knownTags }, payload)
+  if (decoded.ok) {
+    const boxes = decoded.value.extensions.flatMap(({ bytes }) => entryToBox({ kind: boxEntryKind, bytes }) ?? [])
+    return ok({ ...decoded.value.value, ...(boxes.length > 0 && { boxes }) })
+  }
   return err({ type: decoded.error.type === 'malformed' ? 'damaged-invite' : 'newer-invite' })
 }
 
@@ -102,7 +113,11 @@ function findPayload(text: string): string | undefined {
 }
 
 /** What of the name and of the addresses goes in. Whoever is on another network needs a circuit, and it comes first. */
-function fit(invite: Invite): { readonly name: string; readonly addresses: readonly string[] } {
+function fit(invite: Invite): {
+  readonly name: string
+  readonly addresses: readonly string[]
+  readonly box: Uint8Array | undefined
+} {
   const isCircuit = (address: string): boolean => address.startsWith(circuitScheme)
   const all = [...new Set(invite.addresses)]
   const firsts = [all.find(isCircuit), all.find((address) => !isCircuit(address))]
@@ -120,8 +135,11 @@ function fit(invite: Invite): { readonly name: string; readonly addresses: reado
   for (const address of order.slice(0, 2)) if (firsts.includes(address)) choose(address)
   const name = cutName(invite.name, Math.min(inviteNameSizeMax, room + inviteNameSizeMin))
   room += inviteNameSizeMin - textToBytes(name).length
+  // Who is away is reached by a box alone: it goes before a second way to who is there.
+  const box = (invite.boxes ?? []).map((each) => boxToEntry(each).bytes).find((bytes) => bytes.length + 4 <= room)
+  if (box !== undefined) room -= box.length + 4
   for (const address of order) if (!chosen.has(address)) choose(address)
-  return { name, addresses: all.filter((address) => chosen.has(address)) }
+  return { name, addresses: all.filter((address) => chosen.has(address)), box }
 }
 
 function cutName(name: string, sizeMax: number): string {
@@ -133,7 +151,7 @@ function cutName(name: string, sizeMax: number): string {
   return cut
 }
 
-function encodePayload(invite: Invite, name: string, addresses: readonly string[]): Uint8Array {
+function encodePayload(invite: Invite, name: string, addresses: readonly string[], box?: Uint8Array): Uint8Array {
   const { accountKey, deviceKey, locatorKey, token } = invite
   for (const key of [accountKey, deviceKey, locatorKey]) assert(key.length === 32, 'keys have 32 bytes')
   assert(token.length === 16, 'a token has 16 bytes')
@@ -141,7 +159,7 @@ function encodePayload(invite: Invite, name: string, addresses: readonly string[
   const writer = startStructure().bytes(accountKey).bytes(deviceKey).bytes(locatorKey).bytes(token)
   writer.u8(nameBytes.length).bytes(nameBytes).u8(addresses.length)
   for (const address of addresses) writer.bytes(encodeWay(address))
-  return writeExtensions(writer).finish()
+  return writeExtensions(writer, box === undefined ? [] : [{ tag: inviteTags.box, bytes: box }]).finish()
 }
 
 function read(reader: ByteReader): Invite {

@@ -64,6 +64,27 @@ describe('invites', () => {
     expect(parsed).toMatchObject({ value: { name, addresses: [lan(1), circuit('ws://203.0.113.7:9')] } })
   })
 
+  test('[V3] a box goes in behind the first two ways, where there is room, and before a second of a kind', () => {
+    const box = (url: string) => ({
+      box: new Uint8Array(16).fill(3),
+      mailbox: { url, mailboxId: new Uint8Array(16).fill(4) },
+    })
+    const near = box('ws://203.0.113.5:9999')
+    const beside = parse(encodeInvite({ ...invite, name: 'Ann', addresses: [lan(1), lan(2)], boxes: [near] }, sha256))
+    expect(beside).toMatchObject({ ok: true, value: { addresses: [lan(1), lan(2)], boxes: [near] } })
+    const far = box(`wss://${'x'.repeat(58)}`)
+    const long = { ...invite, name: 'A'.repeat(30), addresses: [circuit('wss://relay1.example.org'), lan(1)] }
+    for (const boxes of [[far], [near]]) {
+      const full = encodeInvite({ ...long, boxes }, sha256)
+      expect(full.length).toBeLessThan(300)
+      expect(parse(full)).toMatchObject({ ok: true, value: { addresses: long.addresses } })
+      expect(parse(full)).not.toHaveProperty('value.boxes')
+    }
+    expect(parse(encodeInvite({ ...invite, name: 'Ann', addresses: [], boxes: [far, near] }, sha256))).toMatchObject({
+      value: { boxes: [near] },
+    })
+  })
+
   test('[V3] of many ways one circuit and one address stay, a long name gives way to them', () => {
     const addresses = [
       ...[1, 2, 3, 4, 5].map(lan),
