@@ -86,7 +86,7 @@ async function main(): Promise<boolean> {
     await Promise.all(actors.map((actor) => actor.start()))
     await settle(pairs)
     const ledger = balance(await Promise.all(pairs.map(draw)))
-    print(ledger, actors, seconds())
+    print(ledger, actors, await depositsAt(servers), seconds())
     return ledger.findings.length === 0
   } finally {
     await Promise.all(actors.map((actor) => actor.kill()))
@@ -249,16 +249,28 @@ async function draw(pair: Pair): Promise<LedgerRow> {
   }
 }
 
-function print(ledger: Ledger, actors: readonly Actor[], seconds: string): void {
+/** Envelopes that the mailboxes took since each was started last. */
+async function depositsAt(servers: readonly Actor[]): Promise<number> {
+  let deposits = 0
+  for (const server of servers) {
+    const { serving } = await server.insist('its counters', (client) => client.network.info(), answerMsMax)
+    deposits += serving?.mailbox?.counters['deposits'] ?? 0
+  }
+  return deposits
+}
+
+function print(ledger: Ledger, actors: readonly Actor[], deposits: number, seconds: string): void {
   const kills = actors.reduce((sum, actor) => sum + actor.kills, 0)
   const freezes = actors.reduce((sum, actor) => sum + actor.freezes, 0)
   const { findings, ...counts } = ledger
   const lost = findings.filter((line) => line.startsWith('lost') || line.startsWith('untrue')).length
   const doubled = findings.filter((line) => line.startsWith('doubled')).length
   const order = findings.filter((line) => line.startsWith('order')).length
-  const summary = { ...flags, ...counts, lost, doubled, order, kills, freezes, seconds: Number(seconds) }
+  const summary = { ...flags, ...counts, lost, doubled, order, kills, freezes, deposits, seconds: Number(seconds) }
   if (values.json) console.log(JSON.stringify({ type: 'summary', ...summary, findings: findings.slice(0, 20) }))
-  say(`${kills} killed, ${freezes} frozen, ${seconds} s`)
+  say(
+    `${kills} killed, ${freezes} frozen, ${deposits} envelopes taken by mailboxes since their last start, ${seconds} s`,
+  )
   for (const finding of findings.slice(0, 20)) say(finding.slice(0, 200))
   say(
     `accepted ${counts.accepted} = delivered ${counts.delivered} + pending ${counts.pending} + ended ${counts.ended}; ` +
