@@ -211,6 +211,8 @@ describe('the client over HTTP', () => {
     expect(await mailboxes.remove(mailboxText.slice(0, 22))).toMatchObject([{ mailbox: otherMailboxText }])
     await expect(mailboxes.remove(mailboxText)).rejects.toMatchObject({ code: 'unknown-mailbox' })
     await expect(mailboxes.remove(otherMailboxText)).rejects.toMatchObject({ code: 'configured-mailbox' })
+    alice.reach.mailboxes = [mailboxEntry(mailboxText, { source: 'contact' })]
+    await expect(mailboxes.remove(mailboxText)).rejects.toMatchObject({ code: 'unknown-mailbox' })
     await expect(mailboxes.add('wss://mail.example.org')).rejects.toMatchObject({ code: 'bad-mailbox' })
     alice.reach.addedMax = 0
     await expect(mailboxes.add(mailboxText)).rejects.toMatchObject({ code: 'too-many', facts: { what: 'mailboxes' } })

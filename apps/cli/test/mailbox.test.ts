@@ -97,6 +97,13 @@ describe('[CLI27] mailboxes', () => {
     expect(widest(stdout)).toBeLessThanOrEqual(80)
   })
 
+  test('one that a contact uses is told as such, and is nothing to remove', async () => {
+    alice().reach.mailboxes = [mailboxEntry(mailboxText, { source: 'contact' })]
+    expect((await miaou('mailbox', 'list')).stdout).toMatch(/\n {3}a contact uses it, through a relay\n/)
+    const error = await failure('mailbox', 'remove', mailboxText)
+    expect(error).toMatchObject({ code: 'unknown-mailbox', hint: expect.stringMatching(/once you chose two/) })
+  })
+
   test('list waits for one that has not answered yet, and no longer than asked', async () => {
     alice().reach.mailboxes = [mailboxEntry(mailboxText, { state: 'connecting' })]
     expect((await miaou('mailbox', 'list', '--wait', '0')).stdout).toMatch(/○ .*connecting …/)

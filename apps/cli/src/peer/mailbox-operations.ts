@@ -32,7 +32,8 @@ export const mailboxHandlers: MailboxHandlers = {
     const listed = peer.network.mailboxes().find(({ mailbox }) => isMeant(formatMailboxAddress(mailbox)))
     // Mailboxes are told apart by their id alone; the URL behind it only makes it an address.
     const mailbox = listed?.mailbox ?? parseMailboxAddress(text) ?? parseMailboxAddress(`${text}@ws://unused`)
-    if (mailbox === undefined) throw await unknownMailbox(peer, text)
+    // One that a contact uses was never added.
+    if (mailbox === undefined || listed?.source === 'contact') throw await unknownMailbox(peer, text)
     const removed = peer.network.removeMailbox(mailbox)
     if (!removed.ok) throw toMailboxError(removed.error, peer.home)
     if (removed.value) return listMailboxes(peer)

@@ -164,7 +164,8 @@ export const errors = {
     'It looks like <22 characters>@wss://mail.example.org; its owner sees it with miaou mailbox info.',
   'error.unknown-mailbox': 'No mailbox {mailbox} was added here.',
   'error.unknown-mailbox.suggest': 'Added are: {suggestions}.',
-  'error.unknown-mailbox.hint': 'See those in use: miaou mailbox list.',
+  'error.unknown-mailbox.hint':
+    'See those in use: miaou mailbox list. One that a contact uses goes once you chose two yourself.',
   'error.configured-mailbox': 'The mailbox {mailbox} is named in config.json or on the command line, so it stays.',
   'error.configured-mailbox.hint':
     'Take it out of "mailboxes" in config.json of the home, or out of the command, and start Miaou again.',

@@ -178,7 +178,8 @@ export const errors: Readonly<Record<keyof typeof english, Phrase>> = {
     'Elle ressemble à <22 caractères>@wss://boite.example.org ; qui la fait tourner la voit avec miaou mailbox info.',
   'error.unknown-mailbox': 'Aucune boîte aux lettres {mailbox} n’a été ajoutée ici.',
   'error.unknown-mailbox.suggest': 'Sont ajoutées : {suggestions}.',
-  'error.unknown-mailbox.hint': 'Pour voir celles qui servent : miaou mailbox list.',
+  'error.unknown-mailbox.hint':
+    'Pour voir celles qui servent : miaou mailbox list. Celle d’un contact s’en va quand tu en as choisi deux.',
   'error.configured-mailbox':
     'La boîte aux lettres {mailbox} est nommée dans config.json ou sur la ligne de commande : elle reste.',
   'error.configured-mailbox.hint':
