@@ -5,6 +5,13 @@ import type { Holdings } from './holdings.ts'
 import type { Device } from './model.ts'
 import { numberOf } from './row.ts'
 
+// Share of the tokens that is left, and the wait after a deposit in which more is gathered: the fewer, the longer.
+const gathering = [
+  { leftMax: 1 / 16, waitMs: 3_600_000 },
+  { leftMax: 1 / 4, waitMs: 600_000 },
+  { leftMax: 1 / 2, waitMs: 60_000 },
+] as const
+
 /**
  * Which token pays for the next deposit. A number is used up in the transaction that lets its deposit out, so none is
  * used twice, whatever crashes. How many are left is an estimate: the keeper of the box adds new ones when it fetches, and
@@ -54,6 +61,14 @@ export class DepositTokens {
   /** What `left` is at most. */
   windowOf(device: Device): number {
     return this.#sourceOf(device)?.window ?? 0
+  }
+
+  /** How long after a deposit the next one to these boxes waits, ms: the fewer tokens are left, the more goes into one. */
+  gatherMs(device: Device, boxes: readonly Uint8Array[]): number {
+    const window = this.windowOf(device)
+    if (window === 0) return gathering[0].waitMs
+    const left = Math.min(...boxes.map((box) => this.left(device, box)))
+    return gathering.find(({ leftMax }) => left <= leftMax * window)?.waitMs ?? 0
   }
 
   /** The secret it gave us; until then that of the invite that named it, which is worth fewer. */

@@ -48,25 +48,32 @@ export class Deposits {
     this.#bytes = 0
   }
 
-  /** Positions of the texts on their way to a device, and the boxes each of them goes to. */
-  texts(device: Device): Map<number, Set<BoxTry>> {
-    const boxesByPosition = new Map<number, Set<BoxTry>>()
+  /** How many are on their way to a device. */
+  countOf(device: Device): number {
+    let count = 0
+    for (const deposit of this.#byId.values()) if (deposit.device === device) count += 1
+    return count
+  }
+
+  /** Positions of the texts on their way to a device, and the keys of the boxes each of them goes to. */
+  texts(device: Device): Map<number, Set<string>> {
+    const boxesByPosition = new Map<number, Set<string>>()
     for (const deposit of this.#byId.values()) {
       if (deposit.device !== device) continue
       for (const item of deposit.items) {
         if (item.type !== 'text') continue
         const { position } = item.delivery.message
         const boxes = boxesByPosition.get(position) ?? new Set()
-        boxesByPosition.set(position, boxes.add(deposit.box))
+        boxesByPosition.set(position, boxes.add(deposit.box.key))
       }
     }
     return boxesByPosition
   }
 
   /** Whether something like that is on its way to a box of a device. */
-  has(device: Device, box: BoxTry, isMeant: (item: ParcelItem) => boolean): boolean {
+  has(device: Device, { key }: BoxTry, isMeant: (item: ParcelItem) => boolean): boolean {
     for (const deposit of this.#byId.values()) {
-      if (deposit.device === device && deposit.box === box && deposit.items.some(isMeant)) return true
+      if (deposit.device === device && deposit.box.key === key && deposit.items.some(isMeant)) return true
     }
     return false
   }

@@ -66,7 +66,6 @@ export class Messaging {
   readonly #outbox: Outbox
   readonly #tokens: DepositTokens
   readonly #owed: OwedReceipts
-  readonly #hellos: Hellos
   readonly #parcels: Parcels
   readonly #lanes: Lanes
   readonly #receipts: Receipts
@@ -79,6 +78,7 @@ export class Messaging {
   readonly #mailInbox: MailInbox
   readonly #commands: Commands
   #isLoaded = false
+  #isOnline = false
   #isChanged = true
   #leadMs = Number.NEGATIVE_INFINITY
   #maintenanceAt = 0
@@ -170,7 +170,6 @@ export class Messaging {
     this.#outbox = outbox
     this.#tokens = tokens
     this.#owed = owed
-    this.#hellos = hellos
     this.#parcels = parcels
     this.#lanes = lanes
     this.#receipts = receipts
@@ -199,6 +198,7 @@ export class Messaging {
     switch (input.type) {
       case 'link-up':
         this.#links.up(input)
+        this.#parcels.retryAll()
         break
       case 'link-down':
         this.#links.down(input.peerId)
@@ -230,6 +230,7 @@ export class Messaging {
         break
       case 'boxes':
         this.#boxes.own(input.boxes)
+        this.#noteNetwork(input.boxes.some(({ stock }) => stock !== undefined))
         break
       case 'fetched':
         this.#mailInbox.fetched(input.box, input.envelopes)
@@ -309,6 +310,7 @@ export class Messaging {
     else if (isBack || isAhead) {
       this.#outbox.clampDeadlines()
       this.#lanes.rescanAll()
+      this.#parcels.lookAgain()
       this.#maintenanceAt = now.mono
     }
   }
@@ -340,6 +342,12 @@ export class Messaging {
     this.#lanes.wake()
     this.#parcels.wake()
     this.#cover.wake()
+  }
+
+  /** A mailbox of ours answers: where none did before, others may now, too. */
+  #noteNetwork(isOnline: boolean): void {
+    if (isOnline && !this.#isOnline) this.#parcels.retryAll()
+    this.#isOnline = isOnline
   }
 
   #frame(input: Extract<MessagingInput, { type: 'frame' }>): void {

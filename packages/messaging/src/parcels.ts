@@ -33,6 +33,8 @@ export interface ParcelParts {
   readonly showSessionKey: (device: Device, sessionKey: Uint8Array) => boolean
 }
 
+// Own choice: links may come and go by the second where a network is bad.
+const retryAllMs = 10_000
 const never = Number.POSITIVE_INFINITY
 /** A receipt for no message: it opens a session whose start is all there is to say (spec/messaging, "Sessions"). */
 const noMessage = new Uint8Array(16)
@@ -40,12 +42,6 @@ const noMessage = new Uint8Array(16)
 const scanRows = 64
 // Numbers that were used before, of which the next is tried at once: a whole window (spec/mailbox).
 const spentTokensMax = 64
-// Share of the tokens that is left, and the wait after a deposit in which more is gathered: the fewer, the longer.
-const gathering = [
-  { leftMax: 1 / 16, waitMs: 3_600_000 },
-  { leftMax: 1 / 4, waitMs: 600_000 },
-  { leftMax: 1 / 2, waitMs: 60_000 },
-] as const
 // Of `jitterMs`, by which links hold messages back, and at most (H05): nobody waits for a mailbox as for a link.
 const jitterFactor = 100
 const jitterMsMax = 5000
@@ -58,6 +54,7 @@ export class Parcels {
   readonly #checks: HoldingChecks
   readonly #fetches = new Map<number, Device>()
   #nextId = 0
+  #retryAllAt = 0
   #startAt = 0
   /** When the last link with a device ended. */
   readonly #unlinkedAt = new Map<Device, number>()
@@ -118,16 +115,25 @@ export class Parcels {
     const session = this.#mayDeposit(device) ? this.#parts.sessions.sending(device) : undefined
     const post = this.#postOf(device)
     const box = this.#boxesOf(device, post).find(({ retryAt }) => retryAt <= this.#context.now.mono)
-    if (!session || !box || !this.#hasRoom(post, 1)) return false
+    if (!session || !box || !this.#hasRoom(device, post, 1)) return false
     return this.#deposit(device, post, session, box, [{ type: 'other', body }], new Map())
   }
 
-  /** The network may be another one: mailboxes are tried again at once. */
+  /** There is a network again, or another one: what failed is tried at once, at most every ten seconds. */
   retryAll(): void {
+    const { mono } = this.#context.now
+    if (mono < this.#retryAllAt) return
+    this.#retryAllAt = mono + retryAllMs
     for (const [device, post] of this.#posts) {
-      for (const box of post.boxes.values()) box.retryAt = Math.min(box.retryAt, this.#context.now.mono)
+      for (const box of post.boxes.values()) box.retryAt = Math.min(box.retryAt, mono)
+      post.fetchAt = Math.min(post.fetchAt, mono)
       this.#context.touch(device)
     }
+  }
+
+  /** The clock leapt: what was held until then, or waited for an hour of it, is looked at. */
+  lookAgain(): void {
+    for (const device of this.#posts.keys()) this.#context.touch(device)
   }
 
   /** Ends a batch: does for the devices that were touched in it what can be done now. */
@@ -159,7 +165,6 @@ export class Parcels {
     const post = this.#posts.get(device)
     if (!result.ok && post && this.#repay(id, deposit, result.reason)) return
     this.#deposits.delete(id)
-    if (post) post.inFlight -= 1
     if (this.#parts.contacts.deviceById(device.id) !== device) return
     if (result.ok) this.#accepted(deposit, result.until, post)
     else this.#refused(deposit, result.reason)
@@ -225,7 +230,7 @@ export class Parcels {
       isMoving = false
       for (const box of targets) {
         const isNewTurn = box === targets[0] || !isMoving
-        if (!this.#hasRoom(post, isNewTurn ? targets.length : 1)) {
+        if (!this.#hasRoom(device, post, isNewTurn ? targets.length : 1)) {
           isIdle = false
           break
         }
@@ -237,7 +242,7 @@ export class Parcels {
       }
     }
     if (cache.size > 0) post.lastAt = now.mono
-    post.isIdle = isIdle && post.inFlight === 0
+    post.isIdle = isIdle && this.#deposits.countOf(device) === 0
     post.dueAt = Math.min(post.dueAt, post.rescanAt)
   }
 
@@ -250,19 +255,13 @@ export class Parcels {
     answering.sort((a, b) => Math.min(a.failures, 1) - Math.min(b.failures, 1))
     const chosen = answering.slice(0, limits.copiesMin)
     if (chosen.length === 0) return []
-    const wait = this.#gatherMs(device, chosen)
+    const wait = this.#parts.tokens.gatherMs(
+      device,
+      chosen.map(({ address }) => address.box),
+    )
     if (wait === 0 || post.lastAt + wait <= now.mono) return chosen
     post.dueAt = Math.min(post.dueAt, post.lastAt + wait)
     return []
-  }
-
-  /** How long after a deposit the next one waits: the fewer tokens are left, the more is put into one. */
-  #gatherMs(device: Device, boxes: readonly BoxTry[]): number {
-    const { tokens } = this.#parts
-    const window = tokens.windowOf(device)
-    if (window === 0) return gathering[0].waitMs
-    const left = Math.min(...boxes.map(({ address }) => tokens.left(device, address.box)))
-    return gathering.find(({ leftMax }) => left <= leftMax * window)?.waitMs ?? 0
   }
 
   /** What shall go to a box now, as much as fits one sealed message; empty: nothing. */
@@ -308,7 +307,7 @@ export class Parcels {
           continue
         }
         const boxes = elsewhere.get(position)
-        if (boxes?.has(box)) continue
+        if (boxes?.has(box.key)) continue
         const held = holdings.of({ message: position, device: device.id }).length
         if (held + (boxes?.size ?? 0) >= copies) continue
         if (!add({ type: 'text', delivery, after: outbox.previous(device, delivery.message) })) return
@@ -358,7 +357,6 @@ export class Parcels {
     const token = tokens.take(device, box.address.box)
     const id = this.#number()
     this.#deposits.add(id, { device, box, items, token, bytes, spentTokens: 0 })
-    post.inFlight += 1
     post.mustSpeak = false
     const deliveries = items.flatMap((item) => (item.type === 'text' ? [item.delivery] : []))
     for (const { state, message } of deliveries) if (state === 'queued') post.neverSent.add(message.position)
@@ -378,10 +376,10 @@ export class Parcels {
     return true
   }
 
-  #accepted({ device, box, items, token }: Deposit, until: number, post: Post | undefined): void {
+  #accepted({ device, box: used, items, token }: Deposit, until: number, post: Post | undefined): void {
     const { holdings, outbox, owed } = this.#parts
-    const { address } = box
-    Object.assign(box, { failures: 0, retryAt: 0, reason: undefined })
+    const { address } = used
+    Object.assign(post?.boxes.get(used.key) ?? used, { failures: 0, retryAt: 0, reason: undefined })
     const holding = { box: address.box, mailbox: address.mailbox.mailboxId, token, until: Math.round(until) }
     for (const item of items) {
       if (item.type === 'text') {
@@ -396,8 +394,9 @@ export class Parcels {
     if (post && post.checkAt === never) this.#checks.plan(post)
   }
 
-  #refused({ device, box, items }: Deposit, reason: string): void {
+  #refused({ device, box: used, items }: Deposit, reason: string): void {
     const { now } = this.#context
+    const box = this.#posts.get(device)?.boxes.get(used.key) ?? used
     box.failures += 1
     box.retryAt = now.mono + this.#waitMs(box.failures)
     box.reason = reason === 'unreachable' || reason === 'no-box' ? 'mailboxes-unreachable' : 'mailboxes-full'
@@ -498,7 +497,7 @@ export class Parcels {
   #hasWork(device: Device): boolean {
     const { outbox, owed, settings } = this.#parts
     const post = this.#posts.get(device)
-    if (device.helloId || post?.wantsRestart || post?.mustSpeak || (post && post.inFlight > 0)) return true
+    if (device.helloId || post?.wantsRestart || post?.mustSpeak || this.#deposits.countOf(device) > 0) return true
     if (outbox.hasWaiting(device) || owed.has(device)) return true
     return settings.get().readReceipts && owed.hasReads(device)
   }
@@ -544,7 +543,7 @@ export class Parcels {
       names.add(key)
       const known = post.boxes.get(key)
       if (known) return known
-      const created = { address, failures: 0, retryAt: 0, reason: undefined, scannedTo: 0 }
+      const created = { key, address, failures: 0, retryAt: 0, reason: undefined, scannedTo: 0 }
       post.boxes.set(key, created)
       return created
     })
@@ -556,12 +555,12 @@ export class Parcels {
     return Math.min(this.#context.limits.copiesMin, device.mailboxes.length)
   }
 
-  #hasRoom(post: Post, count: number): boolean {
+  #hasRoom(device: Device, post: Post, count: number): boolean {
     const { depositsPerDeviceMax, depositsMax, depositBytesMax } = this.#context.limits
     const isRoom = this.#deposits.count < depositsMax && this.#deposits.bytes < depositBytesMax
     // Nobody tells this device when the others are done: it looks again soon.
     if (!isRoom) post.dueAt = Math.min(post.dueAt, this.#context.now.mono + 1000)
-    return isRoom && post.inFlight + count <= depositsPerDeviceMax
+    return isRoom && this.#deposits.countOf(device) + count <= depositsPerDeviceMax
   }
 
   #isKeyFresh({ sealingKey }: Device): boolean {

@@ -2,6 +2,8 @@ import type { BoxAddress } from '@miaou/protocol'
 
 /** One mailbox of a device, as it answered last. */
 export interface BoxTry {
+  /** Box and mailbox, in hexadecimal. */
+  readonly key: string
   readonly address: BoxAddress
   failures: number
   /** Monotonic ms. */
@@ -28,7 +30,6 @@ export interface Post {
   /** The session was made anew: something must be said in it even where nothing waits. */
   mustSpeak: boolean
   readonly boxes: Map<string, BoxTry>
-  inFlight: number
   /** Positions of what is on its way for the first time: should no mailbox take it, nobody has it. */
   readonly neverSent: Set<number>
   /** Monotonic ms of the next look at what mailboxes hold. */
@@ -54,7 +55,6 @@ export function createPost(mono: number, readyAt: number): Post {
     wantsRestart: false,
     mustSpeak: false,
     boxes: new Map(),
-    inFlight: 0,
     neverSent: new Set(),
     checkAt: Number.POSITIVE_INFINITY,
     checkTries: 0,
