@@ -1,7 +1,16 @@
 import type { AccountId, MessageId, PeerId, Result } from '@miaou/core'
 import { err, hexToBytes, keyToAccountId, ok, parseAccountId, parseMessageId, textToBytes } from '@miaou/core'
 import { safetyNumber } from '@miaou/crypto'
-import { inviteDepositSecret, isInviteAddress, isName, nameSizeMax, parseInvite, textSizeMax } from '@miaou/protocol'
+import {
+  inviteDepositSecret,
+  isInviteAddress,
+  isName,
+  isNote,
+  nameSizeMax,
+  noteLengthMax,
+  parseInvite,
+  textSizeMax,
+} from '@miaou/protocol'
 import type { ChangedKeys } from './changed-keys.ts'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
@@ -178,6 +187,9 @@ export class Commands {
     if (!isAdmissible) return err({ type: 'damaged-invite' })
     if (account === this.#context.account) return err({ type: 'own-invite' })
     if (name !== undefined && !isName(name)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
+    if (note !== undefined && note !== '' && !isNote(note)) {
+      return err({ type: 'too-many', what: 'note characters', countMax: noteLengthMax })
+    }
     const known = this.#findOrAdd(account, accountKey, invite.value.name)
     if (!known.ok) return known
     const contact = known.value

@@ -198,6 +198,18 @@ describe('requests', () => {
     expect(bob.store.get("SELECT 1 AS one FROM settings WHERE name LIKE 'note.%'")).toBeUndefined()
   })
 
+  test('[Q85] a note that is too long is refused before anything is done', () => {
+    const { alice, bob } = twoStrangers()
+    const { invite } = unwrap(alice.ask<'invite-create'>({ type: 'invite-create', addresses: [], uses: 1 }))
+    const add = (note: string) => bob.ask<'contact-add-invite'>({ type: 'contact-add-invite', invite, note })
+    expect(add('é'.repeat(281))).toEqual({
+      ok: false,
+      error: { type: 'too-many', what: 'note characters', countMax: 280 },
+    })
+    expect(contactOf(bob, alice)).toBeUndefined()
+    expect(add('é'.repeat(280)).ok).toBe(true)
+  })
+
   test('[Q11] what waits asks again, one message at a time, and costs no attempt', () => {
     const { town, alice, bob } = twoStrangers()
     town.link(alice, bob)
