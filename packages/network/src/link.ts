@@ -204,8 +204,9 @@ export class Link {
    */
   send(now: Now, frameType: FrameType, payload: Uint8Array, fleeting: boolean): LinkOutput[] | undefined {
     assert(this.#state === 'up', 'only a link that is up sends')
-    // What travels bare is cut by who sends it.
-    if (payload.length > fragmentSizeMax && frameType !== frameTypes.circuitData) {
+    // Messages of circuits are cut by who sends them; those of mailboxes fit a frame whole, and must not be overtaken.
+    const isWhole = frameType === frameTypes.circuitData || frameType === frameTypes.mailboxControl
+    if (payload.length > fragmentSizeMax && !isWhole) {
       this.#bulk ??= new BulkQueue(this.#options.limits.bulkBytesMax)
       if (!isFragmentable(frameType) || payload.length > fragmentedSizeMax || !this.#bulk.push(frameType, payload))
         return undefined
