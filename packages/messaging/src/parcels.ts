@@ -470,7 +470,8 @@ export class Parcels {
     if (sessions.sending(device) && !post.wantsRestart) return true
     const isFirst = sessions.of(device).length === 0
     if (!sessions.initiate(device, bundle)) return false
-    if (!isFirst) this.#startAnew(device, post)
+    // Who wants to start anew without a session has lost all: the other side must hear of the new one.
+    if (!isFirst || post.wantsRestart) this.#startAnew(device, post)
     post.wantsRestart = false
     return true
   }

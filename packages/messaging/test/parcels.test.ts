@@ -434,6 +434,75 @@ describe('deposits', () => {
   })
 })
 
+describe('what comes back', () => {
+  test('[Q38] a receipt `missing` makes what it names go out again at once, whoever holds it', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    online(scene, alice)
+    for (const text of ['one', 'two']) sendText(town, alice, bob, text)
+    for (const mailbox of [first, second]) {
+      for (const box of mailbox.boxes.values()) box.envelopes = box.envelopes.slice(1)
+    }
+    // The second alone arrives; it waits for the first, which is asked for.
+    town.disconnect(alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual([])
+    turn(scene, alice, minuteMs)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one', 'two'])
+  })
+
+  test('[Q38] taken from the mailbox and never answered: after an hour it is left there again', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    sendText(town, alice, bob, 'one')
+    online(scene, alice)
+    for (const mailbox of [first, second]) {
+      for (const box of mailbox.boxes.values()) {
+        for (const spent of box.spent.values()) spent.state = 'taken'
+        box.envelopes = []
+      }
+    }
+    const before = town.office.deposits.length
+    town.pass(30 * minuteMs)
+    expect(town.office.deposits.length).toBe(before)
+    town.pass(4 * 60 * minuteMs)
+    expect(town.office.deposits.length).toBeGreaterThan(before)
+    town.disconnect(alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+  })
+
+  test('[Q36] a device that lost its sessions gets all that waits anew, and nothing is lost', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    for (const text of ['one', 'two']) sendText(town, alice, bob, text)
+    turn(scene, alice)
+    bob.store.transaction(() => {
+      for (const table of ['skipped_keys', 'sessions']) bob.store.run(`DELETE FROM ${table}`)
+    })
+    bob.restart()
+    for (let round = 0; round < 3; round++) for (const home of [bob, alice]) turn(scene, home, 10 * minuteMs)
+    expect(texts(bob, alice)).toEqual(['one', 'two'])
+    turn(scene, alice)
+    expect(messagesOf(alice, bob).map(({ state }) => state)).toEqual(['delivered', 'delivered'])
+  })
+
+  test('[Q39] a network that is back: what failed is tried at once', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    for (const mailbox of [first, second]) mailbox.isReachable = false
+    sendText(town, alice, bob, 'one')
+    town.connect(alice)
+    town.pass(60 * minuteMs)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('queued')
+    town.disconnect(alice)
+    for (const mailbox of [first, second]) mailbox.isReachable = true
+    town.connect(alice)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('held')
+  })
+})
+
 describe('bad bundles', () => {
   test('[Q36] one that is not of the device, or altered, starts nothing', () => {
     const scene = strangers()
