@@ -1,4 +1,4 @@
-import { frameTypes } from '@miaou/protocol'
+import { encodeSealedContent, frameTypes } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
 import {
   befriend,
@@ -22,6 +22,7 @@ import {
   initialEnvelopes,
   lastResortOf,
   mailOf,
+  sealBytes,
   sealFor,
   TestBox,
   tellBoxes,
@@ -168,6 +169,28 @@ describe('what mailboxes bring', () => {
     expect(texts(alice, bob)).toEqual(['honest'])
     const counted = Object.values(dropsOf(alice)).reduce((sum, count) => sum + count, 0)
     expect(counted).toBeGreaterThanOrEqual(bad.length)
+  })
+
+  test('[Q79] sealed as it should be, and nonsense inside at every layer: dropped, counted, deleted there', () => {
+    const { alice, bob, box } = friends()
+    const bytesOf = seededRandom('nonsense')
+    const whole = encodeSealedContent({
+      accountKey: bob.party.identity.accountKey,
+      deviceKey: bob.party.identity.deviceKey.publicKey,
+      announcement: announcementOf(bob.party, 'Bob'),
+      envelopes: [envelopeOf(bob, alice, textOf(alice, 1, 'cut'))],
+    })
+    const bad = [
+      ...[0, 1, 2, 66, 100, 1000, 60_000].map((size) => sealBytes(alice, bytesOf.bytes(size))),
+      ...[1, 40, 70, 400, whole.length - 1].map((size) => sealBytes(alice, whole.slice(0, size))),
+      ...[1, 24, 100, 5000].map((size) => sealFor(alice, bob.party, [bytesOf.bytes(size)])),
+      ...[1, 24, 100, 5000].map((size) => sealFor(alice, createParty('Nobody'), [bytesOf.bytes(size)])),
+    ]
+    const outputs = alice.batch(fetched(box, ...bad.map((bytes) => box.envelope(bytes))))
+    expect(acknowledged(outputs)).toHaveLength(bad.length)
+    expect(sentTypes(outputs)).toEqual([])
+    expect(texts(alice, bob)).toEqual([])
+    expect(dropsOf(alice)['malformed-sealed-content']).toBeGreaterThanOrEqual(7)
   })
 
   test('[Q79] a token hash that the mailbox made up moves nothing', () => {

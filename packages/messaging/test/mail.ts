@@ -111,6 +111,11 @@ export function sealFor(
   return unwrap(sealMessage({ crypto, random, ...sealingKeyOf(to), content: encodeSealedContent(parts) }))
 }
 
+/** Any bytes, sealed for a home. */
+export function sealBytes(to: Home, content: Uint8Array): Uint8Array {
+  return unwrap(sealMessage({ crypto, random, ...sealingKeyOf(to), content }))
+}
+
 /** The envelope of a content, sealed in the session of two homes. */
 export function envelopeOf(from: Home, to: Home, content: Content): Uint8Array {
   const input = sealAs(from, to, content)
