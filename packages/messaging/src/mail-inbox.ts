@@ -131,7 +131,9 @@ export class MailInbox {
     // A verified list is its account's word whoever brought it, as on a link.
     if (announced) links.adopt(contact, announced.list)
     const device = contacts.device(account, keyToPeerId(deviceKey))
-    if (device && device.state === 'listed') return device
+    // An account with a list too long for a prekey document tells it on a link: until then the invite's word counts.
+    const isClaimed = device?.state === 'claimed' && contact.deviceList.length === 0
+    if (device?.state === 'listed' || isClaimed) return device
     this.#context.drop(device ? `device-${device.state}` : 'unannounced')
     return 'none'
   }

@@ -80,6 +80,24 @@ describe('what mailboxes bring', () => {
     expect(texts(alice, bob)).toEqual(['one', 'two', 'three'])
   })
 
+  test('[Q76] a device that only an invite named counts until its account shows a list, a revoked one never', () => {
+    const { alice, bob, box } = friends()
+    const come = (seed: number, state: number, list: Uint8Array) => {
+      alice.store.transaction(() => {
+        alice.store.run('UPDATE devices SET state = ?', [state])
+        alice.store.run('UPDATE contacts SET device_list = ?', [list])
+      })
+      alice.engine.rollback()
+      alice.batch(fetched(box, box.envelope(mailOf(bob, alice, textOf(alice, seed, `${seed}`)))))
+    }
+    const list = alice.store.get('SELECT device_list AS list FROM contacts')?.['list'] as Uint8Array
+    come(1, 0, new Uint8Array(2))
+    come(2, 0, list)
+    come(3, 2, list)
+    expect(texts(alice, bob)).toEqual(['1'])
+    expect(dropsOf(alice)).toMatchObject({ 'device-claimed': 1, 'device-revoked': 1 })
+  })
+
   test('[Q77] the same from two mailboxes, and repeated for ever: shown once, acknowledged each time, heals nothing', () => {
     const { town, alice, bob, box } = friends()
     const second = new TestBox(2)
