@@ -10,6 +10,7 @@ export const skipsAllowed: ReadonlyMap<string, string> = new Map([
   ['packages/host-node/test/node-crypto.test.ts', 'the published vectors lie beside the clone and may be absent'],
   ['packages/host-node/test/store-disk-full.test.ts', 'no file system can be mounted; in CI it fails instead'],
   ['packages/host-node/test/home-disk-full.test.ts', 'no file system can be mounted; in CI it fails instead'],
+  ['packages/host-node/test/mailbox-disk-full.test.ts', 'no file system can be mounted; in CI it fails instead'],
   ['packages/host-node/test/overlay-disk-full.test.ts', 'no file system can be mounted; in CI it fails instead'],
   ['packages/host-node/test/overlay-ipv6.test.ts', 'no ::1 on this machine; in CI it fails instead'],
   ['e2e/test/damaged-home.test.ts', 'no file system can be mounted; in CI it fails instead'],

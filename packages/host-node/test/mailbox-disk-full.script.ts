@@ -10,9 +10,10 @@ import { SqliteMessageQueue } from '../src/mailbox/sqlite-message-queue.ts'
 export interface MailboxDiskFullReport {
   /** Envelopes accepted before the disk was full. */
   readonly accepted: number
-  /** Kinds of the failures while it was. */
-  readonly failures: readonly string[]
-  /** Envelopes read while the disk was full, after room was made and more deposited, and after opening again. */
+  readonly isRefusedAgain: boolean
+  /** Envelopes of which it was rid while the disk was full: half of them. */
+  readonly deletedWhileFull: number
+  /** The number behind the last envelope while the disk was full, after room was made, and after opening again. */
   readonly readWhileFull: number
   readonly acceptedLater: number
   readonly readLater: number
@@ -40,9 +41,9 @@ function group(first: number): QueueOperation[] {
   })
 }
 
-/** How many are there, provided that they are the first so many. */
-async function count(queue: SqliteMessageQueue): Promise<number> {
-  let [seen, after] = [0, 0]
+/** The number behind the last one, provided that all from the first one on are there. */
+async function count(queue: SqliteMessageQueue, from: number): Promise<number> {
+  let [seen, after] = [from, 0]
   for (;;) {
     const outcome = await queue.apply([{ type: 'read', box, after, countMax: 100, bytesMax: 1 << 20 }])
     const read = 'type' in outcome ? outcome : outcome[0]
@@ -59,29 +60,33 @@ async function count(queue: SqliteMessageQueue): Promise<number> {
 
 async function run(directory: string): Promise<MailboxDiskFullReport> {
   const ballast = join(directory, 'ballast')
-  writeFileSync(ballast, new Uint8Array(2 * 1024 * 1024))
+  writeFileSync(ballast, new Uint8Array(4 * 1024 * 1024))
   const queue = await open(directory)
   await queue.apply([{ type: 'register', box, start: { counter: 1, nonce: new Uint8Array(16) }, at }])
   let accepted = 0
-  const failures: string[] = []
-  while (failures.length < 3) {
-    const outcome = await queue.apply(group(accepted))
-    if ('type' in outcome) failures.push(outcome.kind)
-    else accepted += 4
+  const isTaken = async (first: number): Promise<boolean> => {
+    const outcome = await queue.apply(group(first))
+    return !('type' in outcome) && outcome.every(({ type }) => type !== 'refused')
   }
-  const readWhileFull = await count(queue)
+  while (accepted < 10_000 && (await isTaken(accepted))) accepted += 4
+  const isRefusedAgain = !(await isTaken(accepted))
+  const readWhileFull = await count(queue, 0)
+  const acknowledged = Math.floor(readWhileFull / 2)
+  let deletedWhileFull = 0
+  for (let id = 1; id <= acknowledged; id++) {
+    const outcome = await queue.apply([{ type: 'acknowledge', box, ids: [id] }])
+    if (!('type' in outcome)) deletedWhileFull += 1
+  }
   rmSync(ballast)
+  await queue.apply([{ type: 'expire', at }])
   let acceptedLater = 0
-  for (let at = 0; at < 10; at++) {
-    const outcome = await queue.apply(group(accepted + acceptedLater))
-    if (!('type' in outcome)) acceptedLater += 4
-  }
-  const readLater = await count(queue)
+  for (let turn = 0; turn < 10; turn++) if (await isTaken(accepted + acceptedLater)) acceptedLater += 4
+  const readLater = await count(queue, acknowledged)
   await queue.close()
   const again = await open(directory)
-  const readAgain = await count(again)
+  const readAgain = await count(again, acknowledged)
   await again.close()
-  return { accepted, failures, readWhileFull, acceptedLater, readLater, readAgain }
+  return { accepted, isRefusedAgain, readWhileFull, deletedWhileFull, acceptedLater, readLater, readAgain }
 }
 
 if (import.meta.main) {

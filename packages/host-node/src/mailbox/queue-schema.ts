@@ -57,6 +57,8 @@ export function createQueueTables(store: Store): void {
   const found = Number(store.get('PRAGMA user_version')?.['user_version'])
   if (found === version) return
   if (found !== 0) throw new Error(`the mailbox was made by a later version (its tables have version ${found})`)
+  // So that free pages can be given back to a full disk. It must come before the first table, and then needs a new file.
+  store.script('PRAGMA auto_vacuum = INCREMENTAL; VACUUM')
   store.transaction(() => {
     store.script(tables)
     store.script(`PRAGMA user_version = ${version}`)

@@ -25,6 +25,8 @@ const taken = 2
 
 /** Envelopes of one box are numbered below it; a key is box × this + number, so that one B-tree keeps them in order. */
 const idsPerBox = 2 ** 32
+/** What makes the file larger. */
+const growing: ReadonlySet<QueueOperation['type']> = new Set(['tokens', 'bundles', 'deposit'])
 /** Numbers taken from a box's row at a time: a crash skips some, which costs nothing. */
 const idsAtOnce = 256
 
@@ -37,6 +39,8 @@ export class QueueTables {
   readonly #limits: QueueLimits
   readonly #book: BoxBook
   #clock: number | undefined
+  /** There is no room on the disk: what would take more is refused, what makes room is done. */
+  isTight = false
 
   constructor(store: Store, limits: QueueLimits) {
     this.#store = store
@@ -73,6 +77,7 @@ export class QueueTables {
       return { type: 'done' }
     }
     if (box === undefined) return refused('no-box')
+    if (this.isTight && growing.has(operation.type)) return refused('full')
     switch (operation.type) {
       case 'tokens':
         return this.#tokens(box, operation)
@@ -95,7 +100,7 @@ export class QueueTables {
     const until = queueDeadline(this.#clock, at, this.#limits.boxLifeMs)
     const known = this.#book.get(name)
     if (known === undefined) {
-      if (this.#book.size >= this.#limits.boxesMax) return refused('full')
+      if (this.isTight || this.#book.size >= this.#limits.boxesMax) return refused('full')
       const { lastInsertRowid } = this.#run(
         'INSERT INTO box (name, counter, nonce, until, last_id) VALUES (?, ?, ?, ?, 0)',
         [name, start.counter, start.nonce, until],

@@ -8,6 +8,7 @@ export interface QueueStart {
   readonly key: Uint8Array
   readonly limits: QueueLimits
   readonly pageCountMax: number | undefined
+  readonly reserveBytes: number
 }
 
 export type QueueCall =

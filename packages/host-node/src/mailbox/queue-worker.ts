@@ -1,13 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { assert } from '@miaou/core'
-import { type Store, StoreFailure } from '@miaou/messaging'
-import type { QueueFailure } from '@miaou/network'
-import { openSqliteStore } from '../store/sqlite-store.ts'
+import { StoreFailure } from '@miaou/messaging'
+import type { QueueFailure, QueueOperation, QueueResult } from '@miaou/network'
+import { openSqliteStore, type SqliteStore, type StoreError } from '../store/sqlite-store.ts'
+import { DiskReserve } from './disk-reserve.ts'
 import { QueueTables } from './queue-tables.ts'
 import type { QueueAnswer, QueueCall, QueueStart } from './queue-worker-protocol.ts'
 
 /** The thread that waits for the disk, so that the links of the mailbox do not. */
-function run(port: NonNullable<typeof parentPort>, { path, key, limits, pageCountMax }: QueueStart): void {
+function run(port: NonNullable<typeof parentPort>, start: QueueStart): void {
+  const { path, key, pageCountMax } = start
   const opened = openSqliteStore({ path, key, ...(pageCountMax === undefined ? {} : { pageCountMax }) })
   const answer = (message: QueueAnswer) => port.postMessage(message)
   if (!opened.ok) {
@@ -15,16 +17,14 @@ function run(port: NonNullable<typeof parentPort>, { path, key, limits, pageCoun
     return
   }
   const store = opened.value
-  let tables: QueueTables
+  let queue: DiskQueue
   try {
-    tables = new QueueTables(store, limits)
+    queue = new DiskQueue(store, start)
   } catch (thrown) {
     store.close()
     const { detail, kind } = failureOf(thrown)
-    answer({
-      type: 'not-opened',
-      error: kind === 'full' ? { type: 'full', path } : { type: 'io', path, code: 'tables', detail },
-    })
+    const error: StoreError = kind === 'full' ? { type: 'full', path } : { type: 'io', path, code: 'tables', detail }
+    answer({ type: 'not-opened', error })
     return
   }
   port.on('message', (call: QueueCall) => {
@@ -34,23 +34,61 @@ function run(port: NonNullable<typeof parentPort>, { path, key, limits, pageCoun
       port.close()
       return
     }
-    answer({ type: 'applied', call: call.call, outcome: applyTo(tables, store, call), totals: tables.totals() })
+    const outcome = queue.apply(call.operations)
+    answer({ type: 'applied', call: call.call, outcome, totals: queue.tables.totals() })
   })
-  answer({ type: 'opened', totals: tables.totals() })
+  answer({ type: 'opened', totals: queue.tables.totals() })
 }
 
-function applyTo(
-  tables: QueueTables,
-  store: Store & { checkpoint(): boolean },
-  call: Extract<QueueCall, { type: 'apply' }>,
-) {
-  try {
-    return tables.apply(call.operations)
-  } catch (thrown) {
-    const failure = failureOf(thrown)
-    // What the log still holds may fit into the file: then there is room for acknowledgements, which make more.
-    if (failure.kind === 'full') store.checkpoint()
-    return failure
+/** The tables, and what is done where the disk is full. */
+class DiskQueue {
+  readonly tables: QueueTables
+  readonly #store: SqliteStore
+  readonly #reserve: DiskReserve
+  readonly #reservePages: number
+
+  constructor(store: SqliteStore, { path, limits, reserveBytes }: QueueStart) {
+    this.#store = store
+    this.#reserve = new DiskReserve(`${path}-reserve`, reserveBytes)
+    this.#reservePages = Math.ceil(reserveBytes / 4_096)
+    this.tables = new QueueTables(store, limits)
+    this.#relax()
+  }
+
+  apply(operations: readonly QueueOperation[]): readonly QueueResult[] | QueueFailure {
+    const outcome = this.#try(operations)
+    const isFull = 'type' in outcome && outcome.kind === 'full'
+    if (isFull && !this.tables.isTight) {
+      // From now on only what makes no more of it is done, in the room that this makes.
+      this.tables.isTight = true
+      this.#reserve.give()
+      this.#store.checkpoint()
+      return this.#try(operations)
+    }
+    if (isFull) this.#store.checkpoint()
+    else if (this.tables.isTight && operations.some(({ type }) => type === 'expire')) this.#relax()
+    return outcome
+  }
+
+  #try(operations: readonly QueueOperation[]): readonly QueueResult[] | QueueFailure {
+    try {
+      return this.tables.apply(operations)
+    } catch (thrown) {
+      return failureOf(thrown)
+    }
+  }
+
+  /** Takes everything again where there is room for the reserve, by giving back free pages of the file if need be. */
+  #relax(): void {
+    if (this.tables.isTight) {
+      try {
+        this.#store.script(`PRAGMA incremental_vacuum(${this.#reservePages})`)
+        this.#store.checkpoint()
+      } catch {
+        return
+      }
+    }
+    this.tables.isTight = !this.#reserve.take()
   }
 }
 

@@ -20,7 +20,12 @@ export interface SqliteMessageQueueOptions {
   readonly limits?: Partial<QueueLimits>
   /** Largest size of the database, in pages of 4096 bytes; no limit by default. */
   readonly pageCountMax?: number
+  /** Room on the disk that is kept for deleting where it is full. Default 16 MiB. */
+  readonly reserveBytes?: number
 }
+
+/** Own choice: four logs of the database, which may have to be folded into the file first. */
+const reserveBytesDefault = 16 * 1024 ** 2
 
 type Outcome = readonly QueueResult[] | QueueFailure
 
@@ -44,13 +49,13 @@ export class SqliteMessageQueue implements MessageQueue {
 
   /** The errors are those of `openSqliteStore`. */
   static open(options: SqliteMessageQueueOptions): Promise<Result<SqliteMessageQueue, StoreError>> {
-    const { path, key, limits, pageCountMax } = options
+    const { path, key, limits, pageCountMax, reserveBytes = reserveBytesDefault } = options
     // Compiled, this file and the thread's end in .js; run from the sources, both end in .ts.
     const program = new URL(
       import.meta.url.endsWith('.ts') ? './queue-worker.ts' : './queue-worker.js',
       import.meta.url,
     )
-    const start: QueueStart = { path, key, limits: { ...defaultQueueLimits, ...limits }, pageCountMax }
+    const start: QueueStart = { path, key, limits: { ...defaultQueueLimits, ...limits }, pageCountMax, reserveBytes }
     const worker = new Worker(program, { workerData: start, name: 'miaou-mailbox' })
     const queue = new SqliteMessageQueue(worker)
     return new Promise((resolve) => {

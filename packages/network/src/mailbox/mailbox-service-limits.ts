@@ -63,6 +63,7 @@ export interface MailboxServiceLimits {
 export const defaultMailboxServiceLimits: MailboxServiceLimits = {
   // As a relay: what its sockets admit.
   clientsMax: 6_144,
+  // As a relay.
   clientsPerGroupMax: 1_024,
   linksPerClientMax: 3,
   handshakesMax: 256,
@@ -110,6 +111,7 @@ export const defaultMailboxServiceLimits: MailboxServiceLimits = {
   touchMs: 86_400_000,
   // Guess.
   retryMs: 5_000,
+  // As a relay.
   badMessagesMax: 16,
   // Guess: a client in good faith stops at the first `busy`.
   floodsMax: 256,
