@@ -9,6 +9,8 @@ export interface Deposit {
   readonly items: readonly ParcelItem[]
   token: Uint8Array | undefined
   readonly bytes: Uint8Array
+  /** Monotonic ms at which it was asked for. */
+  readonly at: number
   /** Tokens that somebody had used already. */
   spentTokens: number
 }
@@ -46,6 +48,12 @@ export class Deposits {
   clear(): void {
     this.#byId.clear()
     this.#bytes = 0
+  }
+
+  /** The one that waits longest. */
+  oldest(): { readonly id: number; readonly at: number } | undefined {
+    for (const [id, { at }] of this.#byId) return { id, at }
+    return undefined
   }
 
   /** How many are on their way to a device. */

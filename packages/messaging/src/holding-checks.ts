@@ -56,6 +56,8 @@ export class HoldingChecks {
     const boxes = this.#holdings.boxes(device.id)
     if (post.checkAt === Number.POSITIVE_INFINITY && boxes.length > 0) this.plan(post)
     if (post.checkAt > this.#context.now.mono) return
+    // What was not answered until now will not be.
+    for (const [id, check] of this.#checks) if (check.device === device) this.#checks.delete(id)
     for (const box of boxes) {
       const to = device.mailboxes.find((address) => equalBytes(address.box, box))
       const tokens = to ? this.#holdings.tokens(device.id, box, checkTokensMax) : []

@@ -108,6 +108,8 @@ export interface MessagingLimits {
   readonly depositsPerDeviceMax: number
   readonly depositsMax: number
   readonly depositBytesMax: number
+  /** Wait for the answer to a deposit or to a question for a bundle, before it counts as none, ms. */
+  readonly answerWaitMs: number
   /** Wait in which receipts for one device are gathered before they are left in a mailbox, ms. */
   readonly receiptGatherMs: number
   /** Receipts kept for one device that is not linked; the sender of the others sends again. */
@@ -196,6 +198,7 @@ export const defaultMessagingLimits: MessagingLimits = {
   depositsPerDeviceMax: 4,
   depositsMax: 64,
   depositBytesMax: 4_194_304,
+  answerWaitMs: 5 * minuteMs,
   receiptGatherMs: 1000,
   owedReceiptsMax: 1024,
   sealingKeyFreshMs: 14 * dayMs,

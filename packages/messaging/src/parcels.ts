@@ -11,12 +11,11 @@ import type { Contact, Device, Session } from './model.ts'
 import { isOpen, type Outbox } from './outbox.ts'
 import type { OwedReceipts } from './owed-receipts.ts'
 import { type EnvelopeCache, estimateSize, type Packing, type ParcelItem } from './packing.ts'
-import { type BoxTry, createPost, type Post } from './post.ts'
+import { type BoxTry, createPost, failureOf, type Post } from './post.ts'
 import { readPrekeyDocument } from './prekey-documents.ts'
 import { numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
 import type { SettingsTable } from './settings.ts'
-import type { StateReason } from './views.ts'
 
 export interface ParcelParts {
   readonly contacts: Contacts
@@ -99,7 +98,7 @@ export class Parcels {
     const post = this.#postOf(device)
     if (post.wantsRestart) return
     post.wantsRestart = true
-    post.fetchAt = this.#context.now.mono
+    if (post.fetching === undefined) post.fetchAt = this.#context.now.mono
     post.fetchTries = 0
     this.#context.touch(device)
   }
@@ -126,7 +125,7 @@ export class Parcels {
     this.#retryAllAt = mono + retryAllMs
     for (const [device, post] of this.#posts) {
       for (const box of post.boxes.values()) box.retryAt = Math.min(box.retryAt, mono)
-      post.fetchAt = Math.min(post.fetchAt, mono)
+      if (post.fetching === undefined) post.fetchAt = Math.min(post.fetchAt, mono)
       this.#context.touch(device)
     }
   }
@@ -148,12 +147,16 @@ export class Parcels {
   }
 
   wake(): void {
-    for (const [device, post] of this.#posts)
-      if (post.dueAt <= this.#context.now.mono) this.#context.touch(device, true)
+    const { now, limits } = this.#context
+    for (let oldest = this.#deposits.oldest(); oldest; oldest = this.#deposits.oldest()) {
+      if (oldest.at + limits.answerWaitMs > now.mono) break
+      this.deposited(oldest.id, { ok: false, reason: 'unreachable', detail: 'no answer' })
+    }
+    for (const [device, post] of this.#posts) if (post.dueAt <= now.mono) this.#context.touch(device, true)
   }
 
   deadline(): number {
-    let deadline = never
+    let deadline = (this.#deposits.oldest()?.at ?? never) + this.#context.limits.answerWaitMs
     for (const { dueAt } of this.#posts.values()) deadline = Math.min(deadline, dueAt)
     return deadline
   }
@@ -356,7 +359,7 @@ export class Parcels {
     }
     const token = tokens.take(device, box.address.box)
     const id = this.#number()
-    this.#deposits.add(id, { device, box, items, token, bytes, spentTokens: 0 })
+    this.#deposits.add(id, { device, box, items, token, bytes, at: this.#context.now.mono, spentTokens: 0 })
     post.mustSpeak = false
     const deliveries = items.flatMap((item) => (item.type === 'text' ? [item.delivery] : []))
     for (const { state, message } of deliveries) if (state === 'queued') post.neverSent.add(message.position)
@@ -435,7 +438,8 @@ export class Parcels {
 
   #fetch(device: Device, post: Post): void {
     const { now } = this.#context
-    if (post.fetching !== undefined) return
+    // One that was not answered until now will not be.
+    if (post.fetching !== undefined && post.fetchAt <= now.mono) this.bundle(post.fetching, undefined)
     if (!device.locatorKey) {
       post.hasNoPrekeys = true
       return
@@ -448,6 +452,7 @@ export class Parcels {
     const id = this.#number()
     post.fetching = id
     this.#fetches.set(id, device)
+    post.fetchAt = now.mono + this.#context.limits.answerWaitMs
     const { mailboxes: from, bundleKey } = device
     this.#context.output({ type: 'fetch-bundle', id, from, bundleKey })
   }
@@ -587,11 +592,8 @@ export class Parcels {
     const toWall = (mono: number): number | undefined => (mono === never ? undefined : this.#context.toWall(mono))
     if (post.hasNoPrekeys) return { reason: 'no-prekeys', nextTryAt: toWall(post.fetchAt) }
     const boxes = this.#boxesOf(device, post)
-    const isFailing = boxes.every(({ reason }) => reason !== undefined)
-    if (!isFailing) return { reason: undefined, nextTryAt: toWall(post.dueAt) }
-    const reason: StateReason = boxes.some((box) => box.reason === 'mailboxes-full')
-      ? 'mailboxes-full'
-      : 'mailboxes-unreachable'
+    const reason = failureOf(boxes)
+    if (!reason) return { reason, nextTryAt: toWall(post.dueAt) }
     return { reason, nextTryAt: toWall(Math.min(...boxes.map(({ retryAt }) => retryAt))) }
   }
 }

@@ -43,6 +43,12 @@ export interface Post {
   dueAt: number
 }
 
+/** Why none of these mailboxes takes anything; undefined: one of them may. */
+export function failureOf(boxes: readonly BoxTry[]): BoxTry['reason'] {
+  if (boxes.some(({ reason }) => reason === undefined)) return undefined
+  return boxes.some(({ reason }) => reason === 'mailboxes-full') ? 'mailboxes-full' : 'mailboxes-unreachable'
+}
+
 export function createPost(mono: number, readyAt: number): Post {
   return {
     readyAt,

@@ -309,6 +309,32 @@ describe('deposits', () => {
     expect(other.town.office.deposits.length - start).toBeLessThanOrEqual(2)
   })
 
+  test('[Q39] a deposit that is never answered counts as unreachable after five minutes, and is made again', () => {
+    const { town, alice, bob } = silent()
+    sendText(town, alice, bob, 'one')
+    const before = town.office.deposits.length
+    town.pass(4 * minuteMs)
+    expect(town.office.deposits.length).toBe(before)
+    town.pass(2 * minuteMs)
+    expect(town.office.deposits.length).toBeGreaterThan(before)
+    town.office.loseAnswer = () => false
+    town.pass(10 * minuteMs)
+    expect(messagesOf(alice, bob)[0]?.heldBy).toHaveLength(2)
+  })
+
+  test('[Q36] a question for a bundle that is never answered is asked again', () => {
+    const scene = strangers()
+    const { town, alice, bob } = scene
+    sendText(town, alice, bob, 'one')
+    town.office.loseAnswer = ({ type }) => type === 'fetch-bundle'
+    online(scene, alice)
+    town.office.loseAnswer = () => false
+    town.pass(minuteMs)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('queued')
+    town.pass(10 * minuteMs)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('held')
+  })
+
   test('[Q40] a token that somebody used: the next one at once; none known: the strangers lane', () => {
     const { town, alice, bob } = silent()
     sendText(town, alice, bob, 'one')
