@@ -52,6 +52,12 @@ describe('two friends who are never online together', () => {
     await befriend({ client: ann.client, name: 'Ann' }, { client: ben.client, name: 'Ben' })
     await ann.client.messages.send('Ben', 'while we are both here')
     await delivered(ann.client, 'Ben', 1)
+    // Each must have heard where the other's boxes are.
+    for (const { client } of [ann, ben]) {
+      await until('their boxes', async () =>
+        (await client.contacts.list()).every(({ mailboxes }) => mailboxes === 2) ? true : undefined,
+      )
+    }
     await Promise.all([ann.stop(), ben.stop()])
   })
 

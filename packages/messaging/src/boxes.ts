@@ -143,6 +143,11 @@ export class Boxes {
     this.#forgetOldBoxes()
   }
 
+  /** Where they are, best first. */
+  addresses(): BoxAddress[] {
+    return [...this.#boxes.values()].map(({ address }) => address)
+  }
+
   /** Somebody came, went or was blocked, or an invite was made: the boxes' tokens follow at the end of the batch. */
   contactsChanged(): void {
     this.#holdersAreStale = true

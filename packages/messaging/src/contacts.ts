@@ -282,6 +282,7 @@ export function displayName(contact: Contact): string {
 
 /** A person as shown. Strangers are never shown; should one be, it looks like a request. */
 export function contactView(contact: Contact): ContactView {
+  const mailboxes = contact.devices.reduce((sum, device) => sum + device.mailboxes.length, 0)
   return {
     account: contact.account,
     name: displayName(contact),
@@ -291,6 +292,7 @@ export function contactView(contact: Contact): ContactView {
     forked: contact.forked,
     ...(contact.changed && { changed: contact.changed }),
     ...(contact.note !== '' && { note: contact.note }),
+    ...(mailboxes > 0 && { mailboxes }),
     unreadCount: contact.unreadCount,
     addedAt: contact.addedAt,
     ...(contact.lastMessageAt === undefined ? {} : { lastMessageAt: contact.lastMessageAt }),

@@ -8,6 +8,7 @@ import {
   entryToBox,
   formatBoxAddress,
   type Hello,
+  type Invite,
   isWay,
   isWayWithin,
   recordEntriesMax,
@@ -60,11 +61,13 @@ export function addressesOf({ ways, addresses }: Device): readonly string[] {
 export function learnFromInvite(
   context: Context,
   device: Device,
-  invite: { readonly addresses: readonly string[]; readonly locatorKey: Uint8Array },
+  invite: Pick<Invite, 'addresses' | 'boxes' | 'locatorKey'>,
   depositSecret: Uint8Array | undefined,
 ): void {
   device.addresses = [...new Set([...invite.addresses, ...device.addresses])].slice(0, deviceWaysMax)
   device.locatorKey = invite.locatorKey
+  // What a record of its own said is newer than any invite.
+  if (device.mailboxes.length === 0) device.mailboxes = invite.boxes ?? []
   if (depositSecret) setDepositSecret(context, device, depositSecret)
 }
 

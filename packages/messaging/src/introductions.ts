@@ -1,5 +1,5 @@
 import { bytesToHex, equalBytes } from '@miaou/core'
-import { encodeInvite, type Hello, type Invite } from '@miaou/protocol'
+import { type BoxAddress, encodeInvite, type Hello, type Invite, isInviteAddress } from '@miaou/protocol'
 import { type Contacts, contactView } from './contacts.ts'
 import type { Context } from './context.ts'
 import { learnFromHello } from './device-ways.ts'
@@ -17,6 +17,8 @@ export interface IntroductionParts {
   readonly journal: Journal
   readonly hellos: Hellos
   readonly onContactsChanged: () => void
+  /** Own boxes, best first. */
+  readonly boxes: () => readonly BoxAddress[]
   /** An invite was made: who holds it may write to us through mailboxes. */
   readonly onInvitesChanged: () => void
 }
@@ -113,6 +115,7 @@ export class Introductions {
       deviceKey: identity.deviceKey.publicKey,
       name: this.#parts.settings.selfName(),
       addresses,
+      boxes: this.#parts.boxes().filter(({ mailbox }) => isInviteAddress(mailbox.url)),
       locatorKey: this.#parts.settings.locatorKey(),
       token,
     }

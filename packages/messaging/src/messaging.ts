@@ -149,6 +149,7 @@ export class Messaging {
     const introductions = new Introductions(context, {
       ...common,
       hellos,
+      boxes: () => boxes.addresses(),
       onInvitesChanged: () => boxes.contactsChanged(),
     })
     const inbox = new Inbox(context, {

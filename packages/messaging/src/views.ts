@@ -83,6 +83,8 @@ export interface ContactView {
   readonly changed?: 'account-key' | 'session-key'
   /** What came with their request. */
   readonly note?: string
+  /** Boxes where messages for them can be left while they are away; absent: none is known. */
+  readonly mailboxes?: number
   readonly unreadCount: number
   readonly addedAt: number
   readonly lastMessageAt?: number

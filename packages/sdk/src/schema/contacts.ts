@@ -25,6 +25,11 @@ export const contactSchema = z
       .exactOptional()
       .describe('A key of theirs changed: sending is stopped until contacts.trust'),
     note: z.string().exactOptional().describe('What came with their request'),
+    mailboxes: z
+      .number()
+      .int()
+      .exactOptional()
+      .describe('Boxes where messages for them can be left while they are away; absent: none is known'),
     unreadCount: z.number().int(),
     addedAt: timeSchema,
     lastMessageAt: timeSchema.exactOptional(),
