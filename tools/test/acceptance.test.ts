@@ -42,6 +42,7 @@ const firstConversation =
   'I17, I18, X02, X03, X07, X09, Z01, Z02, Z08, T02, T06, YY01'
 const overlay = 'A05, C13, C14, C19, C20, E01–E28, I07, I08, X02, X04, X05, X08, Y07'
 const reachable = 'C13–C16, D03–D05, D09–D17, D34–D36, I13, I15, I16, Q04, X03, YY05'
+const away = 'A13, A20, B10–B12, G01–G19, H01–H07, Q04, YY06'
 
 function expand(ranges: string): string[] {
   return ranges.split(', ').flatMap((range) => {
@@ -78,6 +79,12 @@ describe('docs/acceptance.md', () => {
     expect(expand(reachable).filter((id) => !ids.includes(id))).toEqual([])
     const parts = ['build-1', 'build-2', 'build-3', 'build-4', 'build-5', 'build-6', 'goal', 'bad', 'done']
     for (const part of parts) expect(ids.some((id) => id.startsWith(`reach ${part} `))).toBe(true)
+  })
+
+  test('every point of issue 5 has a row', () => {
+    expect(expand(away).filter((id) => !ids.includes(id))).toEqual([])
+    const parts = ['build-1', 'build-2', 'build-3', 'build-4', 'build-5', 'prove', 'goal', 'bad']
+    for (const part of parts) expect(ids.some((id) => id.startsWith(`mail ${part} `))).toBe(true)
   })
 
   test.each(points.map((point) => [point.id, point] as const))('%s is shown by what is there', (_, point) => {
