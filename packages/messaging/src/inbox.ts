@@ -131,7 +131,11 @@ export class Inbox {
       }
       this.#context.drop(opened.reason)
       // Keys that were used before, for bytes that we never saw: the sender goes on from an older copy of itself.
-      if (opened.failure === 'lost' || opened.reason === 'message-duplicate') lanes.failed(device)
+      // Or, where ours was never answered, it goes on in one that we have lost. The same bytes count once.
+      const isGone = opened.reason === 'session-replayed' && before?.confirmed !== true
+      if (isGone) this.#remember(digest)
+      const isLost = opened.failure === 'lost' || isGone
+      if (isLost || opened.reason === 'message-duplicate') lanes.failed(device)
       return false
     }
     this.#remember(digest)

@@ -191,6 +191,13 @@ describe('[Q41] links that come and go, mailboxes that fail, processes that die'
     if (failed.length > 0) throw new Error(`seeds ${failed.join(' ')}`, { cause: example })
   })
 
+  // 206: the other side went on in a session that it had begun here and that was lost here.
+  test.each([206])('seed %d, which failed once', { timeout: 60_000 }, (seed) => {
+    const chaos = new Chaos(seed)
+    chaos.run(120)
+    chaos.check()
+  })
+
   test('a planted fault is caught', { timeout: 300_000 }, () => {
     expect(() => {
       // Guess: it shows within a handful of seeds.
