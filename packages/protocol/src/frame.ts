@@ -161,6 +161,8 @@ function isZero(bytes: Uint8Array): boolean {
   const head = Math.min(length, -byteOffset & 3)
   const wordCount = (length - head) >> 2
   if (!isZeroWithin(bytes, 0, head) || !isZeroWithin(bytes, head + 4 * wordCount, length)) return false
+  // Fewer bytes than to the next word: no words begin there, not even none of them.
+  if (wordCount === 0) return true
   const words = new Uint32Array(buffer, byteOffset + head, wordCount)
   for (let i = 0; i < wordCount; i++) if (words[i] !== 0) return false
   return true

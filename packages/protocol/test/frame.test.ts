@@ -129,6 +129,24 @@ describe('frames', () => {
     expect(decodeFrame(patched(50, 255, 255, 255, 255), blake3)).toEqual({ ok: false, error })
   })
 
+  test('[F8] padding of any size, at any place in memory, is read to its end', () => {
+    for (let payloadSize = 0; payloadSize < 4; payloadSize++) {
+      const frame = encodeFrame({ ...sample, payload: new Uint8Array(payloadSize) }, blake3)
+      for (let offset = 0; offset < 4; offset++) {
+        for (let tail = 0; tail < 12; tail++) {
+          const bytes = new Uint8Array(offset + frame.length + tail).subarray(offset)
+          bytes.set(frame)
+          expect(decodeFrame(bytes, blake3, { padded: true }).ok).toBe(true)
+          for (let at = frame.length; at < bytes.length; at++) {
+            bytes[at] = 1
+            expect(decodeFrame(bytes, blake3, { padded: true }).ok).toBe(false)
+            bytes[at] = 0
+          }
+        }
+      }
+    }
+  })
+
   test('[F8] behind the trailer nothing may stand, in a padded frame zeros only', () => {
     const bytes = encodeFrame(sample, blake3)
     const padded = new Uint8Array(256)
