@@ -20,6 +20,47 @@ describe('a mailbox among hostile clients', () => {
     expect(owner.pushedIds()).toHaveLength(17)
   })
 
+  test('[MB47] what was pushed is acknowledged whatever the rates, and is not sent again; anything else counts', () => {
+    const town = new TestMailbox({ requestsBurst: 40, requestsPerSecond: 1, windowEnvelopes: 8, floodsMax: 20 })
+    const owner = town.connect(1)
+    owner.register()
+    const sender = town.connect(2)
+    owner.tokens([1, 2, 3, 4])
+    for (const number of [1, 2, 3, 4]) sender.deposit(owner.box, number, letter(number))
+    // All that the owner may ask at once, and some more.
+    for (let at = 0; at < 45; at++) owner.check(owner.box, [1])
+    expect(owner.ofType('refused').length).toBeGreaterThan(0)
+    owner.acknowledge([1, 2])
+    owner.acknowledge([3])
+    expect(town.count('envelopes-acknowledged')).toBe(3)
+    expect(town.queue.totals().envelopes).toBe(1)
+    const floods = town.count('floods')
+    // Acknowledged before, and never there.
+    owner.acknowledge([1, 2])
+    owner.acknowledge([99])
+    expect(town.count('floods')).toBe(floods + 2)
+    // Once it is asked for, the same envelope frees nothing more, though the disk has not answered yet.
+    town.isHeld = true
+    for (let at = 0; at < 30; at++) owner.acknowledge([4])
+    expect(owner.ended).toBe('busy')
+    expect(town.groups.flatMap(({ operations }) => operations).length + town.service.view().pending).toBeLessThan(4)
+  })
+
+  test('[MB34] an acknowledgement that failed is done again, also where its link may ask nothing more', () => {
+    const town = new TestMailbox({ requestsBurst: 3, requestsPerSecond: 0.001, retryMs: 1_000 })
+    const owner = town.connect(1)
+    owner.register()
+    owner.tokens([1])
+    town.connect(2).deposit(owner.box, 1, letter(1))
+    town.isHeld = true
+    owner.acknowledge([1])
+    const [group] = town.groups.splice(0)
+    town.isHeld = false
+    town.input({ type: 'queued', batch: group?.batch ?? 0, results: { type: 'failed', kind: 'full', detail: 'full' } })
+    town.pass(2_000)
+    expect(town.queue.totals().envelopes).toBe(0)
+  })
+
   test('[MB47] large deposits count for more; the rate comes back with time', () => {
     const town = new TestMailbox({ requestsBurst: 10, requestsPerSecond: 10 })
     const owner = town.connect(1)

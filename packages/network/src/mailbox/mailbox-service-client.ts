@@ -32,6 +32,7 @@ export class PushState {
   /** Monotonic ms at which what failed is tried again. */
   retryAt: number = Number.POSITIVE_INFINITY
   readonly #unacknowledged = new Map<number, number>()
+  readonly #underWay = new Set<number>()
   #bytes = 0
   readonly #limits: MailboxServiceLimits
 
@@ -70,8 +71,19 @@ export class PushState {
     for (const id of ids) {
       this.#bytes -= this.#unacknowledged.get(id) ?? 0
       this.#unacknowledged.delete(id)
+      this.#underWay.delete(id)
     }
     this.waitsForAcknowledgement = false
+  }
+
+  /** Whether one of those was pushed here, and nobody said before that it may go. */
+  isNews(ids: readonly number[]): boolean {
+    return ids.some((id) => this.#unacknowledged.has(id) && !this.#underWay.has(id))
+  }
+
+  /** The queue is told that those may go. */
+  acknowledging(ids: readonly number[]): void {
+    for (const id of this.known(ids)) this.#underWay.add(id)
   }
 
   /** Of those, the ones that were pushed here. */

@@ -101,6 +101,8 @@ export class MailboxRequests {
 
   #isWithinRates(client: MailboxClient, message: Request): boolean {
     const { mono } = this.#host.now
+    // It has no answer, and is said once: dropped, it would stop the link for good. The window bounds it.
+    if (message.type === 'acknowledge' && client.push?.isNews(message.ids)) return true
     if (client.asked >= this.#limits.askedMax) return false
     const size = message.type === 'deposit' ? message.bytes.length : 0
     const cost = 1 + Math.floor(size / this.#limits.costBytes)
@@ -245,6 +247,7 @@ export class MailboxRequests {
   #acknowledge(client: MailboxClient, ids: readonly number[]): void {
     const { proved, push } = client
     if (proved === undefined) return
+    push?.acknowledging(ids)
     const settled = (result: QueueResult | QueueFailure): void => {
       if (result.type === 'failed') {
         // The client says it once: it stays ours to do.
