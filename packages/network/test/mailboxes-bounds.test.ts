@@ -1,3 +1,4 @@
+import { circuitDataOverhead } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
 import { defaultMailboxesLimits } from '../src/mailbox/mailboxes-limits.ts'
 import { addDouble, correspond, deposit, message, range } from './mailboxes-steps.ts'
@@ -40,6 +41,44 @@ describe('bounds of the client of mailboxes', () => {
     world.run(defaultMailboxesLimits.patienceMs)
     expect(all.filter(({ dials }) => dials.length > 0)).toHaveLength(2 * defaultMailboxesLimits.boxesMax)
     expect(bob.boxes).toEqual([])
+  })
+
+  test('[MB67] a way through a relay has the time of two dials, a straight one that of one', () => {
+    const world = new MailboxesWorld()
+    const alice = world.addClient({ directDeposits: true })
+    const { mailbox } = addDouble(world)
+    mailbox.isSilent = true
+    const deposits = { openTimeoutMs: 10_000, relayedOpenTimeoutMs: 20_000 }
+    expect(defaultMailboxesLimits).toMatchObject(deposits)
+    const to = { mailbox: mailbox.address, box: message(16) }
+    world.handle(alice, { type: 'deposit', id: 1, to, token: undefined, bytes: message(9) })
+    world.run(19_000)
+    expect(alice.deposited.size).toBe(0)
+    world.run(2_000)
+    expect(alice.deposited.get(1)).toMatchObject([{ ok: false, reason: 'unreachable' }])
+    alice.hasRelay = false
+    world.handle(alice, { type: 'deposit', id: 2, to, token: undefined, bytes: message(9) })
+    world.run(11_000)
+    expect(alice.deposited.get(2)).toMatchObject([{ ok: false, reason: 'unreachable' }])
+  })
+
+  test('[MB67] what goes through a relay leaves room for what the links with it put around it', () => {
+    const world = new MailboxesWorld()
+    const alice = world.addClient()
+    const { mailbox } = addDouble(world)
+    const to = { mailbox: mailbox.address, box: message(16) }
+    const sizes = (hasRelay: boolean, id: number): number[] => {
+      alice.hasRelay = hasRelay
+      const from = world.written.length
+      for (const [at, size] of [100, 900, 3_000, 9_000].entries()) {
+        world.handle(alice, { type: 'deposit', id: id + at, to, token: undefined, bytes: message(size) })
+      }
+      world.run(10_000)
+      return [...new Set(world.written.slice(from))].sort((a, b) => a - b)
+    }
+    const straight = sizes(false, 1)
+    expect(straight).toEqual([256, 1_024, 4_096, 16_384].filter((size) => straight.includes(size)))
+    expect(sizes(true, 11)).toEqual(straight.map((size) => size - circuitDataOverhead))
   })
 
   test('[MB73] a bundle is asked of eight boxes at most', () => {

@@ -14,7 +14,6 @@ const { faultsMax } = defaultMailboxesLimits
 function say(at: ReturnType<typeof correspond>, ...messages: readonly MailboxMessage[]): void {
   for (const said of messages) at.double.say(said)
   at.world.mailboxHandle(at.mailbox, { type: 'wake' })
-  // Large ones travel as fragments, a few a round trip.
   at.world.run(200)
 }
 

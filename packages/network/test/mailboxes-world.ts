@@ -86,6 +86,8 @@ export class MailboxesWorld {
   readonly random: SeededRandom
   readonly clients: WorldClient[] = []
   readonly mailboxes: WorldMailbox[] = []
+  /** Sizes of what clients wrote. */
+  readonly written: number[] = []
   readonly pipes: WorldPipe[] = []
   readonly #queue: { readonly at: number; readonly order: number; readonly run: () => void }[] = []
   #order = 0
@@ -292,6 +294,7 @@ export class MailboxesWorld {
   }
 
   #toMailbox(pipe: WorldPipe, bytes: Uint8Array): void {
+    this.written.push(bytes.length)
     this.at(this.delay, () => {
       if (pipe.isClosed || pipe.mailbox.isSilent) return
       const event = { type: 'message', pipe: pipe.mailboxPipe, channel: 0, bytes } as const

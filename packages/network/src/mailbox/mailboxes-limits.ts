@@ -9,8 +9,9 @@ export interface MailboxesLimits {
   /** A mailbox that never kept a box of ours, or one that did, no longer keeps the next of the list waiting after it. */
   readonly patienceMs: number
   readonly keptPatienceMs: number
-  /** From the dial to the open pipe, and from a request to its answer. */
+  /** From the dial to the open pipe, straight and through a relay, and from a request to its answer. */
   readonly openTimeoutMs: number
+  readonly relayedOpenTimeoutMs: number
   readonly answerTimeoutMs: number
   /** First wait before an own mailbox is dialled again; it doubles with every failure. */
   readonly backoffMinMs: number
@@ -68,6 +69,8 @@ export const defaultMailboxesLimits: MailboxesLimits = {
   keptPatienceMs: 3_600_000,
   // As `NetworkLimits.openTimeoutMs`.
   openTimeoutMs: 10_000,
+  // As `CircuitsLimits.serviceDialTimeoutMs`: a relay or two are asked, and dial.
+  relayedOpenTimeoutMs: 20_000,
   // Guess: a group on a slow disk, a large deposit over a slow uplink and two hops.
   answerTimeoutMs: 20_000,
   // As `NetworkLimits`.

@@ -1,5 +1,6 @@
 import { assert, equalBytes, type Now } from '@miaou/core'
 import {
+  circuitDataOverhead,
   decodeMailboxMessage,
   encodeMailboxMessage,
   frameTypes,
@@ -162,7 +163,8 @@ export class MailboxLink<Request> implements PipeUser {
 
   deadline(): number {
     if (this.#isEnded) return Number.POSITIVE_INFINITY
-    if (this.#link === undefined) return this.#startedAt + this.#state.settings.limits.openTimeoutMs
+    const { openTimeoutMs, relayedOpenTimeoutMs } = this.#state.settings.limits
+    if (this.#link === undefined) return this.#startedAt + (this.throughRelay ? relayedOpenTimeoutMs : openTimeoutMs)
     return Math.min(this.#link.deadline(), this.#requestDeadline(), this.#doubtedUntil)
   }
 
@@ -205,7 +207,10 @@ export class MailboxLink<Request> implements PipeUser {
     const features: readonly string[] = []
     const identity = this.#identity
     const handshake = { crypto, random, identity, features, role: 'initiator', expected: undefined } as const
-    this.#link = new Link({ ...handshake, padded, channels, limits, binding: undefined, pseudonymsAdmitted: true }, now)
+    // The links with the relay put something around each message, which must not take it out of its size.
+    const reserved = this.throughRelay ? circuitDataOverhead : 0
+    const rest = { padded, reserved, channels, limits, binding: undefined, pseudonymsAdmitted: true } as const
+    this.#link = new Link({ ...handshake, ...rest }, now)
     this.#take(now, this.#link.start(now))
   }
 

@@ -396,7 +396,7 @@ function supplyMessages(supply: BoxSupply): SupplyMessage[] {
     const reset = supply.resetBundles && at === 0
     messages.push((request) => ({ type: 'bundles', request, reset, oneTime, lastResort: undefined }))
   }
-  // By itself: with three others it would travel in fragments, and what comes behind would overtake it.
+  // By itself: what is left of the one-time ones comes at other times.
   if (lastResort !== undefined) {
     messages.push((request) => ({ type: 'bundles', request, reset: false, oneTime: [], lastResort }))
   }

@@ -65,7 +65,7 @@ export class EnvelopeWindow {
   /** `ok`: to be handed on. `swapped`: so, too, but another one had this number on the last link. */
   take({ id, bytes }: PushedEnvelope): 'ok' | 'swapped' | 'repeated' | 'flood' {
     const { envelopesMax, envelopeBytesMax } = this.#limits
-    // Large ones travel in fragments, which small ones may overtake: the order says nothing.
+    // A mailbox that does not keep the order loses nothing by it: only what comes twice is of no use.
     if (id <= this.#floor || this.#seen.has(id)) return 'repeated'
     const isFull = this.#handed.size >= envelopesMax || this.#bytes + bytes.length > envelopeBytesMax
     if (isFull && this.#handed.size > 0) return 'flood'
