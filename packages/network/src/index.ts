@@ -37,7 +37,7 @@ export type { Leftover, LinkOptions, LinkOutput } from './link.ts'
 export { Link } from './link.ts'
 export type { LinkIdentity, LinkIdentity as NetworkIdentity, LinkPeer } from './link-handshake.ts'
 export type { LinkLimits } from './link-limits.ts'
-export { defaultLinkLimits } from './link-limits.ts'
+export { defaultLinkLimits, paddingBuckets } from './link-limits.ts'
 export type {
   BoxStock,
   BoxSupply,
