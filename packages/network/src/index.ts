@@ -1,3 +1,4 @@
+export type { StartMark } from '@miaou/protocol'
 export type { CircuitsOptions } from './circuit/circuits.ts'
 export { Circuits } from './circuit/circuits.ts'
 export type { CircuitsLimits } from './circuit/circuits-limits.ts'
@@ -53,7 +54,6 @@ export type {
   QueueFailure,
   QueueOperation,
   QueueResult,
-  StartMark,
   TokenStatus,
 } from './mailbox/interface.ts'
 export type { MailboxServiceOptions, MailboxServiceView } from './mailbox/mailbox-service.ts'

@@ -1,15 +1,7 @@
 import type { Now } from '@miaou/core'
-import type { BoxAddress, MailboxAddress } from '@miaou/protocol'
+import type { BoxAddress, MailboxAddress, StartMark } from '@miaou/protocol'
 import type { ChannelIndex, PipeId, TransportEvent } from '../ports.ts'
 import type { QueueTotals } from './mailbox-service-queue.ts'
-
-/** A start of this device, counted: a copy of its home shows itself by one that was seen before (spec/mailbox). */
-export interface StartMark {
-  /** From 1; grows by one with every start. */
-  readonly counter: number
-  /** 16 random bytes of this start. */
-  readonly nonce: Uint8Array
-}
 
 /** What the owner gives a mailbox for its box. */
 export interface BoxSupply {

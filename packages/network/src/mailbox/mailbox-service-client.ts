@@ -1,7 +1,8 @@
 import { TokenBucket } from '@miaou/core'
+import type { StartMark } from '@miaou/protocol'
 import type { Link } from '../link.ts'
 import type { PipeId } from '../ports.ts'
-import type { FetchedEnvelope, StartMark } from './interface.ts'
+import type { FetchedEnvelope } from './interface.ts'
 import type { MailboxGroup } from './mailbox-service-groups.ts'
 import type { MailboxServiceLimits } from './mailbox-service-limits.ts'
 

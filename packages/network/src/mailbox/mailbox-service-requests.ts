@@ -4,11 +4,12 @@ import {
   encodeMailboxMessage,
   type MailboxMessage,
   type MailboxRefusal,
+  type StartMark,
   tokenHash,
   verifyMailboxAck,
 } from '@miaou/protocol'
 import type { CloseReason } from '../interface.ts'
-import type { FetchedEnvelope, QueueFailure, QueueOperation, QueueResult, StartMark } from './interface.ts'
+import type { FetchedEnvelope, QueueFailure, QueueOperation, QueueResult } from './interface.ts'
 import { type Batch, QueueBatches, type Settle } from './mailbox-service-batches.ts'
 import { type MailboxClient, PushState } from './mailbox-service-client.ts'
 import type { MailboxServiceCounters } from './mailbox-service-counters.ts'

@@ -6,10 +6,11 @@ import {
   type MailboxMessage,
   mailboxBundlesPerMessage,
   mailboxTokensPerMessage,
+  type StartMark,
   signMailboxAck,
 } from '@miaou/protocol'
 import { backoff } from '../backoff.ts'
-import type { BoxStock, BoxSupply, FetchedEnvelope, MailboxView, StartMark } from './interface.ts'
+import type { BoxStock, BoxSupply, FetchedEnvelope, MailboxView } from './interface.ts'
 import {
   type MailboxAnswer,
   MailboxLink,
