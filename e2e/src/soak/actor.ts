@@ -5,7 +5,7 @@ import { Daemon, until } from '@miaou/testkit/processes'
 export class Actor {
   readonly name: string
   readonly home: string
-  readonly #args: readonly string[]
+  #args: readonly string[]
   #daemon: Daemon | undefined
   #starting: Promise<Daemon> | undefined
   #isFrozen = false
@@ -33,6 +33,12 @@ export class Actor {
       this.#starting = undefined
     }
     return this.#daemon.client
+  }
+
+  /** From now on it listens where it does now: others were told of that address. */
+  async keepPort(): Promise<void> {
+    const [address] = (await (await this.start()).network.info()).addresses
+    if (address !== undefined) this.#args = [...this.#args, '--port', new URL(address).port]
   }
 
   /** What a power cut does. */

@@ -101,7 +101,7 @@ async function startServers(path: string, actors: Actor[]): Promise<Actor[]> {
       new Actor(`mailbox${i + 1}`, join(path, `mailbox${i + 1}`), ['--serve', 'relay,mailbox', '--stun-port', '0']),
   )
   actors.push(...servers)
-  for (const server of servers) await server.start()
+  for (const server of servers) await server.keepPort()
   return servers
 }
 
