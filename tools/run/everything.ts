@@ -18,6 +18,11 @@ export const setUpLab: Part = { name: 'setup lab', command: ['node', 'tools/setu
 /** Real daemons behind every kind of router, in private network namespaces. */
 export const lab: Part = { name: 'lab', command: ['node', 'lab/src/main.ts'] }
 export const demo: Part = { name: 'demo', command: ['node', 'e2e/src/demo.ts'] }
+/** Daemons killed and frozen while they write to each other, over links and mailboxes, and a ledger at the end. */
+export const soak: Part = {
+  name: 'soak',
+  command: ['node', 'e2e/src/soak/main.ts', '--peers', '4', '--mailboxes', '2', '--minutes', '0.5', '--kill'],
+}
 export const bench: Part = { name: 'bench', command: ['node', 'bench/src/main.ts', '--short'] }
 /** Our side alone: the rivals are installed by whoever asks for them. */
 export const overlayBench: Part = {
