@@ -517,16 +517,22 @@ export class Boxes {
 
   #tellLastResort(): void {
     this.#isLastResortDue = false
+    // At every flush: the document itself is read only when another is to be told.
+    if (this.#toldLastResort === this.#lastResortVersion()) return
     const { version, bytes } = this.#lastResort()
-    if (this.#toldLastResort === version) return
     this.#toldLastResort = version
     this.#context.output({ type: 'last-resort', bytes })
+  }
+
+  #lastResortVersion(): string {
+    const { settings, prekeys } = this.#parts
+    return `${prekeys.lastResortVersion()} ${bytesToHex(settings.locatorKey())}`
   }
 
   /** The same bytes as long as its keys are the same: where the overlay has them follows from what they are. */
   #lastResort(): { readonly version: string; readonly bytes: Uint8Array } {
     const { settings, prekeys } = this.#parts
-    const version = `${prekeys.lastResortVersion()} ${bytesToHex(settings.locatorKey())}`
+    const version = this.#lastResortVersion()
     const stored = settings.read('lastResort') === version ? settings.read('lastResortDocument') : undefined
     const known = stored === undefined ? undefined : hexToBytes(stored)
     if (known) return { version, bytes: known }

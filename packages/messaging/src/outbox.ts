@@ -263,7 +263,11 @@ export class Outbox {
       count += 1
       const device = this.#contacts.deviceById(deviceId)
       this.#end(deviceId, message, 'expired', 'expired')
-      if (device?.lane) this.#takeOut(device.lane, message.id)
+      if (device?.lane) {
+        this.#takeOut(device.lane, message.id)
+        // Those behind it have room now.
+        device.lane.dueAt = now.mono
+      }
       if (device) this.#tell(device.contact, message)
     }
     if (count === expiriesPerWake) return
