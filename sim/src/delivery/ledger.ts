@@ -1,5 +1,5 @@
-import type { MessageState, MessageView, Notice } from '@miaou/messaging'
-import { type Side, tableBounds } from './side.ts'
+import type { MessageState, MessageView, Notice, StoredEvent } from '@miaou/messaging'
+import { eventsMax, type Side, tableBounds } from './side.ts'
 
 /** What a checker found; the message names the seed that shows it again. */
 export class Violation extends Error {}
@@ -52,14 +52,6 @@ interface Kept {
   readonly to: number
 }
 
-/** What happened that explains an end without delivery. */
-export interface Excuses {
-  /** Clocks jumped, or more than the life of a message went by. */
-  mayExpire: boolean
-  jumps: number
-  restores: number
-}
-
 /** What was accepted, and what became of it: every rule that holds at any time, and those that hold in the end. */
 export class Ledger {
   readonly #seed: number
@@ -67,17 +59,16 @@ export class Ledger {
   readonly #written = new Map<string, Written>()
   /** Texts that each side had stored and its snapshot had not. */
   readonly #lost: ReadonlySet<string>[]
-  readonly #notices = new Map<string, number>()
-  /** Ids that each side showed before one they follow, for that one was awaited for a day. */
-  readonly excuses: Excuses = { mayExpire: false, jumps: 0, restores: 0 }
-  readonly #startMono: number
-  #accounts: ReadonlyMap<string, number>
+  readonly #notices = new Map<string, { readonly at: number; readonly cursor: number; readonly life: number }>()
+  /** Clocks jumped, or more than the life of a message went by: then messages may expire. */
+  mayExpire = false
+  #restores = 0
+  readonly #accounts: ReadonlyMap<string, number>
 
   constructor(seed: number, sides: readonly Side[]) {
     this.#seed = seed
     this.#sides = sides
     this.#lost = sides.map(() => new Set<string>())
-    this.#startMono = sides[0]?.clock.mono ?? 0
     this.#accounts = new Map(sides.map(({ party, index }) => [party.account, index]))
   }
 
@@ -129,17 +120,17 @@ export class Ledger {
     if (entry) Object.assign(entry, { rank: 0, isOutOfOrder: true, isCancelled: false })
   }
 
-  notice(side: Side, notice: Notice, account: string | undefined): void {
+  /** A quiet line for the person: at most once in its time, as long as the event of the last one is kept. */
+  notice(side: Side, notice: Notice, account: string | undefined, stored: StoredEvent): void {
     const key = `${side.index} ${notice} ${account ?? ''}`
-    const count = (this.#notices.get(key) ?? 0) + 1
-    this.#notices.set(key, count)
-    const elapsedMs = side.clock.mono - this.#startMono
-    const { jumps, restores } = this.excuses
-    const most = 1 + elapsedMs / (noticeMs[notice] ?? hourMs) + jumps + restores
-    this.require(count <= most, `notice ${notice} came ${count} times`)
+    const last = this.#notices.get(key)
+    this.#notices.set(key, { at: stored.at, cursor: stored.cursor, life: side.restores })
+    const sinceMs = last ? stored.at - last.at : 0
+    const isKept = last && last.life === side.restores && stored.cursor - last.cursor < eventsMax && sinceMs >= 0
+    this.require(!isKept || sinceMs >= (noticeMs[notice] ?? 0), `notice ${notice} comes again after ${sinceMs} ms`)
     this.require(!notice.endsWith('key-changed'), `notice ${notice} although no key changed`)
     const isCopy = notice === 'copy-detected' || notice === 'contact-restored'
-    this.require(!isCopy || restores > 0, `notice ${notice} although nothing was restored`)
+    this.require(!isCopy || this.#restores > 0, `notice ${notice} although nothing was restored`)
   }
 
   /** Before a side takes up its snapshot: what it will have forgotten. */
@@ -148,7 +139,8 @@ export class Ledger {
   }
 
   afterRestore(side: Side, before: ReadonlySet<string>): void {
-    this.excuses.restores += 1
+    this.#restores += 1
+    side.restores += 1
     const now = new Set(incoming(side))
     const lost = new Set(this.#lost[side.index])
     for (const text of before) if (!now.has(text)) lost.add(text)
@@ -185,7 +177,7 @@ export class Ledger {
         const isThere = incoming(this.#sideAt(row.to)).includes(row.text)
         const isDelivered = ranks[row.state] >= 2
         this.require(!isDelivered || isThere || this.#isLost(row.to, row.text), `${name} is delivered and not there`)
-        const mayEnd = isDelivered || row.state === 'cancelled' || this.excuses.mayExpire
+        const mayEnd = isDelivered || row.state === 'cancelled' || this.mayExpire
         this.require(mayEnd, `${name} is ${row.state} (${row.reason}) without a reason`)
         this.require(row.state !== 'cancelled' || !isThere, `${name} is cancelled and there`)
       }

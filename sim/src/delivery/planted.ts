@@ -18,8 +18,6 @@ export const plantedFaults = [
   'forget-queue',
   /** No text names the one that it follows. */
   'no-order',
-  /** A mailbox is told to delete what was not stored. */
-  'acknowledge-before-commit',
   /** A message is given up without a word. */
   'silent-drop',
   /** Events pile up. */

@@ -187,12 +187,6 @@ export class Schedule {
       this.stats.full += 1
       const { fault } = this.#options
       if (fault === 'release-before-commit') this.#release(side, outputs)
-      if (fault === 'acknowledge-before-commit') {
-        this.#release(
-          side,
-          outputs.filter((output) => output.type === 'acknowledge'),
-        )
-      }
       if (inputs.length > 1) return inputs.flatMap((input) => this.#batch(side, [input]))
       return []
     }
@@ -221,7 +215,7 @@ export class Schedule {
         case 'event': {
           const { event } = output.stored
           if (event.type === 'message-state') this.#ledger.observe(event.message)
-          if (event.type === 'notice') this.#ledger.notice(side, event.notice, event.account)
+          if (event.type === 'notice') this.#ledger.notice(side, event.notice, event.account, output.stored)
           break
         }
         case 'start':
@@ -367,7 +361,7 @@ export class Schedule {
   #rest(): void {
     const isLong = this.#dice.chance(0.2)
     const endMs = (isLong ? 1 + this.#dice.below(9) * dayMs : (1 + this.#dice.below(20)) * hourMs) + this.#mono()
-    if (isLong) this.#ledger.excuses.mayExpire = true
+    if (isLong) this.#ledger.mayExpire = true
     for (let turns = 0; turns < 40 && this.#mono() < endMs; turns++) this.#pass(endMs - this.#mono())
     // What is still awake by then sleeps over the rest.
     const leftMs = Math.max(0, endMs - this.#mono())
@@ -381,8 +375,7 @@ export class Schedule {
   #jump({ clock }: Side): void {
     if (!this.#may.jump) return
     this.stats.jumps += 1
-    this.#ledger.excuses.jumps += 1
-    this.#ledger.excuses.mayExpire = true
+    this.#ledger.mayExpire = true
     // Never further than ten days off the true time.
     clock.wall = startWall + clock.mono + (this.#dice.below(21) - 10) * dayMs
   }

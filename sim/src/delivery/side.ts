@@ -18,9 +18,13 @@ import type { PlantedFault } from './planted.ts'
 /** The process ends within a batch. */
 export class Death extends Error {}
 
+/** Events kept of each side. */
+export const eventsMax = 60
+const seenMessagesMax = 16
+
 /** Small, so that schedules of some hundred messages reach them. */
 export const limits: Partial<MessagingLimits> = {
-  eventsMax: 60,
+  eventsMax,
   sessionsMax: 4,
   oneTimePrekeysMax: 6,
   boxPrekeysMax: 16,
@@ -32,14 +36,14 @@ export const limits: Partial<MessagingLimits> = {
   sessionStartsMax: 64,
   tombstonesMax: 8,
   bundlesBurst: 20,
-  seenMessagesMax: 400,
+  seenMessagesMax,
   waitingTextsMax: 12,
   owedReceiptsMax: 24,
 }
 
 /** Rows that a table may have, over all contacts (two at most) and boxes (two each). */
 export const tableBounds: Readonly<Record<string, number>> = {
-  events: 60 + 60,
+  events: 2 * eventsMax,
   sessions: 4 * 2,
   // Signed, one-time, last-resort, sealing and those in boxes, each with its KEM half, and rotated ones.
   prekeys: 6 + 16 * 2 + 2 * 12,
@@ -49,7 +53,7 @@ export const tableBounds: Readonly<Record<string, number>> = {
   invites: 4,
   // A window of 8 ahead and as many behind that are not forgotten yet, and four tokens of an invite.
   box_tokens: 2 * 16_384,
-  seen_messages: 2 * 400,
+  seen_messages: 2 * seenMessagesMax,
   waiting_texts: 12 * 2,
   owed_receipts: 24 * 2,
 }
@@ -119,6 +123,8 @@ export class Side {
   /** Processes so far: answers to an earlier one reach nobody. */
   life = 0
   isOnline = false
+  /** Times that it was set back to a snapshot. */
+  restores = 0
   snapshot: Snapshot | undefined
   /** Ids of texts that were shown although an earlier one was missing, hex. */
   readonly shownEarly = new Set<string>()
