@@ -167,13 +167,18 @@ export class Commands {
   }
 
   #renameSelf(name: string): CommandResult<IdentityView> {
-    const { settings, links, lanes, contacts } = this.#parts
+    const { settings, links } = this.#parts
     const trimmed = name.trim()
     if (trimmed === '' || !isName(trimmed)) return err({ type: 'bad-name', sizeMax: nameSizeMax })
     settings.write('selfName', trimmed)
     links.announce()
-    for (const contact of contacts.shown()) if (contact.state === 'contact') lanes.oweHelloToAll(contact)
+    this.#sayHelloToAll()
     return ok(this.#identity())
+  }
+
+  #sayHelloToAll(): void {
+    const { contacts, lanes } = this.#parts
+    for (const contact of contacts.shown()) if (contact.state === 'contact') lanes.oweHelloToAll(contact)
   }
 
   #addInvite(text: string, name: string | undefined, note: string | undefined): CommandResult<ContactView> {
@@ -261,8 +266,9 @@ export class Commands {
     for (const link of links.all()) {
       if (link.account === contact.account) this.#context.output({ type: 'unlink', peerId: link.peerId })
     }
-    // They knew where our records are found.
+    // They knew where our records are found. All others must hear of the new place, also those who are not linked.
     settings.renewLocatorKey()
+    this.#sayHelloToAll()
     this.#parts.onContactsChanged()
     return this.#changed(contact)
   }

@@ -75,6 +75,11 @@ export class Hellos {
     return true
   }
 
+  /** As told last, in this process; empty for none. */
+  get lastRecord(): Uint8Array {
+    return this.#record ?? new Uint8Array(0)
+  }
+
   /** The nearest that we are reached ourselves: others may name what is as near, and nothing nearer. */
   get nearest(): AddressScope {
     return this.#nearest

@@ -86,6 +86,11 @@ export class Introductions {
     for (const contact of contacts.shown()) if (contact.state === 'contact') lanes.oweHelloToAll(contact)
   }
 
+  /** The store was read again: should the record have come in a transaction that failed, nobody was told of it yet. */
+  load(): void {
+    this.ownRecord(this.#parts.hellos.lastRecord)
+  }
+
   /** A device's answer to our hello. */
   helloAnswered(device: Device, isAccepted: boolean): void {
     this.#parts.lanes.helloAnswered(device, isAccepted)

@@ -327,6 +327,7 @@ export class Messaging {
     this.#isLoaded = true
     this.#maintenanceAt = this.#context.now.mono
     this.#links.greetAll()
+    this.#introductions.load()
   }
 
   #wake(): void {

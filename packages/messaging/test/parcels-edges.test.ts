@@ -1,0 +1,158 @@
+import type { MessagingInput } from '@miaou/messaging'
+import { StoreFailure } from '@miaou/messaging'
+import { describe, expect, test } from 'vitest'
+import { contactOf, type Home, messagesOf, sendText, Town, texts, unwrap } from './fixture.ts'
+import type { Mailbox } from './post-office.ts'
+
+const minuteMs = 60_000
+
+interface Scene {
+  readonly town: Town
+  readonly alice: Home
+  readonly bob: Home
+  readonly first: Mailbox<Home>
+  readonly second: Mailbox<Home>
+}
+
+function turn({ town }: Scene, home: Home, ms = 30_000): void {
+  town.connect(home)
+  town.pass(ms)
+  town.disconnect(home)
+}
+
+/** Two who know each other by an invite only, each with boxes at the same two mailboxes. */
+function strangers(): Scene {
+  const town = new Town()
+  const [alice, bob] = [town.add('Alice'), town.add('Bob')]
+  const [first, second] = [town.office.addMailbox('first'), town.office.addMailbox('second')]
+  for (const home of [alice, bob]) town.office.give(home, [first, second])
+  const scene = { town, alice, bob, first, second }
+  turn(scene, bob)
+  const { invite } = unwrap(town.ask<'invite-create'>(bob, { type: 'invite-create', addresses: [], uses: 1 }))
+  turn(scene, bob)
+  unwrap(town.ask<'contact-add-invite'>(alice, { type: 'contact-add-invite', invite }))
+  return scene
+}
+
+function friends(): Scene {
+  const scene = strangers()
+  for (const home of [scene.alice, scene.bob, scene.alice, scene.bob]) turn(scene, home)
+  return scene
+}
+
+function rows(home: Home, table: string): number {
+  return Number(home.store.get(`SELECT count(*) AS count FROM ${table}`)?.['count'])
+}
+
+/** Keeps back the answers to what a home asks of mailboxes, until they are let go. */
+function holdAnswers(home: Home, type: MessagingInput['type']): { readonly held: MessagingInput[]; release(): void } {
+  const batch = home.batch.bind(home)
+  const held: MessagingInput[] = []
+  home.batch = (...inputs) => {
+    held.push(...inputs.filter((input) => input.type === type))
+    const others = inputs.filter((input) => input.type !== type)
+    return others.length > 0 || inputs.length === 0 ? batch(...others) : []
+  }
+  const release = (): void => {
+    home.batch = batch
+  }
+  return { held, release }
+}
+
+describe('answers that come too late', () => {
+  test('[Q36] a bundle of somebody who was removed meanwhile leaves nothing of them', () => {
+    const scene = strangers()
+    const { town, alice, bob } = scene
+    const { held, release } = holdAnswers(alice, 'bundle')
+    town.connect(alice)
+    town.pass(30_000)
+    expect(held).toHaveLength(1)
+    release()
+    unwrap(town.ask<'contact-remove'>(alice, { type: 'contact-remove', account: bob.account }))
+    const tables = ['contacts', 'devices', 'sessions', 'holdings', 'deposit_counters', 'owed_receipts']
+    town.run(alice, ...held)
+    expect(tables.map((table) => rows(alice, table))).toEqual(tables.map(() => 0))
+    alice.restart()
+    expect(contactOf(alice, bob)).toBeUndefined()
+  })
+
+  test('[Q36] a deposit of somebody who was blocked meanwhile is not paid for again', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    sendText(town, alice, bob, 'one')
+    const { held, release } = holdAnswers(alice, 'deposited')
+    town.connect(alice)
+    town.pass(30_000)
+    release()
+    expect(held.length).toBeGreaterThan(0)
+    unwrap(town.ask<'contact-block'>(alice, { type: 'contact-block', account: bob.account, blocked: true }))
+    const count = town.office.deposits.length
+    const result = { ok: false, reason: 'token-spent', detail: '' } as const
+    for (const input of held) if (input.type === 'deposited') town.run(alice, { ...input, result })
+    town.pass(10 * minuteMs)
+    expect(town.office.deposits.length).toBe(count)
+  })
+
+  test('[Q39] a deposit without an answer may have arrived: its message cannot be taken back', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    town.office.loseAnswer = (output) => output.type === 'deposit'
+    const { id } = sendText(town, alice, bob, 'one')
+    town.connect(alice)
+    const count = town.office.deposits.length
+    while (town.office.deposits.length === count) town.pass(1)
+    // Nobody has answered, and the next try is a second away.
+    town.pass(5 * minuteMs - 10)
+    while (messagesOf(alice, bob)[0]?.reason !== 'mailboxes-unreachable') town.pass(1)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('sent')
+    const cancelled = town.ask<'message-cancel'>(alice, { type: 'message-cancel', id })
+    expect(cancelled.ok).toBe(false)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['one'])
+  })
+})
+
+describe('what must be heard by who is not linked', () => {
+  test('[Q34] who is blocked knew where our records are: all others are told of the new place', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    const mallory = town.add('Mallory')
+    const { invite } = unwrap(town.ask<'invite-create'>(alice, { type: 'invite-create', addresses: [], uses: 1 }))
+    unwrap(town.ask<'contact-add-invite'>(mallory, { type: 'contact-add-invite', invite }))
+    town.link(alice, mallory)
+    town.unlink(alice, mallory)
+    const keyOf = (home: Home): unknown => {
+      const found = home.store.get('SELECT locator_key FROM devices WHERE key = ?', [
+        alice.party.identity.deviceKey.publicKey,
+      ])
+      return String(found?.['locator_key'])
+    }
+    const before = keyOf(bob)
+    unwrap(town.ask<'contact-block'>(alice, { type: 'contact-block', account: mallory.account, blocked: true }))
+    turn(scene, alice, minuteMs)
+    turn(scene, bob, minuteMs)
+    expect(keyOf(bob)).not.toBe(before)
+  })
+
+  test('[Q34] new boxes are told although the disk was full when they were named', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    const third = town.office.addMailbox('third')
+    town.office.give(alice, [third])
+    const { transaction } = alice.store
+    const [record, ...others] = town.office.arrive(alice)
+    expect(record?.type).toBe('own-record')
+    alice.store.transaction = (body) =>
+      transaction.call(alice.store, () => {
+        body()
+        throw new StoreFailure('full', 'full')
+      }) as never
+    if (record) expect(() => alice.batch(record)).toThrow(StoreFailure)
+    alice.engine.rollback()
+    alice.store.transaction = transaction
+    const owed = (): number => rows(alice, 'devices WHERE hello_id IS NOT NULL')
+    expect(owed()).toBe(0)
+    for (const input of others) alice.batch(input)
+    expect(owed()).toBe(1)
+  })
+})
