@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { keyToPeerId, peerIdToKey } from '@miaou/core'
 import { defaultLinkLimits, Link, type LinkOutput, type PipeId } from '@miaou/network'
 import {
@@ -14,7 +15,7 @@ import {
   signPseudonymCertificate,
 } from '@miaou/protocol'
 import { freshPipe } from '@miaou/testkit'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createNodeCrypto } from '../src/crypto/node-crypto.ts'
 import { type CreateMailboxHostOptions, createMailboxHost } from '../src/mailbox/mailbox-host.ts'
 import { mailboxServiceIdentity } from '../src/mailbox/mailbox-identity.ts'
@@ -251,5 +252,25 @@ describe('a mailbox on real sockets', () => {
     expect(mailbox.isBroken).toBe(true)
     expect(String(crashes[0])).toContain('could not be opened')
     expect(mailbox.view()).toMatchObject({ boxes: 0, links: 0 })
+  })
+
+  test('[MB83] whose thread of the disk ends is told, lets its clients go, and leaves the listener as it is', async () => {
+    const threads = new Set<Worker>()
+    const { postMessage } = Worker.prototype
+    vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, ...given) {
+      threads.add(this)
+      postMessage.apply(this, given)
+    })
+    const { mailbox, address, crashes } = await serve(freshHome())
+    const owner = await new Client(1, address.url).up()
+    await owner.register()
+    vi.restoreAllMocks()
+    for (const thread of threads) await thread.terminate()
+    owner.say({ type: 'deposit', request: owner.next(), box: owner.box, token: undefined, bytes: new Uint8Array(9) })
+    await owner.until(() => (owner.isClosed ? true : undefined))
+    expect(mailbox.isBroken).toBe(true)
+    expect(crashes).toHaveLength(1)
+    expect(String(crashes[0])).toContain('broke')
+    expect(owner.said.some(({ type }) => type === 'accepted')).toBe(false)
   })
 })

@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import type { QueueLimits, QueueOperation } from '@miaou/network'
 import { describeMessageQueueContract } from '@miaou/testkit'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SqliteMessageQueue } from '../src/mailbox/sqlite-message-queue.ts'
 
 const key = new Uint8Array(32).fill(7)
@@ -85,6 +86,32 @@ describe('the queue of a mailbox on the disk', () => {
     }
     expect(accepted.size).toBeGreaterThan(500)
   }, 120_000)
+
+  test('[MB83] whose thread ends fails what is under way and what comes, and has what it said it has', async () => {
+    const threads = new Set<Worker>()
+    const { postMessage } = Worker.prototype
+    vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, ...given) {
+      threads.add(this)
+      postMessage.apply(this, given)
+    })
+    const queue = await openQueue(directory)
+    const deposit = (n: number): QueueOperation => {
+      return { type: 'deposit', box, tokenHash: undefined, bytes: new Uint8Array(100).fill(n), at }
+    }
+    await queue.apply([{ type: 'register', box, start, at }, deposit(1)])
+    vi.restoreAllMocks()
+    const [thread] = threads
+    const ended = thread?.terminate()
+    const underWay = Promise.all([2, 3, 4].map((n) => queue.apply([deposit(n)])))
+    for (const outcome of await underWay) expect(outcome).toMatchObject({ type: 'failed', kind: 'failed' })
+    await ended
+    expect(queue.isGone).toBe(true)
+    expect(await queue.apply([deposit(5)])).toMatchObject({ type: 'failed', detail: 'its thread ended' })
+    await queue.close()
+    const again = await openQueue(directory)
+    expect((await readAll(again)).ids).toContain(1)
+    await again.close()
+  })
 
   test('[MB85] a group that finds no room is not done at all, and its tokens are as they were', async () => {
     const queue = await openQueue(directory, {}, 60)

@@ -76,12 +76,13 @@ export async function createRelaying(options: {
     const none = { relayHost: undefined, mailboxHost: undefined, stun: undefined }
     return { ...none, createCircuits: undefined, createMailboxes: undefined, createPortMapper: undefined }
   }
-  const [{ Circuits, Mailboxes }, { createPseudonyms }, { createNodeCrypto }, owners] = await Promise.all([
-    import('@miaou/network'),
-    import('../relay/pseudonyms.ts'),
-    import('../crypto/node-crypto.ts'),
-    import('../mailbox/owner-pseudonyms.ts'),
-  ])
+  const [{ Circuits, Mailboxes }, { createPseudonyms }, { createNodeCrypto }, { createBoxPseudonyms, freshPseudonym }] =
+    await Promise.all([
+      import('@miaou/network'),
+      import('../relay/pseudonyms.ts'),
+      import('../crypto/node-crypto.ts'),
+      import('../mailbox/owner-pseudonyms.ts'),
+    ])
   const crypto = await createNodeCrypto()
   const pseudonymFor = createPseudonyms(crypto, keyring)
   const isRelay = settings.serve?.relay !== undefined
@@ -98,8 +99,8 @@ export async function createRelaying(options: {
           crypto,
           random: systemRandom,
           jitter: systemJitter,
-          pseudonymFor: owners.createBoxPseudonyms(crypto, keyring),
-          freshPseudonym: () => owners.freshPseudonym(crypto, systemRandom),
+          pseudonymFor: createBoxPseudonyms(crypto, keyring),
+          freshPseudonym: () => freshPseudonym(crypto, systemRandom),
           // Who hides leaves messages through relays alone, and fetches through them too.
           directDeposits: settings.relayOnly !== true,
           ownerThroughRelay: settings.relayOnly === true,
