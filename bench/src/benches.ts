@@ -1,6 +1,6 @@
 /** One bench: a program of this folder that prints figures. */
 export interface Bench {
-  /** Of its file, without `.ts`. */
+  /** Of its file in this folder, without `.ts`. */
   readonly name: string
   /** Flags with which it ends within about ten seconds. */
   readonly short: readonly string[]
@@ -25,4 +25,11 @@ export const benches: readonly Bench[] = [
     short: ['--rounds', '1', '--messages', '20', '--idle-seconds', '1', '--settle-seconds', '2'],
     timeoutMs: 600_000,
   },
+  {
+    name: 'mailbox/deposits',
+    short: ['--rounds', '1', '--count', '500', '--without-nats'],
+    timeoutMs: 600_000,
+  },
+  { name: 'mailbox/delivery', short: ['--rounds', '1', '--messages', '20'], timeoutMs: 600_000 },
+  { name: 'mailbox/store', short: ['--messages', '2000', '--opens', '1', '--asks', '5'], timeoutMs: 600_000 },
 ]

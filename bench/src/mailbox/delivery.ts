@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { MiaouClient } from '@miaou/sdk'
-import { befriend, type Daemon, delivered, Household, until } from '@miaou/testkit/processes'
+import { befriend, type Daemon, delivered, Household, overlayJoined, until } from '@miaou/testkit/processes'
 import { printFigure, spread } from '../figure.ts'
 import { cpuMsOf, Remote } from '../processes.ts'
 import type { FromMailbox, ToMailbox } from './mailbox-process.ts'
@@ -118,6 +118,8 @@ async function run(): Promise<Round> {
   try {
     const addresses = await Promise.all(mailboxes.map(async (mailbox) => (await mailbox.hear('listening')).address))
     const boxes = addresses.flatMap((address) => ['--mailbox', address])
+    // Somebody else of the overlay, who keeps Ben's record while he is away.
+    const carl = await house.start('Carl')
     const ann = await house.start('Ann', boxes)
     let ben = await house.start('Ben', boxes)
     await Promise.all([registered(ann.client, 0), registered(ben.client, 0)])
@@ -125,6 +127,7 @@ async function run(): Promise<Round> {
     await ann.client.messages.send('Ben', 'while we are both here')
     await delivered(ann.client, 'Ben', 1)
     await registered(ben.client, 1)
+    await overlayJoined(ann.client, ben.client, carl.client)
     const after = await newestCursor(ben.client)
     await ben.stop()
     const startedAt = performance.now()
