@@ -330,9 +330,9 @@ export class Boxes {
     const { prekeys, settings } = this.#parts
     const { limits, now } = this.#context
     const tokenHashes = resetTokens ? this.#allHashes(box) : box.added
-    const lastResort = this.#lastResort()
+    const version = this.#lastResortVersion()
     // With the keys that all bundles share their one-time ones are replaced too: they would be gone before somebody asks.
-    const resetBundles = (settings.read(bundlesKey(box.name)) ?? lastResort.version) !== lastResort.version
+    const resetBundles = (settings.read(bundlesKey(box.name)) ?? version) !== version
     const bundleCount = resetBundles ? 0 : stock.oneTimeBundles
     const oneTimeBundles: Uint8Array[] = []
     // Those that are on their way are in no stock yet.
@@ -345,16 +345,14 @@ export class Boxes {
       }
     }
     const lastResortBundle =
-      !stock.hasLastResort || resetBundles || box.lastResort !== lastResort.version ? lastResort.bytes : undefined
+      !stock.hasLastResort || resetBundles || box.lastResort !== version ? this.#lastResort().bytes : undefined
     if (!resetTokens && !resetBundles && !lastResortBundle && tokenHashes.length + oneTimeBundles.length === 0) return
     if (resetTokens) settings.write(resetKey(box.name), 'told')
-    if (settings.read(bundlesKey(box.name)) !== lastResort.version) {
-      settings.write(bundlesKey(box.name), lastResort.version)
-    }
+    if (settings.read(bundlesKey(box.name)) !== version) settings.write(bundlesKey(box.name), version)
     box.added = []
     box.suppliedAt = now.mono
     if (oneTimeBundles.length > 0) box.bundledAt = now.mono
-    box.lastResort = lastResort.version
+    box.lastResort = version
     const supply = {
       resetTokens,
       tokenHashes: this.#shuffle(tokenHashes),
