@@ -6,11 +6,12 @@ import { parseArgs } from 'node:util'
 import { longRuns } from './long/runs.ts'
 import { root } from './run/part.ts'
 
-const usage = `node tools/long.ts fuzz|model|sim|soak|lab|bench|connect [--cases N] [--seed S] [--seeds N] [--cycles N] [--no-record]
+const usage = `node tools/long.ts fuzz|model|sim|soak|lab|bench|connect|delivery [--cases N] [--seed S] [--seeds N] [--schedules N] [--cycles N] [--no-record]
   Runs what is too long for every change and appends its outcome to docs/long-runs.md.
   --cases   fuzz: inputs over all decoders (default 10,000,000)
-  --seed    fuzz, sim: the same seed gives the same inputs (default: another one each time)
+  --seed    fuzz, sim, delivery: the same seed gives the same inputs (default: another one each time)
   --seeds   model: seeds 1 to N of each simulation (default 1,000)
+  --schedules  delivery: how many (default 100,000)
   --cycles  soak: WebRTC pipes opened and closed (default 500)
 Exit: 0 passed, 1 failed, 2 wrong usage.`
 
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
     cases: { type: 'string', default: '10000000' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
     seeds: { type: 'string', default: '1000' },
+    schedules: { type: 'string', default: '100000' },
     cycles: { type: 'string', default: '500' },
     'no-record': { type: 'boolean', default: false },
   },
@@ -31,6 +33,7 @@ const numbers = {
   cases: Number(values.cases),
   seed: Number(values.seed),
   seeds: Number(values.seeds),
+  schedules: Number(values.schedules),
   cycles: Number(values.cycles),
 }
 if (run === undefined || positionals.length > 1 || !Object.values(numbers).every((n) => Number.isSafeInteger(n))) {

@@ -16,6 +16,7 @@ export interface LongOptions {
   readonly cases: number
   readonly seed: number
   readonly seeds: number
+  readonly schedules: number
   readonly cycles: number
 }
 
@@ -28,6 +29,7 @@ export const longRuns: Readonly<Record<string, (options: LongOptions) => Promise
   lab,
   bench,
   connect,
+  delivery,
 }
 
 /** Lines of JSON that a program prints; what it says beside them is shown as it comes. */
@@ -181,5 +183,21 @@ async function connect(): Promise<LongResult> {
     outcome:
       `${rows.length} figures in \`build/bench-connect.json\`, ${withGoal.length - missed.length} of ${withGoal.length} goals met` +
       (missed.length > 0 ? `; missed: ${missed.join(', ')}` : ''),
+  }
+}
+
+/** What is accepted arrives, whatever happens on the way: random schedules, other ones with another seed. */
+async function delivery({ schedules, seed }: LongOptions): Promise<LongResult> {
+  const flags = ['--schedules', `${schedules}`, '--seed', `${seed}`]
+  const { code, lines } = await jsonLines(['sim/src/delivery/main.ts', ...flags, '--json'])
+  const summary = lines.find(({ type }) => type === 'delivery')
+  const found = lines.flatMap(({ type, rule }) => (type === 'finding' ? [String(rule).split('\n')[0]] : []))
+  const rate = Number(summary?.['rate'] ?? 0).toFixed(1)
+  return {
+    passed: code === 0 && summary !== undefined,
+    asked: `\`${flags.join(' ')}\``,
+    outcome:
+      `${Number(summary?.['schedules'] ?? 0).toLocaleString('en')} schedules, ${rate} a second, ${Number(summary?.['findings'] ?? 0)} findings` +
+      (found.length > 0 ? `: ${found.join('; ')}` : ''),
   }
 }
