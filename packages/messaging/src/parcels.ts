@@ -190,18 +190,17 @@ export class Parcels {
     const isTaken = bytes !== undefined && this.#takeBundle(device, post, bytes)
     // With a session and a key that still opens, nothing waits for it.
     post.hasNoPrekeys = !isTaken && !(this.#parts.sessions.sending(device) && this.#isKeyUsable(device))
-    if (isTaken) {
-      post.fetchTries = 0
-      post.fetchAt = this.#context.now.mono
-    } else {
-      post.fetchAt = this.#context.now.mono + this.#waitMs(post.fetchTries)
-      this.#parts.outbox.tellWaiting(device)
-    }
+    // Also where it was taken: its key may be none, and who gave it has as many of them as one likes to fetch.
+    post.fetchAt = this.#context.now.mono + this.#waitMs(post.fetchTries)
+    if (!isTaken) this.#parts.outbox.tellWaiting(device)
     this.#context.touch(device, true)
   }
 
   #pump(device: Device): void {
-    if (!this.#mayDeposit(device) || !this.#hasWork(device)) {
+    const mayDeposit = this.#mayDeposit(device)
+    // Strangers come and go: of none of them is anything kept.
+    if (!mayDeposit && device.lane === undefined) this.#unlinkedAt.delete(device)
+    if (!mayDeposit || !this.#hasWork(device)) {
       this.#posts.delete(device)
       return
     }
@@ -394,6 +393,7 @@ export class Parcels {
         holdings.add({ message: helloPosition, device: device.id }, holding)
       }
     }
+    if (post) post.fetchTries = 0
     if (post && post.checkAt === never) this.#checks.plan(post)
   }
 

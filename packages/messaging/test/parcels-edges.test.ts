@@ -1,10 +1,16 @@
 import type { MessagingInput } from '@miaou/messaging'
 import { StoreFailure } from '@miaou/messaging'
 import { describe, expect, test } from 'vitest'
-import { contactOf, type Home, messagesOf, sendText, Town, texts, unwrap } from './fixture.ts'
+import { contactOf, type Home, messagesOf, seededRandom, sendText, Town, texts, unwrap } from './fixture.ts'
 import type { Mailbox } from './post-office.ts'
 
 const minuteMs = 60_000
+
+/** Whole numbers below a bound, the same for the same seed. */
+function seededInt(seed: string): (bound: number) => number {
+  const random = seededRandom(seed)
+  return (bound) => new DataView(random.bytes(4).buffer).getUint32(0) % bound
+}
 
 interface Scene {
   readonly town: Town
@@ -21,12 +27,13 @@ function turn({ town }: Scene, home: Home, ms = 30_000): void {
 }
 
 /** Two who know each other by an invite only, each with boxes at the same two mailboxes. */
-function strangers(): Scene {
+function strangers(prepare: (bob: Home) => void = () => undefined): Scene {
   const town = new Town()
   const [alice, bob] = [town.add('Alice'), town.add('Bob')]
   const [first, second] = [town.office.addMailbox('first'), town.office.addMailbox('second')]
   for (const home of [alice, bob]) town.office.give(home, [first, second])
   const scene = { town, alice, bob, first, second }
+  prepare(bob)
   turn(scene, bob)
   const { invite } = unwrap(town.ask<'invite-create'>(bob, { type: 'invite-create', addresses: [], uses: 1 }))
   turn(scene, bob)
@@ -136,7 +143,7 @@ describe('what must be heard by who is not linked', () => {
 
   test('[Q34] new boxes are told although the disk was full when they were named', () => {
     const scene = friends()
-    const { town, alice, bob } = scene
+    const { town, alice } = scene
     const third = town.office.addMailbox('third')
     town.office.give(alice, [third])
     const { transaction } = alice.store
@@ -154,5 +161,73 @@ describe('what must be heard by who is not linked', () => {
     expect(owed()).toBe(0)
     for (const input of others) alice.batch(input)
     expect(owed()).toBe(1)
+  })
+})
+
+/** Fails when an engine asks to be woken again and again, at the same time, and does nothing. */
+function watch(home: Home): void {
+  const batch = home.batch.bind(home)
+  let idle = 0
+  let last = Number.NaN
+  home.batch = (...inputs) => {
+    const isWake = inputs.every(({ type }) => type === 'wake')
+    const outputs = batch(...inputs)
+    const deadline = home.engine.deadline()
+    idle = isWake && deadline === last ? idle + 1 : 0
+    last = deadline
+    if (isWake && deadline <= home.clock.mono && idle > 3) throw new Error(`awake at ${deadline} for nothing`)
+    return outputs
+  }
+}
+
+describe('what costs too much', () => {
+  test('[Q36] a sealing key that is none is not asked for all the time', () => {
+    const scene = strangers((bob) => {
+      bob.batch({ type: 'wake' })
+      bob.store.run('UPDATE prekeys SET public_key = ? WHERE kind = 5', [new Uint8Array(1216).fill(255)])
+      bob.restart()
+    })
+    const { town, alice } = scene
+    const batch = alice.batch.bind(alice)
+    let asked = 0
+    alice.batch = (...inputs) => {
+      const outputs = batch(...inputs)
+      asked += outputs.filter(({ type }) => type === 'fetch-bundle').length
+      if (asked > 1000) throw new Error('asked too often')
+      return outputs
+    }
+    town.connect(alice)
+    town.pass(10 * minuteMs)
+    expect(asked).toBeGreaterThan(1)
+    expect(asked).toBeLessThan(16)
+  })
+
+  test('a wake at the deadline does something or moves it', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    for (const home of [alice, bob]) watch(home)
+    const random = seededInt('wakes')
+    for (let step = 0; step < 150; step++) {
+      const [home, other] = random(2) === 0 ? [alice, bob] : [bob, alice]
+      const actions = [
+        () => town.ask(home, { type: 'message-send', account: other.account, text: `text ${step}` }),
+        () => (town.isLinked(alice, bob) ? town.unlink(alice, bob) : town.link(alice, bob)),
+        () => (town.office.isOnline(home) ? town.disconnect(home) : town.connect(home)),
+        () =>
+          Object.assign([first, second][random(2)] ?? first, { isReachable: random(2) === 0, isFull: random(3) === 0 }),
+        () => (town.clock.wall += (random(21) - 10) * 86_400_000),
+        () => home.restart(),
+        () => home.engine.rollback(),
+        () => (town.drop = random(2) === 0 ? () => false : () => true),
+        () => (town.office.loseAnswer = random(2) === 0 ? () => false : () => true),
+        () => home.store.run('DELETE FROM sessions'),
+        () => home.ask({ type: 'contact-block', account: other.account, blocked: random(2) === 0 }),
+        () => home.ask({ type: 'settings-set', settings: { jitterMs: random(2) * 50 } }),
+        () => home.ask({ type: 'rename-self', name: `name ${step}` }),
+        () => first.wipe(),
+      ]
+      actions[random(actions.length)]?.()
+      town.pass([1, 1000, minuteMs, 60 * minuteMs][random(4)] ?? 1)
+    }
   })
 })
