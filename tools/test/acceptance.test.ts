@@ -27,7 +27,7 @@ function pointsOf(document: string): Point[] {
 function problemOf({ id, shownBy }: Point): string | undefined {
   if (shownBy.length === 0) return `${id}: nothing shows it`
   for (const { where, title } of shownBy) {
-    const script = /^npm (?:run )?([\w-]+)/.exec(where)?.[1]
+    const script = /^npm (?:run )?([\w:-]+)/.exec(where)?.[1]
     if (script !== undefined) {
       if (manifest.scripts[script] === undefined) return `${id}: there is no command ${where}`
     } else if (!existsSync(join(root, where))) return `${id}: there is no file ${where}`
@@ -95,6 +95,7 @@ describe('docs/acceptance.md', () => {
     ['| A99 | what | `tools/test/none.test.ts` “x” | |', /no file/],
     ['| A99 | what | `tools/test/acceptance.test.ts` “no such \\u0074itle” | |', /has no/],
     ['| A99 | what | `npm run nothing` | |', /no command/],
+    ['| A99 | what | `npm run test:nothing` | |', /no command/],
     ['| A99 | what | by hand | |', /nothing shows it/],
   ])('a row that shows nothing is told: %s', (line, problem) => {
     const [point] = pointsOf(line)
