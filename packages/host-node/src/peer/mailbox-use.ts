@@ -1,4 +1,4 @@
-import { equalBytes, type Result } from '@miaou/core'
+import { equalBytes, type PeerId, type Result } from '@miaou/core'
 import type { MailboxesOutput, MailboxView, PipeId, TransportEvent } from '@miaou/network'
 import type { PeerInput } from '@miaou/peer'
 import {
@@ -20,8 +20,10 @@ export const mailboxSubprotocol = 'miaou-mailbox-v0.2.0'
 
 /** Mailboxes named to the engine: those behind are not reached before the ones in front have failed. Own choice. */
 const mailboxesMax = 16
-/** Mailboxes of contacts that are remembered in one run. Own choice. */
-const learntMax = 16
+/** Devices of contacts whose mailboxes are remembered in one run; the one that came first is forgotten. Own choice. */
+const tellersMax = 16
+/** Mailboxes that a person removed in this run: they are not used because others name them. Own choice. */
+const removedMax = 16
 /** With as many that a person chose, those of contacts are not needed: senders write to two. */
 const chosenEnough = 2
 
@@ -34,7 +36,7 @@ export interface MailboxUseOptions {
   readonly loopbackOnly: boolean
   /** The nearest relay that a person chose: what lies there may be named by others too. */
   readonly nearestRelay: () => AddressScope
-  readonly adapters: Adapters
+  readonly adapters: Pick<Adapters, 'claim' | 'release'>
   readonly nextPipe: () => PipeId
   readonly push: (input: PeerInput) => void
   /** Own boxes changed: contacts must be told. */
@@ -45,7 +47,11 @@ export interface MailboxUseOptions {
 export class MailboxUse {
   readonly #options: MailboxUseOptions
   #channel: WebSocketChannel | undefined
-  #learnt: readonly MailboxAddress[] = []
+  /** By who names them, with their latest word. */
+  readonly #learnt = new Map<PeerId, readonly MailboxAddress[]>()
+  #removed: readonly MailboxAddress[] = []
+  /** Where there is a box and a link, now. */
+  #registered: readonly MailboxAddress[] = []
   #named: readonly { readonly mailbox: MailboxAddress; readonly source: MailboxSource }[] = []
   #told = ''
 
@@ -53,7 +59,7 @@ export class MailboxUse {
     this.#options = options
   }
 
-  start(websocket: WebSocketSide): void {
+  start(websocket: Pick<WebSocketSide, 'channel'>): void {
     const { adapters, nextPipe, push } = this.#options
     const emit = (event: TransportEvent): void => {
       if (event.type === 'closed') adapters.release(event.pipe)
@@ -63,13 +69,15 @@ export class MailboxUse {
     this.#refresh()
   }
 
-  /** A contact keeps boxes there: good enough for us where a person chose none. */
-  learn(boxes: readonly BoxAddress[]): void {
-    const fresh = boxes
-      .map(({ mailbox }) => mailbox)
-      .filter((mailbox) => !this.#learnt.some((known) => isSameMailbox(known, mailbox)))
-    if (fresh.length === 0) return
-    this.#learnt = [...this.#learnt, ...fresh].slice(0, learntMax)
+  /** A device of a contact keeps boxes there, and nowhere else: good enough for us where a person chose none. */
+  learn(teller: PeerId, boxes: readonly BoxAddress[]): void {
+    const mailboxes = boxes.map(({ mailbox }) => mailbox)
+    if (mailboxes.length > 0) this.#learnt.set(teller, mailboxes)
+    else this.#learnt.delete(teller)
+    for (const oldest of this.#learnt.keys()) {
+      if (this.#learnt.size <= tellersMax) break
+      this.#learnt.delete(oldest)
+    }
     this.#refresh()
   }
 
@@ -77,8 +85,10 @@ export class MailboxUse {
   perform(output: Extract<MailboxesOutput, { readonly type: 'mailbox-dial' | 'boxes' }>): void {
     if (output.type === 'boxes') {
       const boxes = output.boxes.map(({ address }) => address)
+      this.#registered = output.boxes.flatMap(({ address, stock }) => (stock === undefined ? [] : [address.mailbox]))
       this.#options.known.keep(boxes.map(({ mailbox }) => mailbox))
       this.#options.onBoxes(boxes)
+      this.#refresh()
       return
     }
     if (this.#channel === undefined) return
@@ -95,13 +105,14 @@ export class MailboxUse {
 
   add(mailbox: MailboxAddress): Result<undefined, AddMailboxError> {
     const added = this.#options.known.add(mailbox)
+    this.#removed = this.#removed.filter((removed) => !isSameMailbox(removed, mailbox))
     this.#refresh()
     return added
   }
 
   remove(mailbox: MailboxAddress): Result<boolean, AddMailboxError> {
     const removed = this.#options.known.remove(mailbox)
-    this.#learnt = this.#learnt.filter((known) => !isSameMailbox(known, mailbox))
+    if (removed.ok) this.#removed = [mailbox, ...this.#removed].slice(0, removedMax)
     if (removed.ok) this.#options.known.keep(this.#options.known.kept.filter((kept) => !isSameMailbox(kept, mailbox)))
     this.#refresh()
     return removed
@@ -119,7 +130,9 @@ export class MailboxUse {
       ...known.added.map((mailbox) => ({ mailbox, source: 'added' as const })),
       ...configured.map((mailbox) => ({ mailbox, source: 'config' as const })),
     ]
-    const others = chosen.length >= chosenEnough ? [] : [...known.kept, ...this.#learnt]
+    const others = (chosen.length >= chosenEnough ? this.#unfetched() : [...known.kept, ...this.#takeTurns()]).filter(
+      (mailbox) => !this.#removed.some((removed) => isSameMailbox(removed, mailbox)),
+    )
     this.#named = [...chosen, ...others.map((mailbox) => ({ mailbox, source: 'contact' as const }))]
       .filter(({ mailbox }) => ownMailboxId === undefined || !equalBytes(mailbox.mailboxId, ownMailboxId))
       .filter(({ mailbox }, index, all) => all.findIndex((other) => isSameMailbox(other.mailbox, mailbox)) === index)
@@ -132,6 +145,18 @@ export class MailboxUse {
       isKept: known.kept.some((kept) => isSameMailbox(kept, mailbox)),
     }))
     push({ type: 'mailboxes', input: { type: 'mailboxes', mailboxes } })
+  }
+
+  /** Boxes of former days that are not needed any more: one is given back once it was reached, and what waits fetched. */
+  #unfetched(): MailboxAddress[] {
+    return this.#options.known.kept.filter((kept) => !this.#registered.some((one) => isSameMailbox(one, kept)))
+  }
+
+  /** The first of each contact, then the second: nobody alone can say where all our boxes are. */
+  #takeTurns(): MailboxAddress[] {
+    const lists = [...this.#learnt.values()]
+    const longest = Math.max(0, ...lists.map(({ length }) => length))
+    return Array.from({ length: longest }, (_, at) => lists.flatMap((list) => list[at] ?? [])).flat()
   }
 
   /** How near the mailbox at a URL may be; undefined where a person said that it is there. */

@@ -129,7 +129,7 @@ export class Reach {
       onOwnWays: (ways) => push({ type: 'own-ways', ways }),
       onFound: (found) => {
         push({ type: 'device-ways', ...found })
-        this.mail.learn(found.mailboxes)
+        this.mail.learn(found.peerId, found.mailboxes)
       },
       onCandidates: () => this.use.refresh(),
     })
@@ -257,7 +257,7 @@ export class Reach {
         return
       case 'heard-ways':
         this.#records.heard(output.ways)
-        this.mail.learn(output.ways.mailboxes)
+        this.mail.learn(output.ways.peerId, output.ways.mailboxes)
         return
       case 'wanted':
         this.#records.setWanted(output.peers, output.ownLocatorKey)
