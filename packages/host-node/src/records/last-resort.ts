@@ -25,7 +25,8 @@ export interface LastResortOptions {
  */
 export class LastResort {
   readonly #options: LastResortOptions
-  #values: readonly Uint8Array[] = []
+  #parts: readonly Uint8Array[] = []
+  #manifest: Uint8Array | undefined
   #key: Uint8Array | undefined
   #publishAt = Number.POSITIVE_INFINITY
   #tries = 0
@@ -38,8 +39,8 @@ export class LastResort {
   /** `bytes`: sealed. Stored as soon as there is an overlay to store it in. */
   publish(bytes: Uint8Array): void {
     const { manifest, parts, bundleKey } = splitBundle(this.#options.crypto, bytes)
-    // Whoever finds the manifest finds the parts: it goes last.
-    this.#values = [...parts, manifest]
+    this.#parts = parts
+    this.#manifest = manifest
     this.#key = bundleKey
     this.#publishAt = Number.NEGATIVE_INFINITY
     this.#tries = 0
@@ -70,14 +71,18 @@ export class LastResort {
     return found.ok && found.value.record.type === 'value' ? found.value.record.value : undefined
   }
 
+  async #store(value: Uint8Array): Promise<boolean> {
+    return (await this.#options.putRecord(encodeRecord({ type: 'value', value }))).ok
+  }
+
   async #publish(): Promise<void> {
-    const { clock, jitter, putRecord, onKey } = this.#options
-    const key = this.#key
+    const { clock, jitter, onKey } = this.#options
+    const [key, manifest] = [this.#key, this.#manifest]
     this.#isPublishing = true
     let isStored = true
-    for (const value of this.#values) {
-      if (!(await putRecord(encodeRecord({ type: 'value', value }))).ok) isStored = false
-    }
+    for (const part of this.#parts) if (!(await this.#store(part))) isStored = false
+    // Whoever finds the manifest finds the parts: it goes last, and only when they are there.
+    if (isStored && manifest !== undefined) isStored = await this.#store(manifest)
     this.#isPublishing = false
     // Another one came meanwhile: it is due already.
     if (key !== this.#key) return
