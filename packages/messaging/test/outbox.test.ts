@@ -126,6 +126,20 @@ describe('sending', () => {
     expect(sends).toHaveLength(4)
   })
 
+  test('[Q22] what expires in a full window makes room for what waits behind it', () => {
+    const { town, alice, bob } = friends({ limits: { windowCountMax: 1 } })
+    town.unlink(alice, bob)
+    sendText(town, alice, bob, 'old')
+    town.clock.wall += 8 * dayMs
+    town.drop = ({ from, frameType }) => from === alice && frameType === frameTypes.directMessage
+    town.link(alice, bob)
+    expect(sendText(town, alice, bob, 'young').state).toBe('queued')
+    town.drop = () => false
+    // Before the old one is sent again.
+    town.pass(500)
+    expect(messagesOf(alice, bob).map(({ state }) => state)).toEqual(['expired', 'delivered'])
+  })
+
   test('[Q22] after seven days a message expires, which is an event', () => {
     const { town, alice, bob } = friends()
     town.unlink(alice, bob)
