@@ -9,6 +9,7 @@ export class Actor {
   #daemon: Daemon | undefined
   #starting: Promise<Daemon> | undefined
   #isFrozen = false
+  #isRetired = false
   kills = 0
   freezes = 0
 
@@ -26,7 +27,13 @@ export class Actor {
     return this.isUp ? this.#daemon?.client : undefined
   }
 
+  /** The soak is over: nobody starts it again. */
+  retire(): void {
+    this.#isRetired = true
+  }
+
   async start(): Promise<MiaouClient> {
+    if (this.#isRetired) throw new Error(`the soak ended before ${this.name} was back`)
     if (this.#daemon === undefined) {
       this.#starting ??= Daemon.start(this.home, this.#args)
       this.#daemon = await this.#starting

@@ -89,6 +89,7 @@ async function main(): Promise<boolean> {
     print(ledger, actors, await depositsAt(servers), seconds())
     return ledger.findings.length === 0
   } finally {
+    for (const actor of actors) actor.retire()
     await Promise.all(actors.map((actor) => actor.kill()))
     folder.remove()
   }
@@ -283,7 +284,7 @@ main().then(
     process.exitCode = isBalanced ? 0 : 1
   },
   (error: unknown) => {
-    console.error(`The soak failed: ${error instanceof Error ? error.message : String(error)}`)
+    console.error('The soak failed:', error)
     process.exitCode = 1
   },
 )
