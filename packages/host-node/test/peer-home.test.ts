@@ -5,7 +5,15 @@ import { textToBytes } from '@miaou/core'
 import { createLibsodiumCrypto, wordsToEntropy } from '@miaou/crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { findHomeHolder } from '../src/home/lock.ts'
-import { checkRecoveryWords, createHome, databasePath, homeState, keysPath, openHome } from '../src/peer/home.ts'
+import {
+  checkRecoveryWords,
+  createHome,
+  databasePath,
+  homeState,
+  keysPath,
+  mailboxPath,
+  openHome,
+} from '../src/peer/home.ts'
 import { hostStretch } from '../src/peer/passphrase.ts'
 import { startPeer } from '../src/peer/peer-host.ts'
 
@@ -107,11 +115,14 @@ describe('a home', () => {
     expect(readdirSync(keysPath(home)).filter((name) => !name.startsWith('key-'))).toEqual(['keyring-lock'])
   })
 
-  test('messages whose keys are gone are not put behind new keys that cannot open them', async () => {
+  test.each([
+    ['messages', databasePath, 'miaou.db'],
+    ['what a mailbox keeps for others', mailboxPath, 'mailbox.db'],
+  ])('%s whose keys are gone: not put behind new keys that cannot open it', async (_, pathIn, name) => {
     mkdirSync(home)
-    writeFileSync(databasePath(home), 'messages')
+    writeFileSync(pathIn(home), 'something')
     const created = await createHome({ home, passphrase: undefined, name: 'Minette' })
-    expect(created).toMatchObject({ error: { type: 'unwritable', detail: expect.stringContaining('miaou.db') } })
+    expect(created).toMatchObject({ error: { type: 'unwritable', detail: expect.stringContaining(name) } })
     expect(homeState(home)).toBe('absent')
   })
 

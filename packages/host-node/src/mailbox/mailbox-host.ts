@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { type Clock, type Log, peerIdToKey, type Random } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import type { Keyring } from '@miaou/keyring'
@@ -17,15 +16,13 @@ import {
 import { type MailboxAddress, mailboxIdOf } from '@miaou/protocol'
 import { createNodeCrypto } from '../crypto/node-crypto.ts'
 import { OverlayLoop } from '../overlay/overlay-loop.ts'
+import { mailboxPath } from '../peer/home.ts'
 import { mailboxSubprotocol } from '../peer/mailbox-use.ts'
 import type { MailboxQuotas } from '../peer/reach-settings.ts'
 import { YoungMemory } from '../relay/young-memory.ts'
 import type { WebSocketChannel, WebSocketChannelLimits, WebSocketTransport } from '../websocket/websocket-transport.ts'
 import { mailboxServiceIdentity } from './mailbox-identity.ts'
 import { SqliteMessageQueue } from './sqlite-message-queue.ts'
-
-/** File of the queue, in the home. */
-export const mailboxFileName = 'mailbox.db'
 
 /** Purpose of the home's data key (spec/mailbox MB50). */
 const storePurpose = 'mailbox'
@@ -179,7 +176,7 @@ export interface CreateMailboxHostOptions extends Omit<MailboxHostOptions, 'cryp
  */
 export async function createMailboxHost(options: CreateMailboxHostOptions): Promise<MailboxHost> {
   const { home, keyring, quotas = {} } = options
-  const path = join(home, mailboxFileName)
+  const path = mailboxPath(home)
   const key = keyring.storeKey(storePurpose)
   const opened = await SqliteMessageQueue.open({ path, key, limits: queueLimitsOf(quotas) })
   const queue = opened.ok ? opened.value : undefined

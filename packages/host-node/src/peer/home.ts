@@ -33,6 +33,11 @@ export function databasePath(home: string): string {
   return join(home, 'miaou.db')
 }
 
+/** What this machine keeps for others where it is a mailbox. */
+export function mailboxPath(home: string): string {
+  return join(home, 'mailbox.db')
+}
+
 /** `absent`: nothing there. `locked`: a passphrase opens it. `open`: made with no passphrase. */
 export type HomeState = 'absent' | 'locked' | 'open'
 
@@ -93,9 +98,10 @@ export async function createHome(options: CreateHomeOptions): Promise<Result<Cre
   const fresh = `${keysPath(home)}.new`
   try {
     if (homeState(home) !== 'absent') return err({ type: 'home-exists', home })
-    // New keys would not open it, and it would not be told from a damaged home ever after.
-    if (existsSync(databasePath(home))) {
-      return err({ type: 'unwritable', home, detail: `${databasePath(home)} is there without its keys: move it away` })
+    // New keys would not open them, and it would not be told from a damaged home ever after.
+    for (const path of [databasePath(home), mailboxPath(home)]) {
+      if (!existsSync(path)) continue
+      return err({ type: 'unwritable', home, detail: `${path} is there without its keys: move it away` })
     }
     rmSync(fresh, { recursive: true, force: true })
     const keyring = createKeyring({
