@@ -14,10 +14,8 @@ import { type Holdings, helloPosition } from './holdings.ts'
 import type { Contact, Device, Lane, Session } from './model.ts'
 import { isOpen, type Outbox, rescan } from './outbox.ts'
 import type { Parcels } from './parcels.ts'
+import { noMessage } from './post.ts'
 import type { Sessions } from './sessions.ts'
-
-/** A receipt for no message: it opens a session whose start is all there is to say (spec/messaging, "Sessions"). */
-const noMessage = new Uint8Array(16)
 
 /** Sending to linked devices: gets a session, says hello, lets the outbox fill what room there is. */
 export class Lanes {

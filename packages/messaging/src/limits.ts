@@ -108,6 +108,8 @@ export interface MessagingLimits {
   readonly depositsPerDeviceMax: number
   readonly depositsMax: number
   readonly depositBytesMax: number
+  /** Questions for prekey bundles without an answer, to all devices together. */
+  readonly bundleFetchesMax: number
   /** Wait for the answer to a deposit or to a question for a bundle, before it counts as none, ms. */
   readonly answerWaitMs: number
   /** Wait in which receipts for one device are gathered before they are left in a mailbox, ms. */
@@ -198,6 +200,7 @@ export const defaultMessagingLimits: MessagingLimits = {
   depositsPerDeviceMax: 4,
   depositsMax: 64,
   depositBytesMax: 4_194_304,
+  bundleFetchesMax: 64,
   answerWaitMs: 5 * minuteMs,
   receiptGatherMs: 1000,
   owedReceiptsMax: 1024,

@@ -11,7 +11,7 @@ import type { Contact, Device, Session } from './model.ts'
 import { isOpen, type Outbox } from './outbox.ts'
 import type { OwedReceipts } from './owed-receipts.ts'
 import { type EnvelopeCache, estimateSize, type Packing, type ParcelItem } from './packing.ts'
-import { type BoxTry, createPost, failureOf, type Post } from './post.ts'
+import { type BoxTry, createPost, failureOf, noMessage, type Post } from './post.ts'
 import { readPrekeyDocument } from './prekey-documents.ts'
 import { numberOf } from './row.ts'
 import type { Sessions } from './sessions.ts'
@@ -35,8 +35,6 @@ export interface ParcelParts {
 // Own choice: links may come and go by the second where a network is bad.
 const retryAllMs = 10_000
 const never = Number.POSITIVE_INFINITY
-/** A receipt for no message: it opens a session whose start is all there is to say (spec/messaging, "Sessions"). */
-const noMessage = new Uint8Array(16)
 // Deliveries looked at for one sealed message: as many as it may have envelopes.
 const scanRows = 64
 // Numbers that were used before, of which the next is tried at once: a whole window (spec/mailbox).
@@ -201,6 +199,7 @@ export class Parcels {
     // Strangers come and go: of none of them is anything kept.
     if (!mayDeposit && device.lane === undefined) this.#unlinkedAt.delete(device)
     if (!mayDeposit || !this.#hasWork(device)) {
+      this.#fetches.delete(this.#posts.get(device)?.fetching ?? 0)
       this.#posts.delete(device)
       return
     }
@@ -437,24 +436,23 @@ export class Parcels {
   }
 
   #fetch(device: Device, post: Post): void {
-    const { now } = this.#context
+    const { now, limits } = this.#context
     // One that was not answered until now will not be.
     if (post.fetching !== undefined && post.fetchAt <= now.mono) this.bundle(post.fetching, undefined)
     if (!device.locatorKey) {
       post.hasNoPrekeys = true
       return
     }
-    if (post.fetchAt > now.mono) {
-      post.dueAt = Math.min(post.dueAt, post.fetchAt)
-      return
+    const isFull = this.#fetches.size >= limits.bundleFetchesMax
+    if (post.fetchAt <= now.mono && !isFull) {
+      post.fetchTries += 1
+      post.fetching = this.#number()
+      this.#fetches.set(post.fetching, device)
+      post.fetchAt = now.mono + limits.answerWaitMs
+      const { mailboxes: from, bundleKey } = device
+      this.#context.output({ type: 'fetch-bundle', id: post.fetching, from, bundleKey })
     }
-    post.fetchTries += 1
-    const id = this.#number()
-    post.fetching = id
-    this.#fetches.set(id, device)
-    post.fetchAt = now.mono + this.#context.limits.answerWaitMs
-    const { mailboxes: from, bundleKey } = device
-    this.#context.output({ type: 'fetch-bundle', id, from, bundleKey })
+    post.dueAt = Math.min(post.dueAt, Math.max(post.fetchAt, isFull ? now.mono + 1000 : 0))
   }
 
   #takeBundle(device: Device, post: Post, bytes: Uint8Array): boolean {

@@ -1,5 +1,8 @@
 import type { BoxAddress } from '@miaou/protocol'
 
+/** A receipt for no message: it opens a session whose start is all there is to say (spec/messaging, "Sessions"). */
+export const noMessage: Uint8Array = new Uint8Array(16)
+
 /** One mailbox of a device, as it answered last. */
 export interface BoxTry {
   /** Box and mailbox, in hexadecimal. */

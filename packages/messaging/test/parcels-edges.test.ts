@@ -51,6 +51,21 @@ function rows(home: Home, table: string): number {
   return Number(home.store.get(`SELECT count(*) AS count FROM ${table}`)?.['count'])
 }
 
+/** Somebody known by a row alone: a contact with one device and a box at each mailbox, without a session. */
+function addContact(home: Home, id: number): void {
+  const random = seededRandom(`contact ${id}`)
+  home.store.run(
+    `INSERT INTO contacts (id, account, state, name, alias, verified, forked, device_list, own_hint_key, unread_count,
+     message_count, added_at) SELECT ?, ?, 0, name, '', 0, 0, x'0000', ?, 0, 0, 0 FROM contacts LIMIT 1`,
+    [id, random.bytes(32), random.bytes(32)],
+  )
+  home.store.run(
+    `INSERT INTO devices (key, contact, state, addresses, mailboxes, locator_key, bundle_key)
+     SELECT ?, ?, 1, '', mailboxes, ?, ? FROM devices WHERE mailboxes <> '' LIMIT 1`,
+    [random.bytes(32), id, random.bytes(32), random.bytes(32)],
+  )
+}
+
 /** Keeps back the answers to what a home asks of mailboxes, until they are let go. */
 function holdAnswers(home: Home, type: MessagingInput['type']): { readonly held: MessagingInput[]; release(): void } {
   const batch = home.batch.bind(home)
@@ -200,6 +215,43 @@ describe('what costs too much', () => {
     town.pass(10 * minuteMs)
     expect(asked).toBeGreaterThan(1)
     expect(asked).toBeLessThan(16)
+  })
+
+  test('[Q36] a question for a bundle that is never answered is asked again', () => {
+    const scene = strangers()
+    const { town, alice, bob } = scene
+    town.office.loseAnswer = (output) => output.type === 'fetch-bundle'
+    sendText(town, alice, bob, 'one')
+    town.connect(alice)
+    town.pass(minuteMs)
+    town.office.loseAnswer = () => false
+    town.pass(5 * minuteMs)
+    expect(messagesOf(alice, bob)[0]?.state).toBe('held')
+  })
+
+  test('[Q39] bundles are asked for sixty-four at a time, and each in its turn', () => {
+    const { alice, town } = strangers()
+    const count = 200
+    alice.store.transaction(() => {
+      for (let id = 2; id <= count; id++) addContact(alice, id)
+    })
+    alice.restart()
+    alice.batch({ type: 'wake' })
+    unwrap(alice.ask({ type: 'rename-self', name: 'Alicia' }))
+    const asked = new Set<string>()
+    let mostAtOnce = 0
+    for (let round = 0; round < 20; round++) {
+      town.clock.mono += 5000
+      town.clock.wall += 5000
+      const ids = alice.batch({ type: 'wake' }).flatMap((output) => (output.type === 'fetch-bundle' ? [output] : []))
+      mostAtOnce = Math.max(mostAtOnce, ids.length)
+      for (const { id, bundleKey } of ids) {
+        asked.add(String(bundleKey))
+        alice.batch({ type: 'bundle', id, bytes: undefined })
+      }
+    }
+    expect(mostAtOnce).toBe(64)
+    expect(asked.size).toBe(count)
   })
 
   test('a wake at the deadline does something or moves it', () => {
