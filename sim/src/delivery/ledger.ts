@@ -40,6 +40,8 @@ interface Written {
   /** Its sender was restored from a snapshot older than it. */
   isForgotten: boolean
   isCancelled: boolean
+  /** Its sender was set back to when it was not as far: what the person does then comes too late. */
+  isSetBack: boolean
 }
 
 /** Rows of one message at its sender. */
@@ -62,6 +64,8 @@ export class Ledger {
   readonly #notices = new Map<string, { readonly at: number; readonly cursor: number; readonly life: number }>()
   /** Clocks jumped, or more than the life of a message went by: then messages may expire. */
   mayExpire = false
+  /** Clocks that jumped. */
+  jumps = 0
   #restores = 0
   readonly #accounts: ReadonlyMap<string, number>
 
@@ -100,6 +104,7 @@ export class Ledger {
       isOutOfOrder: false,
       isForgotten: false,
       isCancelled: view.state === 'cancelled',
+      isSetBack: false,
     })
   }
 
@@ -130,7 +135,8 @@ export class Ledger {
     this.require(!isKept || sinceMs >= (noticeMs[notice] ?? 0), `notice ${notice} comes again after ${sinceMs} ms`)
     this.require(!notice.endsWith('key-changed'), `notice ${notice} although no key changed`)
     const isCopy = notice === 'copy-detected' || notice === 'contact-restored'
-    this.require(!isCopy || this.#restores > 0, `notice ${notice} although nothing was restored`)
+    // Whose own clock was wrong when it saw a start takes mail from before that start for mail from after it (Q61).
+    this.require(!isCopy || this.#restores + this.jumps > 0, `notice ${notice} although nothing was restored`)
   }
 
   /** Before a side takes up its snapshot: what it will have forgotten. */
@@ -153,6 +159,7 @@ export class Ledger {
       if (!row) continue
       entry.rank = ranks[row.state]
       entry.isCancelled = row.state === 'cancelled'
+      entry.isSetBack = true
     }
   }
 
@@ -179,7 +186,8 @@ export class Ledger {
         this.require(!isDelivered || isThere || this.#isLost(row.to, row.text), `${name} is delivered and not there`)
         const mayEnd = isDelivered || row.state === 'cancelled' || this.mayExpire
         this.require(mayEnd, `${name} is ${row.state} (${row.reason}) without a reason`)
-        this.require(row.state !== 'cancelled' || !isThere, `${name} is cancelled and there`)
+        const isTakenBack = row.state === 'cancelled' && this.#written.get(row.id)?.isSetBack !== true
+        this.require(!isTakenBack || !isThere, `${name} is cancelled and there`)
       }
     }
   }

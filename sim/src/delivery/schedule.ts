@@ -375,6 +375,7 @@ export class Schedule {
   #jump({ clock }: Side): void {
     if (!this.#may.jump) return
     this.stats.jumps += 1
+    this.#ledger.jumps += 1
     this.#ledger.mayExpire = true
     // Never further than ten days off the true time.
     clock.wall = startWall + clock.mono + (this.#dice.below(21) - 10) * dayMs
