@@ -93,5 +93,5 @@ export class Actor {
 /** An answer that the end of the process swallowed, or that it has not started to give. */
 function isCutOff(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return ['no-peer', 'unauthorised', 'stopped', 'closed'].includes(code)
+  return ['no-peer', 'unauthorised', 'stopped', 'closed', 'timeout'].includes(code)
 }

@@ -57,6 +57,9 @@ function trimmed({ url, token }: HttpTarget): HttpTarget {
   return { url: url.replace(/\/$/, ''), token }
 }
 
+/** RFC 9110 §15.5.9. */
+const requestTimeout = 408
+
 async function call<N extends OperationName>(
   { url, token, timeoutMs }: HttpTarget & { readonly timeoutMs: number },
   closing: AbortSignal,
@@ -85,6 +88,8 @@ async function call<N extends OperationName>(
     if (signal.aborted) throw new MiaouError('timeout', { afterMs: timeoutMs }, { cause })
     throw new MiaouError('no-peer', { url }, { cause })
   }
+  // A daemon that slept, or was frozen, in the middle of a request gives it up unread.
+  if (response.status === requestTimeout) throw new MiaouError('timeout', { afterMs: timeoutMs })
   const body = parseJson(text)
   if (!response.ok) throw toError(response.status, body)
   const output = operations[name].output.safeParse(body)
