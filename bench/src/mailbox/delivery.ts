@@ -69,6 +69,17 @@ async function held(client: MiaouClient): Promise<void> {
   await until(`${count} texts to be held by two mailboxes`, isHeld, { withinMs, everyMs: 500 })
 }
 
+/** Whether a text is held within five seconds. */
+async function isHeldSoon(client: MiaouClient, id: string): Promise<boolean> {
+  const isHeld = async (): Promise<true | undefined> =>
+    (await client.messages.get(id)).state === 'held' ? true : undefined
+  try {
+    return await until('the text to be held', isHeld, { withinMs: 5_000, everyMs: 100 })
+  } catch {
+    return false
+  }
+}
+
 async function sendAll(client: MiaouClient): Promise<void> {
   let next = 0
   const lane = async (): Promise<void> => {
@@ -79,13 +90,13 @@ async function sendAll(client: MiaouClient): Promise<void> {
   await Promise.all(Array.from({ length: sendsAtOnce }, lane))
 }
 
-/** Wall-clock ms at which the last of the texts came out of the event stream. */
+/** Wall-clock ms at which the last of the texts, with the one that asked, came out of the event stream. */
 async function lastArrives({ client }: Daemon, after: number): Promise<number> {
   const events = client.events({ after, fleeting: false })
   let received = 0
   for await (const { event } of events) {
     if (event.type === 'message-received') received += 1
-    if (received === count) break
+    if (received === count + 1) break
   }
   const at = nowMs()
   await events.return?.()
@@ -128,8 +139,18 @@ async function run(): Promise<Round> {
     await delivered(ann.client, 'Ben', 1)
     await registered(ben.client, 1)
     await overlayJoined(ann.client, ben.client, carl.client)
-    const after = await newestCursor(ben.client)
-    await ben.stop()
+    let after = 0
+    // On a busy machine the record that names the boxes is told a second after the hello: a text that is held proves it.
+    for (let tries = 1; ; tries++) {
+      await registered(ben.client, 1)
+      after = await newestCursor(ben.client)
+      await ben.stop()
+      const { id } = await ann.client.messages.send('Ben', 'are your boxes known?')
+      if (await isHeldSoon(ann.client, id)) break
+      if (tries === 5) throw new Error('no text was held')
+      ben = await house.start('Ben', boxes)
+      await delivered(ann.client, 'Ben', 1 + tries)
+    }
     const startedAt = performance.now()
     await sendAll(ann.client)
     const sentAt = performance.now()

@@ -1,7 +1,7 @@
 /**
  * Deposits a second that one mailbox process accepts, each durable when it is answered, beside nats-server with the same
  * payloads, publishers and window, in turns.
- * `--rounds N` (5), `--count N` (20000), `--nats-count N` (4000: of NATS with every message on the disk), `--links N` (16),
+ * `--rounds N` (3), `--count N` (20000), `--nats-count N` (4000: of NATS with every message on the disk), `--links N` (16),
  * `--window N` (64), `--size BYTES` (2048), `--dir FOLDER` (of the files; the system's folder for temporary ones),
  * `--profile FOLDER` (V8 CPU profiles of the mailbox), `--without-nats`.
  */
@@ -17,7 +17,7 @@ import { type Durability, NatsServer, prepareNats } from './nats.ts'
 
 const { values: flags } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
     count: { type: 'string', default: '20000' },
     'nats-count': { type: 'string', default: '4000' },
     links: { type: 'string', default: '16' },
