@@ -193,8 +193,13 @@ INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
 INSERT INTO search (search) VALUES ('rebuild');
 `
 
+// Read receipts that are owed, found without the rest of what is unread.
+const version5 = `
+CREATE INDEX messages_reads ON messages (contact, device, position) WHERE state = 2;
+`
+
 /** Script i leads from version i to version i + 1. A released script never changes. */
-const scripts: readonly string[] = [version1, version2, version3, version4]
+const scripts: readonly string[] = [version1, version2, version3, version4, version5]
 
 /** The version of the schema this program reads and writes. */
 export const schemaVersion: number = scripts.length

@@ -97,7 +97,7 @@ export class OwedReceipts {
   }
 
   hasReads(device: Device): boolean {
-    const sql = 'SELECT 1 FROM messages WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? LIMIT 1'
+    const sql = 'SELECT 1 FROM messages WHERE contact = ? AND state = 2 AND device = ? LIMIT 1'
     return this.#context.store.get(sql, [device.contact.id, device.id]) !== undefined
   }
 
@@ -105,7 +105,7 @@ export class OwedReceipts {
   takeReads(device: Device): OwedBatch | undefined {
     const rows = this.#context.store.all(
       `SELECT position, id FROM messages
-       WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? ORDER BY position LIMIT ?`,
+       WHERE contact = ? AND state = 2 AND device = ? ORDER BY position LIMIT ?`,
       [device.contact.id, device.id, receiptIdsMax],
     )
     const last = rows.at(-1)
@@ -122,10 +122,12 @@ export class OwedReceipts {
     }
     if (stored.length > 0) this.#counts.delete(device.id)
     if (readTo === 0) return
-    store.run(
-      'UPDATE messages SET state = ? WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? AND position <= ?',
-      [messageCodes.read, device.contact.id, device.id, readTo],
-    )
+    store.run('UPDATE messages SET state = ? WHERE contact = ? AND state = 2 AND device = ? AND position <= ?', [
+      messageCodes.read,
+      device.contact.id,
+      device.id,
+      readTo,
+    ])
   }
 
   #count(device: Device): number {

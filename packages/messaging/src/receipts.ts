@@ -85,10 +85,12 @@ export class Receipts {
     let upTo: number | undefined
     while (lane?.readsTold[0] && now.mono - lane.readsTold[0].at >= readsCertainMs) upTo = lane.readsTold.shift()?.upTo
     if (upTo === undefined) return
-    store.run(
-      'UPDATE messages SET state = ? WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? AND position <= ?',
-      [messageCodes.read, contact.id, device.id, upTo],
-    )
+    store.run('UPDATE messages SET state = ? WHERE contact = ? AND state = 2 AND device = ? AND position <= ?', [
+      messageCodes.read,
+      contact.id,
+      device.id,
+      upTo,
+    ])
   }
 
   #tellReads(device: Device, lane: Lane): void {
@@ -96,7 +98,7 @@ export class Receipts {
     this.settleReads(device)
     const rows = store.all(
       `SELECT position, id FROM messages
-       WHERE contact = ? AND state IN (1, 2) AND state = 2 AND device = ? AND position > ? ORDER BY position LIMIT ?`,
+       WHERE contact = ? AND state = 2 AND device = ? AND position > ? ORDER BY position LIMIT ?`,
       [device.contact.id, device.id, lane.readsTo, readsPerLink],
     )
     if (rows.length === 0) return

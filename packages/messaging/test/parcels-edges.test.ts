@@ -1,4 +1,4 @@
-import type { MessagingInput } from '@miaou/messaging'
+import type { MessagingInput, SqlValue } from '@miaou/messaging'
 import { StoreFailure } from '@miaou/messaging'
 import { describe, expect, test } from 'vitest'
 import { contactOf, type Home, messagesOf, seededRandom, sendText, Town, texts, unwrap } from './fixture.ts'
@@ -195,6 +195,11 @@ function watch(home: Home): void {
   }
 }
 
+function planOf({ store }: Home, sql: string): string[] {
+  const parameters = Array.from(sql.matchAll(/\?/g), () => null)
+  return store.all(`EXPLAIN QUERY PLAN ${sql}`, parameters).map((row) => String(row['detail']))
+}
+
 describe('what costs too much', () => {
   test('[Q36] a sealing key that is none is not asked for all the time', () => {
     const scene = strangers((bob) => {
@@ -252,6 +257,41 @@ describe('what costs too much', () => {
     }
     expect(mostAtOnce).toBe(64)
     expect(asked.size).toBe(count)
+  })
+
+  test('no statement of a talk reads a whole table of messages, or all that is unread', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    const statements = new Set<string>()
+    for (const { store } of [alice, bob]) {
+      for (const method of ['all', 'get', 'run'] as const) {
+        const run = store[method].bind(store)
+        store[method] = ((sql: string, parameters?: SqlValue[]) => {
+          statements.add(sql)
+          return run(sql, parameters)
+        }) as never
+      }
+    }
+    sendText(town, alice, bob, 'one')
+    turn(scene, alice)
+    turn(scene, bob)
+    const [message] = messagesOf(bob, alice)
+    unwrap(town.ask(bob, { type: 'messages-read', account: alice.account, upTo: message?.position ?? 0 }))
+    turn(scene, bob, minuteMs)
+    town.link(alice, bob)
+    sendText(town, bob, alice, 'two')
+    town.pass(minuteMs)
+    const plans = [...statements]
+      .filter((sql) => /^(SELECT|UPDATE|DELETE)/.test(sql))
+      .map((sql) => ({ sql, plan: planOf(alice, sql) }))
+    expect(plans.length).toBeGreaterThan(30)
+    const scans = plans.filter(({ plan }) =>
+      plan.some((step) => /^SCAN (messages|m|deliveries|d|holdings|h)\b/.test(step)),
+    )
+    expect(scans.map(({ sql }) => sql)).toEqual([])
+    const reads = plans.filter(({ sql }) => /FROM messages\s+WHERE contact = . AND state = 2/.test(sql))
+    expect(reads.length).toBeGreaterThan(0)
+    for (const { plan } of reads) expect(plan.join()).toContain('messages_reads')
   })
 
   test('a wake at the deadline does something or moves it', () => {
