@@ -4,6 +4,8 @@ import { countAllocations } from '../src/fuzz/allocation.ts'
 import { cryptoTargets } from '../src/fuzz/crypto-targets.ts'
 import { datagramTargets } from '../src/fuzz/datagram-targets.ts'
 import { fuzzTarget } from '../src/fuzz/engine.ts'
+import { mailboxServiceTarget } from '../src/fuzz/mailbox-service-target.ts'
+import { mailboxesTarget } from '../src/fuzz/mailboxes-target.ts'
 import { overlayNodeTarget } from '../src/fuzz/overlay-node-target.ts'
 import { plantedTargets } from '../src/fuzz/planted.ts'
 import { protocolTargets } from '../src/fuzz/protocol-targets.ts'
@@ -17,6 +19,8 @@ const targets = [
   overlayNodeTarget(crypto),
   relayServiceTarget(crypto),
   circuitsTarget(crypto),
+  mailboxServiceTarget(crypto),
+  mailboxesTarget(crypto),
 ]
 const planted = plantedTargets(crypto)
 const allocations = countAllocations()

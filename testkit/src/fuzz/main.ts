@@ -5,6 +5,8 @@ import { cryptoTargets } from './crypto-targets.ts'
 import { datagramTargets } from './datagram-targets.ts'
 import { type FuzzReport, fuzzTarget } from './engine.ts'
 import { gossipTargets } from './gossip-targets.ts'
+import { mailboxServiceTarget } from './mailbox-service-target.ts'
+import { mailboxesTarget } from './mailboxes-target.ts'
 import { overlayNodeTarget } from './overlay-node-target.ts'
 import { plantedTargets } from './planted.ts'
 import { protocolTargets } from './protocol-targets.ts'
@@ -50,6 +52,8 @@ async function main(): Promise<number> {
         overlayNodeTarget(crypto),
         relayServiceTarget(crypto),
         circuitsTarget(crypto),
+        mailboxServiceTarget(crypto),
+        mailboxesTarget(crypto),
         ...gossipTargets(crypto),
         ...recordTargets(crypto),
       ]

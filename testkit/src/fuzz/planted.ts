@@ -9,8 +9,11 @@ import {
   encodeKeepAlive,
   type KeepAlive,
 } from '@miaou/protocol'
+import type { EngineFault } from './engine-parts.ts'
+import { mailboxServiceTarget } from './mailbox-service-target.ts'
+import { mailboxesTarget } from './mailboxes-target.ts'
 import { overlayNodeTarget } from './overlay-node-target.ts'
-import { circuitsTarget, type EngineFault, relayServiceTarget } from './relay-engine-targets.ts'
+import { circuitsTarget, relayServiceTarget } from './relay-engine-targets.ts'
 import { createWireSamples } from './samples.ts'
 import { defineTarget, type FuzzTarget, type Outcome } from './target.ts'
 
@@ -33,6 +36,11 @@ export function plantedTargets(crypto: Crypto): readonly FuzzTarget[] {
       weight: 1,
     },
     { ...circuitsTarget(crypto, fallsFor('flow-control')), name: 'planted: a client that too much credit ends' },
+    {
+      ...mailboxServiceTarget(crypto, fallsFor('tokens-spent')),
+      name: 'planted: a mailbox that a token used again ends',
+    },
+    { ...mailboxesTarget(crypto, fallsFor('late-acknowledgements')), name: 'planted: a client that a late word ends' },
     defineTarget<KeepAlive>({
       ...keepAlive,
       name: 'planted: throws on truncated bytes',

@@ -1,12 +1,11 @@
-import { concatBytes, keyToPeerId, type Now, peerIdToKey } from '@miaou/core'
+import { concatBytes, type Now, peerIdToKey } from '@miaou/core'
 import type { Crypto } from '@miaou/crypto'
 import {
   Circuits,
   type CircuitsOutput,
   defaultCircuitsLimits,
-  defaultLinkLimits,
   defaultRelayLimits,
-  Link,
+  type Link,
   type LinkIdentity,
   type LinkOutput,
   type PipeId,
@@ -26,9 +25,9 @@ import {
   type RelayMessage,
   relayIdOf,
   reservationIdOf,
-  signPseudonymCertificate,
 } from '@miaou/protocol'
 import { createCircuitSamples } from './circuit-samples.ts'
+import { type EngineFault, newLink, risen, samplePseudonym } from './engine-parts.ts'
 import { FuzzRandom } from './random.ts'
 import { sampleBytes, sampleTime } from './samples.ts'
 import type { FuzzTarget, Outcome } from './target.ts'
@@ -50,9 +49,6 @@ const relayLimits = {
   badMessagesMax: 200,
 }
 const clientLimits = { ...defaultCircuitsLimits, circuitsPerRelayMax: 8, circuitsMax: 12, relaysMax: 4, faultsMax: 200 }
-
-/** How a planted fault makes an engine worse: what it is asked after each input. Throws where the fault shows. */
-export type EngineFault = (counters: Readonly<Record<string, number>>) => void
 
 /**
  * A relay with four clients whose links are in order and who say what the fuzzer wants: any message and chunk, any bytes
@@ -98,26 +94,6 @@ function engineTarget(
   }
 }
 
-function pseudonym(crypto: Crypto, name: string): LinkIdentity {
-  const device = crypto.ed25519KeyPair(sampleBytes(crypto, `${name} device`, 32))
-  const linkKey = crypto.x25519KeyPair(sampleBytes(crypto, `${name} link`, 32))
-  const certificate = signPseudonymCertificate(crypto, device.secretKey, { linkKey: linkKey.publicKey, createdAt: 0 })
-  return { peerId: keyToPeerId(device.publicKey), certificate, linkKey }
-}
-
-function newLink(crypto: Crypto, identity: LinkIdentity, role: 'initiator' | 'responder', now: Now, seed: number) {
-  const options = { crypto, random: new FuzzRandom(seed), identity, features: [], role, padded: true } as const
-  const none = { expected: undefined, binding: undefined } as const
-  return new Link({ ...options, ...none, pseudonymsAdmitted: true, channels: 1, limits: defaultLinkLimits }, now)
-}
-
-function risen(after: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): string {
-  return Object.keys(after)
-    .filter((name) => after[name] !== before[name])
-    .join(' ')
-    .slice(0, 96)
-}
-
 /** Numbers of circuits, requests and credits that exist: a message of the fuzzer names them mostly. */
 function withNumber(payload: Uint8Array, at: number, number: number | undefined, detail: number): Uint8Array {
   if (number === undefined || detail >= 224 || payload.length < at + 4) return payload
@@ -152,11 +128,11 @@ class RelayRun {
   constructor(crypto: Crypto, fault: EngineFault | undefined) {
     this.#crypto = crypto
     this.#fault = fault
-    const identity = pseudonym(crypto, 'fuzzed relay')
+    const identity = samplePseudonym(crypto, 'fuzzed relay')
     const base = { crypto, random: new FuzzRandom(1), services: { nextPipe: () => this.#nextPipe++ as PipeId } }
     this.#service = new RelayService({ ...base, identity, limits: relayLimits })
     this.#clients = [0, 1, 2, 3].map((name) => {
-      const own = pseudonym(crypto, `fuzzing client ${name}`)
+      const own = samplePseudonym(crypto, `fuzzing client ${name}`)
       const [pipe, link] = [0 as PipeId, newLink(crypto, own, 'initiator', this.#now(), name)]
       return { name, identity: own, circuits: [], pipe, link, isReading: true, unread: [] }
     })
@@ -377,13 +353,13 @@ class CircuitsRun {
     this.#crypto = crypto
     this.#fault = fault
     this.#relays = [0, 1, 2].map((name) => {
-      const identity = pseudonym(crypto, `fuzzing relay ${name}`)
+      const identity = samplePseudonym(crypto, `fuzzing relay ${name}`)
       const relayId = relayIdOf(peerIdToKey(identity.peerId), (bytes) => crypto.sha256(bytes))
       return { identity, address: { relayId, url: url.replace('.1:', `.${1 + name}:`) } }
     })
     const random = new FuzzRandom(2)
     const jitter = { next: () => random.below(1_000) / 1_000 }
-    const own = pseudonym(crypto, 'fuzzed client')
+    const own = samplePseudonym(crypto, 'fuzzed client')
     const options = { crypto, random, jitter, pseudonymFor: () => own, limits: clientLimits }
     this.#engine = new Circuits(options, () => this.#nextPipe++ as PipeId)
     const relays = this.#relays.map(({ address }) => address)
