@@ -149,6 +149,12 @@ describe('the mailboxes that a peer uses', () => {
     expect(at.named()).toEqual([8])
     at.mail.add(mailbox(7))
     expect(at.named()).toEqual([7, 8])
+    // It was never added: nothing is removed, and it is used as before.
+    expect(at.mail.remove(mailbox(8))).toEqual({ ok: true, value: false })
+    at.boxes([8])
+    expect(at.mail.remove(mailbox(8))).toEqual({ ok: true, value: false })
+    expect(at.named()).toEqual([7, 8])
+    expect(at.known.kept).toEqual([mailbox(8)])
   })
 
   test('[MB62] boxes of the last run are taken up again, also those of contacts who have said nothing yet', () => {

@@ -112,8 +112,10 @@ export class MailboxUse {
 
   remove(mailbox: MailboxAddress): Result<boolean, AddMailboxError> {
     const removed = this.#options.known.remove(mailbox)
-    if (removed.ok) this.#removed = [mailbox, ...this.#removed].slice(0, removedMax)
-    if (removed.ok) this.#options.known.keep(this.#options.known.kept.filter((kept) => !isSameMailbox(kept, mailbox)))
+    if (removed.ok && removed.value) {
+      this.#removed = [mailbox, ...this.#removed].slice(0, removedMax)
+      this.#options.known.keep(this.#options.known.kept.filter((kept) => !isSameMailbox(kept, mailbox)))
+    }
     this.#refresh()
     return removed
   }

@@ -48,7 +48,7 @@ export const mailboxes: Readonly<Record<keyof typeof english, Phrase>> = {
   'settings.cover': 'leurres par jour : low 48 (0,1 Mo), high 480 (1 Mo)',
 
   'mailbox.connecting': 'connexion …',
-  'mailbox.connected': 'connecté',
+  'mailbox.connected': 'connectée',
   'mailbox.registered': 'sert',
   'mailbox.refused': 'ne nous prend pas',
   'mailbox.unreachable': 'ne répond pas',
