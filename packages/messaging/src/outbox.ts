@@ -317,8 +317,11 @@ export class Outbox {
 
   /** They miss a message that came before one they have: it goes out again now, whoever holds it. */
   #repeat(device: Device, idBytes: Uint8Array): void {
-    const found = this.#queue.find(device.id, device.contact.id, idBytes)
-    if (!found || deliveryCodes[found.state] > deliveryCodes.held) return
+    const asked = this.#queue.find(device.id, device.contact.id, idBytes)
+    const isOver = asked && deliveryCodes[asked.state] > deliveryCodes.held
+    // One that has come to its end is not sent any more: what follows it is, and says what it follows now.
+    const [found] = isOver ? this.#queue.waiting(device.id, asked.message.position, 1) : [asked]
+    if (!found) return
     const key = { message: found.message.position, device: device.id }
     this.#holdings.drop(key)
     this.#queue.unhold(key)

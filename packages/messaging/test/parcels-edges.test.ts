@@ -195,6 +195,29 @@ function watch(home: Home): void {
   }
 }
 
+describe('what a text follows', () => {
+  test('[Q38] who asks for a text that is no longer sent gets the next one anew, which says what it follows now', () => {
+    const scene = friends()
+    const { town, alice, bob, first, second } = scene
+    sendText(town, alice, bob, 'one')
+    turn(scene, alice)
+    sendText(town, alice, bob, 'two')
+    turn(scene, alice)
+    for (const mailbox of [first, second]) {
+      for (const box of mailbox.boxes.values()) box.envelopes = box.envelopes.slice(-1)
+    }
+    alice.store.run('UPDATE messages SET expires_at = ? WHERE text = ?', [town.clock.wall, 'one'])
+    alice.restart()
+    turn(scene, alice)
+    expect(messagesOf(alice, bob).map(({ state }) => state)).toEqual(['expired', 'held'])
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual([])
+    turn(scene, alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['two'])
+  })
+})
+
 function planOf({ store }: Home, sql: string): string[] {
   const parameters = Array.from(sql.matchAll(/\?/g), () => null)
   return store.all(`EXPLAIN QUERY PLAN ${sql}`, parameters).map((row) => String(row['detail']))
