@@ -399,7 +399,6 @@ export type { ServiceRecord, ServiceRecordError } from './records/service-record
 export {
   decodeServiceRecord,
   isServiceFresh,
-  mailboxOfService,
   relayOfService,
   serviceKinds,
   serviceRecordKey,

@@ -154,15 +154,5 @@ function sampleServiceRecords(): readonly Omit<ServiceRecord, 'serviceKey'>[] {
       latency: 3,
       region: 'eu-west-3',
     },
-    {
-      ...common,
-      kind: 'mailbox',
-      sequence: sampleTime,
-      urls: ['wss://mail.example.org'],
-      terms: { circuitsMax: 0, bytesPerSecond: 0, bytesPerDay: 0 },
-      capacity: 10_000,
-      latency: 3,
-      region: '',
-    },
   ]
 }

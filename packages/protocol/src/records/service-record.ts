@@ -2,7 +2,6 @@ import { assert, type ByteReader, bytesToText, err, ok, type Result, textToBytes
 import type { Crypto } from '@miaou/crypto'
 import { isRelayUrl, type RelayAddress, relayIdOf, relayUrlLengthMax } from '../circuit/circuit-address.ts'
 import type { RelayTerms } from '../circuit/relay-message.ts'
-import { type MailboxAddress, mailboxIdOf } from '../mailbox/mailbox-address.ts'
 import { signedRecordKey } from '../overlay/record.ts'
 import { decodeSigned, finishSigned, isSignedBy, type SignedStructure, signatureSize } from '../signed.ts'
 import { codeToName, type DecodeError, startStructure } from '../structure.ts'
@@ -11,8 +10,8 @@ import { encodeWay, readWay } from './way.ts'
 
 /** What somebody does for everybody, said by the key that does it: never by a device (spec/records W8, row Q04). */
 export interface ServiceRecord {
-  readonly kind: 'relay' | 'mailbox'
-  /** Ed25519: the service's own key, from which its relay id or mailbox id follows. */
+  readonly kind: 'relay'
+  /** Ed25519: the service's own key, from which its relay id follows. */
   readonly serviceKey: Uint8Array
   /** Below 2^53: the higher one replaces the lower. */
   readonly sequence: number
@@ -22,9 +21,9 @@ export interface ServiceRecord {
   readonly expiresAt: number
   /** `ws://…` or `wss://…`, 1 to 3, best first. */
   readonly urls: readonly string[]
-  /** What each who reserves is given; zeros for a mailbox. */
+  /** What each who reserves is given. */
   readonly terms: RelayTerms
-  /** Row Q04: reservations or boxes it keeps, in all. */
+  /** Row Q04: reservations it keeps, in all. */
   readonly capacity: number
   /** Row Q04: ms that it adds to a message under its load, 0 when not measured. */
   readonly latency: number
@@ -39,7 +38,7 @@ export type ServiceRecordError =
 
 const label = 'service-record'
 /** Kind byte of a service. */
-export const serviceKinds = { relay: 1, mailbox: 2 } as const
+export const serviceKinds = { relay: 1 } as const
 /** Most bytes of a record, signature included (own choice: 3 URLs of 128 characters and every other field full). */
 export const serviceRecordSizeMax = 592
 /** URLs in one record (own choice: a name, an IPv4 and an IPv6 address). */
@@ -100,19 +99,8 @@ export function relayOfService(
   record: ServiceRecord,
   isUsable: (url: string) => boolean,
 ): RelayAddress | undefined {
-  const url = record.kind === 'relay' ? record.urls.find(isUsable) : undefined
+  const url = record.urls.find(isUsable)
   return url === undefined ? undefined : { url, relayId: relayIdOf(record.serviceKey, (bytes) => crypto.sha256(bytes)) }
-}
-
-/** The mailbox of a record, at its best URL that `isUsable`; undefined for none, and for another kind of service. */
-export function mailboxOfService(
-  crypto: Pick<Crypto, 'sha256'>,
-  record: ServiceRecord,
-  isUsable: (url: string) => boolean,
-): MailboxAddress | undefined {
-  const url = record.kind === 'mailbox' ? record.urls.find(isUsable) : undefined
-  const sha256 = (bytes: Uint8Array): Uint8Array => crypto.sha256(bytes)
-  return url === undefined ? undefined : { url, mailboxId: mailboxIdOf(record.serviceKey, sha256) }
 }
 
 /** Where the overlay keeps the record of a service key: found again by those who met it, written by nobody else. */
