@@ -4,7 +4,20 @@ import { basename, join } from 'node:path'
 import { root } from '../run/part.ts'
 
 /** Workspaces whose names the tests of the mutants import. */
-const workspaces = ['core', 'crypto', 'keyring', 'protocol', 'overlay', 'network'].map((name) => `packages/${name}`)
+const names = [
+  'core',
+  'crypto',
+  'keyring',
+  'protocol',
+  'overlay',
+  'network',
+  'messaging',
+  'peer',
+  'text',
+  'sdk',
+  'host-node',
+]
+const workspaces = names.map((name) => `packages/${name}`)
 /** Of the root: what the test runner reads. */
 const files = ['package.json', 'vitest.config.ts', 'tsconfig.base.json']
 /** Documents that tests compare the code with, and what tests share. */
@@ -27,6 +40,8 @@ export async function copyProject(): Promise<string> {
     if (name.startsWith('.') || name === '@miaou' || name === 'miaou') continue
     await symlink(join(root, 'node_modules', name), join(modules, name), 'junction')
   }
-  for (const path of workspaces) await symlink(join(copy, path), join(modules, '@miaou', basename(path)), 'junction')
+  for (const path of [...workspaces, 'testkit']) {
+    await symlink(join(copy, path), join(modules, '@miaou', basename(path)), 'junction')
+  }
   return copy
 }

@@ -106,7 +106,15 @@ class Desk {
   }
 
   hear(services: readonly Uint8Array[], overlayClient?: OverlayClient): void {
-    this.host.heard({ peerId: friendId, locatorKey, sequence: 1, addresses: [], mailboxes: [], services, overlayClient })
+    this.host.heard({
+      peerId: friendId,
+      locatorKey,
+      sequence: 1,
+      addresses: [],
+      mailboxes: [],
+      services,
+      overlayClient,
+    })
   }
 
   clientTold(): OverlayClient | undefined {
