@@ -195,6 +195,24 @@ function watch(home: Home): void {
   }
 }
 
+describe('who must not be written to', () => {
+  test('[Q63] nothing is left in the mailboxes of somebody whose key has changed, before the person has looked', () => {
+    const scene = friends()
+    const { town, alice, bob } = scene
+    alice.store.run('UPDATE contacts SET changed = 2')
+    alice.restart()
+    const count = town.office.deposits.length
+    sendText(town, alice, bob, 'not yet')
+    turn(scene, alice, 60 * minuteMs)
+    expect(town.office.deposits).toHaveLength(count)
+    expect(messagesOf(alice, bob)[0]).toMatchObject({ state: 'queued', reason: 'key-changed' })
+    unwrap(town.ask(alice, { type: 'contact-trust', account: bob.account }))
+    turn(scene, alice)
+    turn(scene, bob)
+    expect(texts(bob, alice)).toEqual(['not yet'])
+  })
+})
+
 describe('what a text follows', () => {
   test('[Q38] who asks for a text that is no longer sent gets the next one anew, which says what it follows now', () => {
     const scene = friends()
