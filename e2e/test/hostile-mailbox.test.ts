@@ -8,6 +8,7 @@ import {
   type MailboxDeed,
   RecordingMailbox,
   receivedTexts,
+  recorded,
   until,
 } from '@miaou/testkit/processes'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -83,7 +84,7 @@ beforeAll(async () => {
   hostile = await RecordingMailbox.start(join(house.home('boxes'), 'hostile.db'))
   honest = await RecordingMailbox.start(join(house.home('boxes'), 'honest.db'))
   const [ann, ben] = await Promise.all([start('Ann'), start('Ben')])
-  await Promise.all([registered(ann, 2), registered(ben, 2)])
+  await Promise.all([registered(ann, 2), registered(ben, 2), recorded(ann), recorded(ben)])
   await befriend({ client: ann.client, name: 'Ann' }, { client: ben.client, name: 'Ben' })
   said.push('hello')
   await ann.client.messages.send('Ben', 'hello')

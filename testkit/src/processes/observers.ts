@@ -39,7 +39,7 @@ export class Capture {
   has(needle: Uint8Array): boolean {
     // Pieces are many and short: one long search is quicker than thousands.
     if (this.#bytes.length > 1) this.#bytes.splice(0, this.#bytes.length, Buffer.concat(this.#bytes))
-    return this.#bytes[0]?.includes(needle) ?? false
+    return this.#bytes[0]?.includes(Buffer.from(needle)) ?? false
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Message, MiaouClient } from '@miaou/sdk'
 import { type CommandOptions, type CommandResult, RunningCommand } from './command.ts'
@@ -80,6 +80,14 @@ export async function befriend(
     ),
   )
   await inviter.client.contacts.rename(account, invited.name)
+}
+
+/**
+ * Waits until a peer has said in a record how it is reached. Before, it takes no mailbox on its own machine from others: it
+ * does not know yet that it is one of those who are reached there.
+ */
+export async function recorded({ home }: Daemon): Promise<true> {
+  return until('a record of its own', () => (existsSync(join(home, 'own-record')) ? true : undefined))
 }
 
 /** Waits until the two are linked over WebRTC, as `from` sees it. */
