@@ -82,6 +82,23 @@ describe('on the wire', () => {
     })
   })
 
+  test('first messages of a handshake with padding of every small size', async () => {
+    const [first = new Uint8Array(0)] = (await RawPeer.dial(address, await strangerIdentity())).sent
+    // The frame has 118 bytes: what is behind them begins at no word of the memory.
+    await survives([], async () => {
+      for (let size = 118; size < 131; size++) {
+        const pipe = await RawPipe.open(address)
+        let hasAnswer = false
+        pipe.onMessage(() => {
+          hasAnswer = true
+        })
+        pipe.write(first.subarray(0, size))
+        await until('the answer to the handshake', () => (hasAnswer ? true : undefined))
+        pipe.close()
+      }
+    })
+  })
+
   test('WebSocket frames that break the WebSocket protocol', async () => {
     // RFC 6455 §5: a length of 2^62, one without a mask, reserved bits, an endless message, a control frame too long.
     const broken = [

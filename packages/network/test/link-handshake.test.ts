@@ -180,6 +180,19 @@ describe('the handshake of a link', () => {
     expect(sizes(testPseudonym(1))).toEqual([256, 1024, 1024])
   })
 
+  test('[L18] padding of another size than ours is no reason to refuse, wherever it lies in memory', () => {
+    const a = new Link(linkOptions({ padded: true }), at(0))
+    const first = firstWrite(a.start(at(0)))
+    for (let size = 118; size < 140; size++) {
+      for (let offset = 0; offset < 4; offset++) {
+        const bytes = new Uint8Array(offset + size).subarray(offset)
+        bytes.set(first.subarray(0, size))
+        const b = new Link(linkOptions({ role: 'responder', padded: true }), at(0))
+        expect(b.receive(at(0), 0, bytes).map(({ type }) => type)).toEqual(['write'])
+      }
+    }
+  })
+
   test('[L19] a handshake that does not finish in time ends', () => {
     for (const role of ['initiator', 'responder'] as const) {
       const link = new Link(linkOptions({ role }), at(5))
