@@ -1,7 +1,7 @@
 /** One deliberate fault, made by replacing a piece of source that must occur exactly once. */
 export interface Mutant {
-  /** Which of the five of row E28: A to E, in its order. */
-  readonly row: 'A' | 'B' | 'C' | 'D' | 'E'
+  /** Which of the five of row E28: A to E, in its order; M: of messages that mailboxes hold. */
+  readonly row: 'A' | 'B' | 'C' | 'D' | 'E' | 'M'
   readonly name: string
   /** Relative to the project. */
   readonly file: string
@@ -17,13 +17,17 @@ export const mutantRows: Readonly<Record<Mutant['row'], string>> = {
   C: 'wrong XOR',
   D: 'bootstrap failure unhandled',
   E: 'discovery not propagated',
+  M: 'message lost, doubled, early or for the wrong eyes',
 }
 
 const kademlia = 'packages/overlay/src/kademlia'
 const overlayTests = 'packages/overlay/test'
 const exerciseSuite = `${overlayTests}/exercise-names.test.ts`
 
-/** Row E28, each of the five in every place where it could be made. */
+const messaging = 'packages/messaging/src'
+const messagingTests = 'packages/messaging/test'
+
+/** Row E28, each of the five in every place where it could be made, and those of mailboxes. */
 export const mutants: readonly Mutant[] = [
   {
     row: 'A',
@@ -137,5 +141,85 @@ export const mutants: readonly Mutant[] = [
     find: 'if (isProven) this.#admit(from, isPing)',
     replacement: 'if (isProven) return',
     killers: [exerciseSuite],
+  },
+  {
+    row: 'M',
+    name: 'what a mailbox accepted counts as delivered',
+    file: `${messaging}/delivery-queue.ts`,
+    find: '`UPDATE deliveries SET state = 2, reason = NULL',
+    replacement: '`UPDATE deliveries SET state = 3, reason = NULL',
+    killers: [`${messagingTests}/parcels.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'a token pays twice',
+    file: `${messaging}/deposit-tokens.ts`,
+    find: 'DO UPDATE SET next = next + 1',
+    replacement: 'DO UPDATE SET next = next',
+    killers: [`${messagingTests}/parcels.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'a text is shown before the one it follows',
+    file: `${messaging}/inbox.ts`,
+    find: 'const isEarly = follows !== undefined && !this.#isShown(contact, follows)',
+    replacement: 'const isEarly = false',
+    killers: [`${messagingTests}/waiting-texts.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'a repeated message heals what is well',
+    file: `${messaging}/inbox.ts`,
+    find: 'if (this.#wasSeen(digest)) {',
+    replacement: 'if (digest.length === 0) {',
+    killers: [`${messagingTests}/mail-inbox.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'a changed key is written to',
+    file: `${messaging}/outbox.ts`,
+    find: "return state === 'contact' && !forked && changed === undefined",
+    replacement: "return state === 'contact' && !forked",
+    killers: [`${messagingTests}/parcels-edges.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'mail of a blocked account is read',
+    file: `${messaging}/mail-inbox.ts`,
+    find: "if (contacts.byAccount(account)?.state === 'blocked') {",
+    replacement: 'if (account === undefined) {',
+    killers: [`${messagingTests}/mail-inbox.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'nobody is told of a session key, shown by mail, that is not the pinned one',
+    file: `${messaging}/mail-inbox.ts`,
+    find: 'if (!changedKeys.show(device, sessionKey)) return undefined',
+    replacement: '',
+    killers: [`${messagingTests}/parcels-edges.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'only linked contacts hear where records are after a block',
+    file: `${messaging}/commands.ts`,
+    find: 'settings.renewLocatorKey()\n    this.#sayHelloToAll()',
+    replacement: 'settings.renewLocatorKey()',
+    killers: [`${messagingTests}/parcels-edges.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'questions for bundles without a bound',
+    file: `${messaging}/parcels.ts`,
+    find: 'const isFull = this.#fetches.size >= limits.bundleFetchesMax',
+    replacement: 'const isFull = false',
+    killers: [`${messagingTests}/parcels-edges.test.ts`],
+  },
+  {
+    row: 'M',
+    name: 'a start that somebody made up is believed',
+    file: `${messaging}/starts.ts`,
+    find: 'if (!verifyStartMark(crypto, told, identity.deviceKey.publicKey)) {',
+    replacement: 'if (told.counter === 0) {',
+    killers: [`${messagingTests}/starts.test.ts`],
   },
 ]

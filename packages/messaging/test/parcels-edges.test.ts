@@ -1,7 +1,20 @@
 import type { MessagingInput, SqlValue } from '@miaou/messaging'
 import { StoreFailure } from '@miaou/messaging'
+import { signDeviceCertificate } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
-import { contactOf, type Home, messagesOf, seededRandom, sendText, Town, texts, unwrap } from './fixture.ts'
+import {
+  contactOf,
+  crypto,
+  type Home,
+  messagesOf,
+  seededRandom,
+  sendText,
+  startWall,
+  Town,
+  texts,
+  unwrap,
+} from './fixture.ts'
+import { initialEnvelopes, sealFor, textOf } from './mail.ts'
 import type { Mailbox } from './post-office.ts'
 
 const minuteMs = 60_000
@@ -210,6 +223,30 @@ describe('who must not be written to', () => {
     turn(scene, alice)
     turn(scene, bob)
     expect(texts(bob, alice)).toEqual(['not yet'])
+  })
+
+  test('[Q63] another session key than the pinned one, shown in a message from a mailbox, opens nothing and is told', () => {
+    const { town, alice, bob, first } = friends()
+    const [box] = [...first.boxes.values()].filter(({ owner }) => owner === alice)
+    if (!box?.oneTime[0]) throw new Error('Alice has bundles at her box')
+    const { identity } = bob.party
+    const sessionKey = crypto.x25519KeyPair(seededRandom('another').bytes(32))
+    const linkKey = crypto.x25519KeyPair(seededRandom('another link').bytes(32)).publicKey
+    const certified = {
+      accountKey: identity.accountKey,
+      linkKey,
+      sessionKey: sessionKey.publicKey,
+    }
+    const certificate = signDeviceCertificate(crypto, identity.deviceKey.secretKey, {
+      ...certified,
+      createdAt: startWall,
+    })
+    const other = { ...bob.party, identity: { ...identity, sessionKey, certificate } }
+    const bytes = sealFor(alice, other, initialEnvelopes(other, alice, box.oneTime[0], [textOf(alice, 1, 'trust me')]))
+    const envelopes = [{ id: 99, bytes, tokenHash: undefined, acceptedAt: town.clock.wall }]
+    town.run(alice, { type: 'fetched', box: box.address.box, envelopes })
+    expect(texts(alice, bob)).toEqual([])
+    expect(contactOf(alice, bob)).toMatchObject({ changed: 'session-key' })
   })
 })
 
