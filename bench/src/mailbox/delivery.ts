@@ -28,8 +28,8 @@ const command = `node bench/src/mailbox/delivery.ts --messages ${count} --rounds
 
 type Mailbox = Remote<ToMailbox, FromMailbox>
 
-/** Sent at the same time by the writer, as many as an API takes without a queue. */
-const sendsAtOnce = 20
+/** Sent at the same time by the writer: so many that they share deposits, for which there are 64 tokens a box. */
+const sendsAtOnce = 200
 /** What a peer has to tell of itself is told within it, on a quiet machine within one second. Guess. */
 const settleMs = 4_000
 /** Guess: many times what it takes where the machine is busy with other work. */
