@@ -94,8 +94,10 @@ export function learnFromHello(
     const isFor = (way: string): boolean => isWayWithin(way, nearest)
     const boxes = entries.flatMap((entry) => entryToBox(entry) ?? [])
     const addresses = ways.filter(isFor)
-    const mailboxes = boxes.filter(({ mailbox }) => isFor(mailbox.url))
-    const isWhole = addresses.length === ways.length && mailboxes.length === boxes.length
+    const near = boxes.filter(({ mailbox }) => isFor(mailbox.url))
+    const isWhole = addresses.length === ways.length && near.length === boxes.length
+    // Boxes that it told of where we could take them are better than none.
+    const mailboxes = near.length === 0 && boxes.length > 0 ? device.mailboxes : near
     // What was left out may be told again by whoever is nearer to us, under the same number.
     const { waysSequence } = device
     isNews = learn(context, contacts, device, { sequence, addresses, mailboxes, bundleKey, locatorKey })

@@ -18,12 +18,14 @@ export interface HelloParts {
 /** The setting that holds which of our boxes contacts were told of last. */
 const toldBoxesName = 'toldBoxes'
 
+/** The setting that holds how near we were reached last. */
+const nearestName = 'nearest'
+
 /** What we say of ourselves to the devices of contacts: who we are, and all they need to leave us messages. */
 export class Hellos {
   readonly #context: Context
   readonly #parts: HelloParts
   #record: Uint8Array | undefined
-  #nearest: AddressScope = 'public'
 
   constructor(context: Context, parts: HelloParts) {
     this.#context = context
@@ -61,13 +63,11 @@ export class Hellos {
   ownRecord(bytes: Uint8Array): boolean {
     this.#record = bytes.length === 0 ? undefined : bytes
     const decoded = this.#record && decodeDeviceRecord(this.#record)
-    if (!decoded?.ok) {
-      this.#nearest = 'public'
-      return false
-    }
+    if (!decoded?.ok) return false
     const { ways, mailboxes } = decoded.value.value
     const boxes = mailboxes.flatMap((entry) => entryToBox(entry) ?? [])
-    this.#nearest = nearestOf([...ways, ...boxes.map(({ mailbox }) => mailbox.url)])
+    const nearest = nearestOf([...ways, ...boxes.map(({ mailbox }) => mailbox.url)])
+    if (nearest !== this.nearest) this.#parts.settings.write(nearestName, nearest)
     const told = boxes.map(formatBoxAddress).sort().join('\n')
     // While none answers the old ones are still ours.
     if (told === '' || told === this.#parts.settings.read(toldBoxesName)) return false
@@ -80,9 +80,13 @@ export class Hellos {
     return this.#record ?? new Uint8Array(0)
   }
 
-  /** The nearest that we are reached ourselves: others may name what is as near, and nothing nearer. */
+  /**
+   * The nearest that we are reached ourselves, by the own record that had a way last: others may name what is as near, and
+   * nothing nearer. Kept over restarts, since mail comes before the first record of a start is signed.
+   */
   get nearest(): AddressScope {
-    return this.#nearest
+    const known = this.#parts.settings.read(nearestName)
+    return known === 'loopback' || known === 'private' ? known : 'public'
   }
 
   /** What a person shall read with our request, until they have answered. Empty or unfit: none. */

@@ -199,6 +199,23 @@ describe('[Q86] what a hello tells', () => {
     expect(told(bob)).toMatchObject({ mailboxes: formatBoxAddress(nearBox), ways_sequence: 3 })
   })
 
+  test('also in a start whose own record is not signed yet, and when the record names no way for a while', () => {
+    const { town, alice, bob } = friends()
+    town.run(bob, { type: 'own-record', record: record(bob, 1, [box('ws://192.168.1.7:1')]) })
+    town.run(bob, { type: 'own-record', record: new Uint8Array(0) })
+    bob.restart()
+    town.link(alice, bob)
+    town.run(alice, { type: 'own-record', record: record(alice, 3, [nearBox]) })
+    expect(told(bob)).toMatchObject({ mailboxes: formatBoxAddress(nearBox), ways_sequence: 3 })
+  })
+
+  test('boxes that are known are not given up for a hello whose boxes are all too near', () => {
+    const { town, alice, bob } = friends()
+    town.run(alice, { type: 'own-record', record: record(alice, 3, [publicBox]) })
+    town.run(alice, { type: 'own-record', record: record(alice, 4, [nearBox]) })
+    expect(told(bob)).toMatchObject({ mailboxes: formatBoxAddress(publicBox), ways_sequence: 3 })
+  })
+
   test('a record that another signed is none', () => {
     const { town, alice, bob } = friends()
     const eve = town.add('Eve')
