@@ -16,6 +16,7 @@ import {
   nearestRelayScope,
   type OverlayClient,
   verifyDeviceRecord,
+  wayScope,
 } from '@miaou/protocol'
 import { type AcceptedDevices, acceptedDevices } from './accepted-devices.ts'
 import { placeOfLink } from './overlay-telling.ts'
@@ -111,7 +112,7 @@ export class ContactWaysExchange {
   readonly #counters = new Map<string, number>()
   #locatorKey: Uint8Array | undefined
   #ways: OwnWays | undefined
-  /** The nearest of the relays of our own that a contact may name too. */
+  /** The nearest of the relays and mailboxes of our own: a contact may name what is as near. */
   #ownScope: AddressScope = 'public'
   #outputs: ContactWaysOutput[] = []
 
@@ -270,7 +271,12 @@ export class ContactWaysExchange {
 
 function nearestRelay(record: Uint8Array): AddressScope {
   const decoded = record.length === 0 ? undefined : decodeDeviceRecord(record)
-  return nearestRelayScope(decoded?.ok ? decoded.value.value.ways : [])
+  if (!decoded?.ok) return 'public'
+  let nearest = nearestRelayScope(decoded.value.value.ways)
+  for (const { mailbox } of boxesOf(decoded.value.value, () => true)) {
+    if (!isWayWithin(mailbox.url, nearest)) nearest = wayScope(mailbox.url)
+  }
+  return nearest
 }
 
 /** The boxes that a record names and that can be meant for us. */

@@ -121,6 +121,19 @@ describe('[W12] what a contact says', () => {
     ])
   })
 
+  test('a mailbox on this machine counts for who uses one there, whatever the link', () => {
+    const near = {
+      box: new Uint8Array(16).fill(2),
+      mailbox: { url: 'ws://127.0.0.1:9', mailboxId: new Uint8Array(16) },
+    }
+    const mailboxes = [boxToEntry(near)]
+    const exchange = linked()
+    const told = () => exchange.handle(now, frame(payload(record({ mailboxes }))))
+    expect(told()).toMatchObject([{ mailboxes: [] }])
+    exchange.handle(now, { type: 'own-ways', ways: { record: record({ mailboxes }, 69), services: [] } })
+    expect(told()).toMatchObject([{ mailboxes: [near] }])
+  })
+
   test('D16: how its node of the overlay is reached behind a NAT', () => {
     const server = { publicKey: new Uint8Array(32).fill(5), endpoint: { host: '203.0.113.5', port: 4000 } }
     const overlayClient = { publicKey: new Uint8Array(32).fill(6), rendezvous: [server] }
