@@ -9,7 +9,7 @@ import {
   verifyPrekeyBundle,
 } from '@miaou/protocol'
 import type { Context } from './context.ts'
-import type { Device } from './model.ts'
+import type { Contact, Device } from './model.ts'
 
 export interface VerifiedDocument {
   readonly bundle: SignedPrekeyBundle
@@ -21,7 +21,11 @@ export interface VerifiedDocument {
  * What a device laid down for those who find it away, from a mailbox or the overlay: opened with the locator key it gave,
  * all of it bound to the device and its account. Undefined, and counted, for anything else.
  */
-export function readPrekeyDocument(context: Context, device: Device, bytes: Uint8Array): VerifiedDocument | undefined {
+export function readPrekeyDocument(
+  context: Pick<Context, 'crypto' | 'drop'>,
+  device: Device,
+  bytes: Uint8Array,
+): VerifiedDocument | undefined {
   const { crypto } = context
   const { contact, locatorKey } = device
   const reject = (reason: string): undefined => {
@@ -41,14 +45,23 @@ export function readPrekeyDocument(context: Context, device: Device, bytes: Uint
     equalBytes(certificate.value.accountKey, contact.accountKey) &&
     equalBytes(certificate.value.sessionKey, bundle.value.sessionKey)
   if (!isBound) return reject('bundle-certificate')
-  const announcement = decodePeerAnnouncement(opened.value.announcement)
-  if (!announcement.ok || !equalBytes(announcement.value.accountKey, contact.accountKey)) {
-    return reject('bundle-announcement')
-  }
-  const { deviceList, name } = announcement.value
+  const told = announced(contact, opened.value.announcement)
+  if (!told) return reject('bundle-announcement')
+  const { deviceList, name } = told
   const list = verifyDeviceList(crypto, contact.accountKey, deviceList)
   if (!list.ok) return reject(`device-list-${list.error.type}`)
   const isListed = list.value.devices.some((each) => equalBytes(each.deviceKey, device.key) && !each.revoked)
   if (!isListed) return reject('unlisted-device')
   return { bundle: bundle.value, list: list.value, name }
+}
+
+/** What a document says of its account: one whose list is too long for it leaves it out, and the list known here counts. */
+function announced(
+  contact: Contact,
+  bytes: Uint8Array,
+): { readonly deviceList: readonly Uint8Array[]; readonly name: string } | undefined {
+  if (bytes.length === 0) return contact.deviceList.length === 0 ? undefined : contact
+  const announcement = decodePeerAnnouncement(bytes)
+  if (!announcement.ok || !equalBytes(announcement.value.accountKey, contact.accountKey)) return undefined
+  return announcement.value
 }
