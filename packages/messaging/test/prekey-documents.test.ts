@@ -34,7 +34,7 @@ function read(announcement: Uint8Array, known: readonly Uint8Array[]) {
   return { document, drops }
 }
 
-describe('[P11] a prekey document', () => {
+describe('[P6] a prekey document', () => {
   test('brings the list of its account', () => {
     const { document } = read(encodePeerAnnouncement({ accountKey, deviceList, name: 'Alice B.' }), [])
     expect(document).toMatchObject({ name: 'Alice B.' })
