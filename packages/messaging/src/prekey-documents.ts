@@ -17,13 +17,18 @@ export interface VerifiedDocument {
   readonly name: string
 }
 
+/** What of a device binds its documents. */
+export type DocumentOwner = Pick<Device, 'key' | 'locatorKey'> & {
+  readonly contact: Pick<Contact, 'accountKey' | 'deviceList' | 'name'>
+}
+
 /**
  * What a device laid down for those who find it away, from a mailbox or the overlay: opened with the locator key it gave,
  * all of it bound to the device and its account. Undefined, and counted, for anything else.
  */
 export function readPrekeyDocument(
   context: Pick<Context, 'crypto' | 'drop'>,
-  device: Device,
+  device: DocumentOwner,
   bytes: Uint8Array,
 ): VerifiedDocument | undefined {
   const { crypto } = context
@@ -57,7 +62,7 @@ export function readPrekeyDocument(
 
 /** What a document says of its account: one whose list is too long for it leaves it out, and the list known here counts. */
 function announced(
-  contact: Contact,
+  contact: DocumentOwner['contact'],
   bytes: Uint8Array,
 ): { readonly deviceList: readonly Uint8Array[]; readonly name: string } | undefined {
   if (bytes.length === 0) return contact.deviceList.length === 0 ? undefined : contact

@@ -1,6 +1,5 @@
 import { encodePeerAnnouncement, encodePrekeyDocument, sealBundle, signPrekeyBundle } from '@miaou/protocol'
 import { describe, expect, test } from 'vitest'
-import type { Contact, Device } from '../src/model.ts'
 import { readPrekeyDocument } from '../src/prekey-documents.ts'
 import { createAccount, crypto, seededRandom, startWall } from './fixture.ts'
 
@@ -23,9 +22,8 @@ function sealed(announcement: Uint8Array): Uint8Array {
 
 function read(announcement: Uint8Array, known: readonly Uint8Array[]) {
   const drops: string[] = []
-  // What the function looks at of a person and a device.
-  const contact = { accountKey, deviceList: known, name: 'Alice' } as unknown as Contact
-  const device = { key: deviceKey.publicKey, contact, locatorKey } as unknown as Device
+  const contact = { accountKey, deviceList: known, name: 'Alice' }
+  const device = { key: deviceKey.publicKey, contact, locatorKey }
   const document = readPrekeyDocument(
     { crypto, drop: (reason) => void drops.push(reason) },
     device,
