@@ -134,7 +134,7 @@ describe('relays by command', () => {
 
   test.each([
     ['an address that is none', ['up', '--no-passphrase', '--relay', 'wss://relay.example.org']],
-    ['a service that does not exist', ['up', '--no-passphrase', '--serve', 'mailbox']],
+    ['a service that does not exist', ['up', '--no-passphrase', '--serve', 'bakery']],
     ['a relay that hides', ['up', '--no-passphrase', '--serve', 'relay', '--relay-only']],
     ['a certificate without its key', ['up', '--no-passphrase', '--tls-cert', '/nowhere/cert.pem']],
     ['files that are not there', ['up', '--no-passphrase', '--tls-cert', '/nowhere/cert', '--tls-key', '/nowhere/key']],

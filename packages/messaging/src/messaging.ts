@@ -51,6 +51,19 @@ const maintenanceMs = 3_600_000
 // Wait after a transaction that failed (a full disk): own choice, a guess.
 const failureWaitMs = 1000
 
+/** Commands that write nothing: on a full disk they are answered all the same. */
+const readingCommands: ReadonlySet<MessagingCommand['type']> = new Set([
+  'identity',
+  'contacts-list',
+  'safety-number',
+  'message-get',
+  'messages-list',
+  'messages-search',
+  'settings-get',
+  'events-since',
+  'stats',
+])
+
 /**
  * Sessions, outbox, inbox and history of one device, over a synchronous store. The caller runs `handle` for a batch of
  * inputs and then `flush` inside one transaction of the store, and releases the outputs after the commit; when the
@@ -78,6 +91,8 @@ export class Messaging {
   readonly #mailInbox: MailInbox
   readonly #commands: Commands
   #isLoaded = false
+  /** From a transaction that failed to the first input that writes in any case. */
+  #isPaused = false
   #isOnline = false
   #isChanged = true
   #leadMs = Number.NEGATIVE_INFINITY
@@ -196,6 +211,7 @@ export class Messaging {
   /** Inside the caller's transaction. The outputs of the whole batch are those of each `handle` and of `flush`. */
   handle(now: Now, input: MessagingInput): MessagingOutput[] {
     this.#begin(now)
+    if (input.type !== 'command' || !readingCommands.has(input.command.type)) this.#resume()
     switch (input.type) {
       case 'link-up':
         this.#links.up(input)
@@ -239,9 +255,6 @@ export class Messaging {
       case 'wake':
         this.#wake()
         break
-      default:
-        // Mailboxes: not wired yet.
-        break
     }
     return this.#context.takeOutputs()
   }
@@ -250,8 +263,10 @@ export class Messaging {
   flush(now: Now): MessagingOutput[] {
     this.#begin(now)
     this.#receipts.flush()
-    this.#starts.flush()
-    this.#parcels.flush()
+    if (!this.#isPaused) {
+      this.#starts.flush()
+      this.#parcels.flush()
+    }
     this.#sessions.flush()
     this.#contacts.flush()
     this.#journal.flush()
@@ -259,7 +274,7 @@ export class Messaging {
       this.#boxes.contactsChanged()
       this.#tellNetwork()
     }
-    this.#boxes.flush()
+    if (!this.#isPaused) this.#boxes.flush()
     return this.#context.takeOutputs()
   }
 
@@ -278,13 +293,14 @@ export class Messaging {
     this.#context.touched.clear()
     this.#links.forgetGreetings()
     this.#isLoaded = false
+    this.#isPaused = true
     this.#isChanged = true
     this.#retryAt = this.#context.now.mono + failureWaitMs
   }
 
   /** Monotonic ms of the next wake, Infinity for none. An early or repeated wake changes nothing. */
   deadline(): number {
-    if (!this.#isLoaded) return this.#retryAt
+    if (!this.#isLoaded || this.#isPaused) return this.#retryAt
     return Math.min(
       this.#lanes.deadline(),
       this.#parcels.deadline(),
@@ -326,6 +342,12 @@ export class Messaging {
     this.#inbox.load()
     this.#isLoaded = true
     this.#maintenanceAt = this.#context.now.mono
+  }
+
+  /** What goes on by itself, and writes: a full disk must not keep a person from reading. */
+  #resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
     this.#links.greetAll()
     this.#introductions.load()
   }
