@@ -39,6 +39,8 @@ export function plantedTargets(crypto: Crypto): readonly FuzzTarget[] {
     {
       ...mailboxServiceTarget(crypto, fallsFor('tokens-spent')),
       name: 'planted: a mailbox that a token used again ends',
+      // A token must be given, used, and used again.
+      weight: 1,
     },
     { ...mailboxesTarget(crypto, fallsFor('late-acknowledgements')), name: 'planted: a client that a late word ends' },
     defineTarget<KeepAlive>({
