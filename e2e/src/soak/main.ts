@@ -179,15 +179,19 @@ async function writeUntil(end: number, pairs: readonly Pair[]): Promise<void> {
 
 async function harmUntil(end: number, actors: readonly Actor[]): Promise<void> {
   const away: Promise<void>[] = []
+  const failures: unknown[] = []
   const every = (harmEveryMs * 10) / actors.length
   while (performance.now() < end) {
     await pause(random() * 2 * every)
     const up = actors.filter((actor) => actor.isUp)
     // Somebody must be there to be harmed next.
     if (up.length <= actors.length / 2) continue
-    away.push(random() < 0.6 ? killFor(pick(up), random() * awayMsMax) : freezeFor(pick(up), random() * awayMsMax))
+    const harm = random() < 0.6 ? killFor : freezeFor
+    // Judged at the end: one who does not come back must not end the soak before it has cleaned up.
+    away.push(harm(pick(up), random() * awayMsMax).catch((error: unknown) => void failures.push(error)))
   }
   await Promise.all(away)
+  if (failures.length > 0) throw failures[0]
 }
 
 async function killFor(actor: Actor, ms: number): Promise<void> {
