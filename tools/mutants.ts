@@ -6,9 +6,9 @@ import { type Mutant, mutantRows, mutants } from './mutants/mutants.ts'
 import { runTests, type TestOutcome } from './mutants/run-tests.ts'
 
 const usage = `node tools/mutants.ts [--json] [--row A,B,…]
-  Makes the faults of row E28 in a copy of the project, one at a time, and runs the tests that must notice each.
+  Makes planted faults (row E28, and those of messages that mailboxes hold) in a copy of the project, one at a time, and runs the tests that must notice each.
   --json   one object a line
-  --row    only these of the five rows
+  --row    only these rows
 Exit: 0 every fault was noticed, 1 one survived or could not be made, 2 wrong usage.`
 
 /** `passed`: the tests without a fault. `error`: they fail then too, its source is not there exactly once, or the tests do not run. */
